@@ -1,0 +1,1 @@
+"""Measurements of jaxstyle. Imports jaxstyle and is never imported by it."""

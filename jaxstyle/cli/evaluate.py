@@ -1,0 +1,42 @@
+"""`jaxstyle evaluate`: scores any picture, made by any program, under one objective."""
+
+import json
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from jaxstyle.cli.objective import ObjectiveFlags, read_scaled, resize_to
+
+
+@dataclass(kw_only=True)
+class Evaluate(ObjectiveFlags):
+    """Print the terms of the objective at a picture, as JSON.
+
+    The content is resized to the picture's size if it has another; the styles are scaled as `stylize` scales them.
+
+    Attributes:
+        picture: Picture to score: a file or sample:NAME.
+    """
+
+    picture: Annotated[str, tyro.conf.Positional]
+
+    def run(self) -> int:
+        """Prints one JSON object: content, style, tv and total."""
+        self.check()
+        config = self.config()
+        network = self.load_network()
+        picture = read_scaled(self.picture, None, self.matte)
+        height, width, _ = picture.shape
+        content = resize_to(read_scaled(self.content, None, self.matte), height, width)
+        styles = self.read_styles(width)
+
+        import jax
+
+        from jaxstyle.problems.style_transfer import make_problem
+        from jaxstyle.vgg import PIXEL_SCALE
+
+        problem = make_problem(config, network.params, content, styles)
+        total, terms = jax.jit(problem.loss_fn)(picture * PIXEL_SCALE, problem.args, None)
+        print(json.dumps({**{name: float(term) for name, term in terms.items()}, "total": float(total)}))
+        return 0

@@ -1,0 +1,7 @@
+"""Readers of the files that VGG weights come in, one module per format.
+
+Every reader has `recognize(head, path)`, which looks at content and never at the file's name, and
+`read(path, architectures)`, which returns a `layout.StoredNetwork` in this package's convention. All files are
+taken for hostile: declared sizes and shapes are checked before anything is read, no reader runs code from a
+file, and no reader follows a link out of one. `jaxstyle.pretrained` chooses the reader and checks the result.
+"""

@@ -1,0 +1,188 @@
+"""What a VGG file must hold: names, shapes and dtypes of its convolutions, and how foreign conventions become ours.
+
+Our convention: kernels are `[3, 3, in, out]` (height, width, input, output channels), used as cross-correlations
+with zero padding on RGB pixels in 0..255 from which `mean` is subtracted.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from jaxstyle.checks import InputError
+
+#: Per architecture, per block: number of convolutions and their width (Simonyan and Zisserman 2014, table 1, D and E).
+Architectures = Mapping[str, tuple[tuple[int, int], ...]]
+ARCHITECTURES: Architectures = {
+    "vgg16": ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)),
+    "vgg19": ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512)),
+}
+
+#: Mean RGB of ImageNet's training set in 0..255, as the original networks subtract it.
+IMAGENET_MEAN = (123.68, 116.779, 103.939)
+
+#: No file and nothing inside one may be larger; the largest real one (MatConvNet's, with its classifier) has 0.54e9.
+MAX_BYTES = 2**30
+
+KERNEL_SIZE = 3
+
+#: The widest kernel dtype we narrow to float32; anything else (integers, objects) is somebody else's file.
+_FLOATS = (np.float16, np.float32, np.float64)
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array that is still in its file: what the file declares, and how to read it."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    read: Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True)
+class StoredNetwork:
+    """What a reader found: parameters in our convention, not yet compared with the stored checksum."""
+
+    architecture: str
+    params: dict[str, Any]
+    name: str = ""
+    source: str = ""
+    checksum: str | None = None
+
+
+def layer_channels(blocks: Iterable[tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """Returns each convolution's name with its input and output channels, from the image up.
+
+    >>> list(layer_channels(((1, 64), (2, 128))).items())
+    [('conv1_1', (3, 64)), ('conv2_1', (64, 128)), ('conv2_2', (128, 128))]
+    """
+    layers, channels = {}, 3
+    for block, (count, width) in enumerate(blocks, start=1):
+        for convolution in range(1, count + 1):
+            layers[f"conv{block}_{convolution}"] = (channels, width)
+            channels = width
+    return layers
+
+
+def find_architecture(names: Iterable[str], architectures: Architectures = ARCHITECTURES) -> str:
+    """Returns the architecture that has exactly the convolutions in `names`.
+
+    Raises:
+        InputError: If none has; the message names what is missing or too much in the nearest one.
+    """
+    found = set(names)
+    layers = {name: set(layer_channels(blocks)) for name, blocks in architectures.items()}
+    nearest = min(layers, key=lambda name: len(layers[name] ^ found))
+    missing, extra = sorted(layers[nearest] - found), sorted(found - layers[nearest])
+    if missing:
+        raise InputError(
+            f"the {len(layers[nearest])} convolutions of {nearest}",
+            f"a file without {', '.join(missing[:3])}{' and others' if len(missing) > 3 else ''}",
+            f"use the weights of one of {', '.join(architectures)}",
+        )
+    if extra:
+        raise InputError(
+            f"the {len(layers[nearest])} convolutions of {nearest}",
+            f"also {', '.join(extra[:3])}",
+            f"use the weights of one of {', '.join(architectures)}",
+        )
+    return nearest
+
+
+def read_layers(
+    kernels: Mapping[str, StoredArray],
+    biases: Mapping[str, StoredArray],
+    *,
+    architectures: Architectures,
+    axes: str = "HWIO",
+) -> tuple[str, dict[str, dict[str, np.ndarray]]]:
+    """Reads the convolutions of one network, checking everything declared before the first byte is read.
+
+    Args:
+        kernels: The stored kernel of each convolution, by our name (`conv1_1`).
+        biases: The stored bias of each convolution, `[out]` or with further axes of length 1.
+        architectures: The networks that may be in the file.
+        axes: The order in which the kernels are stored, `HWIO` or `OIHW`.
+
+    Returns:
+        The architecture, and per convolution a float32 kernel `[3, 3, in, out]` and bias `[out]`.
+
+    Raises:
+        InputError: For a missing or extra layer, a wrong shape or dtype, NaN or infinity.
+    """
+    architecture = find_architecture(kernels, architectures)
+    channels = layer_channels(architectures[architecture])
+    for name, (inputs, outputs) in channels.items():
+        sizes = {"H": KERNEL_SIZE, "W": KERNEL_SIZE, "I": inputs, "O": outputs}
+        _check_declared(f"{name}'s kernel", kernels[name], tuple(sizes[axis] for axis in axes))
+        if name not in biases:
+            raise InputError(f"a bias for every convolution of {architecture}", f"none for {name}", "check the file")
+        stored = biases[name]
+        if math.prod(stored.shape) == max(stored.shape, default=1):  # MatConvNet keeps [1, out] or [out, 1]
+            stored = StoredArray((math.prod(stored.shape),), stored.dtype, stored.read)
+        _check_declared(f"{name}'s bias", stored, (outputs,))
+    order = [axes.index(axis) for axis in "HWIO"]
+    layers = {}
+    for name in channels:
+        kernel = to_float32(f"{name}'s kernel", kernels[name].read()).transpose(order)
+        bias = to_float32(f"{name}'s bias", biases[name].read()).reshape(-1)
+        layers[name] = {"kernel": np.ascontiguousarray(kernel), "bias": bias}
+    return architecture, layers
+
+
+def read_mean(stored: StoredArray) -> np.ndarray:
+    """Reads a mean color, float32 `[3]`.
+
+    Raises:
+        InputError: For a wrong shape or dtype, NaN or infinity.
+    """
+    _check_declared("the mean", stored, (3,))
+    return to_float32("the mean", stored.read())
+
+
+def to_float32(what: str, array: np.ndarray) -> np.ndarray:
+    """Returns `array` as little-endian float32.
+
+    Raises:
+        InputError: If it holds NaN, infinity or a number beyond float32's range.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):  # the check below says it better than a warning
+        array = np.asarray(array).astype("<f4")
+    if not np.isfinite(array).all():
+        raise InputError(f"finite numbers in {what}", "NaN or infinity", "the file is damaged: fetch it again")
+    return array
+
+
+def flip_input_channels(layers: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
+    """Returns `layers` of a network that takes BGR as those of the same network taking RGB."""
+    first = layers["conv1_1"]
+    kernel = np.ascontiguousarray(first["kernel"][:, :, ::-1])
+    return {**layers, "conv1_1": {**first, "kernel": kernel}}
+
+
+def read_exactly(stream: BinaryIO, count: int, what: str) -> bytes:
+    """Returns the next `count` bytes.
+
+    Raises:
+        InputError: If `count` is beyond the size limit or the stream ends before.
+    """
+    check_size(what, count)
+    data = stream.read(count)
+    if len(data) != count:
+        raise InputError(f"{count} bytes for {what}", f"only {len(data)}", "the file is cut short: fetch it again")
+    return data
+
+
+def check_size(what: str, size: int) -> None:
+    """Raises `InputError` if `size` in bytes is negative or beyond `MAX_BYTES`."""
+    if not 0 <= size <= MAX_BYTES:
+        raise InputError(f"at most {MAX_BYTES} bytes for {what}", f"{size} bytes", "no VGG file is that large")
+
+
+def _check_declared(what: str, stored: StoredArray, shape: tuple[int, ...]) -> None:
+    if tuple(stored.shape) != shape:
+        raise InputError(f"shape {list(shape)} for {what}", list(stored.shape), "these are another network's weights")
+    if stored.dtype not in _FLOATS:
+        raise InputError(f"floating-point numbers for {what}", f"dtype {stored.dtype}", "check the file")

@@ -1,0 +1,243 @@
+"""Trained VGGs, shipped or on disk, as checked parameters.
+
+`load_network()` is the VGG-19 that comes with the package; `load_network(path)` reads any of the formats in
+`jaxstyle.formats`, recognized by content. Whatever the file, the parameters come out in one convention: NumPy float32,
+`{"mean": [3], "conv1_1": {"kernel": [3, 3, in, out], "bias": [out]}, ...}`, for RGB pixels in 0..255 minus `mean`.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from jaxstyle.checks import InputError
+from jaxstyle.formats import keras, matconvnet, native, npz, safetensors_file, torch_pickle
+from jaxstyle.formats.layout import (
+    ARCHITECTURES,
+    KERNEL_SIZE,
+    MAX_BYTES,
+    Architectures,
+    find_architecture,
+    layer_channels,
+)
+from jaxstyle.types import NetworkParams
+
+#: In a wheel, and in a checkout.
+_SHIPPED = (
+    Path(__file__).parent / "shipped" / "vgg19.h5",
+    Path(__file__).parent.parent / "weights" / "vgg19.h5",
+)
+
+#: In the order of asking; no two recognize the same file.
+_READERS: dict[str, ModuleType] = {
+    "jaxstyle HDF5": native,
+    "Keras HDF5": keras,
+    "MatConvNet MAT": matconvnet,
+    "PyTorch": torch_pickle,
+    "NumPy archive": npz,
+    "safetensors": safetensors_file,
+}
+
+#: Endings that `save_network` knows.
+SAVED_SUFFIXES = (".h5", ".hdf5", ".npz", ".safetensors")
+
+_HEAD_BYTES = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A trained VGG.
+
+    Attributes:
+        name: What to call it in reports.
+        architecture: `vgg16` or `vgg19`.
+        params: NumPy float32 arrays; see the module's docstring.
+        checksum: SHA-256 of `params`, in hexadecimal: the same for the same network from any file format.
+        source: Where the weights come from, and their licence where it is known.
+    """
+
+    name: str
+    architecture: str
+    params: NetworkParams
+    checksum: str
+    source: str
+
+
+def load_network(path: str | Path | None = None, *, architectures: Architectures = ARCHITECTURES) -> Network:
+    """Loads the network in `path`, or the shipped VGG-19.
+
+    Args:
+        path: A file in any of the formats of `jaxstyle.formats`; None is the shipped network.
+        architectures: The networks that may be in the file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        InputError: If the file is empty, damaged, hostile, of an unknown format, or holds another network.
+
+    >>> load_network().architecture
+    'vgg19'
+    """
+    path = shipped_path() if path is None else Path(path)
+    kind = recognize_format(path)
+    try:
+        stored = _READERS[kind].read(path, architectures)
+    except InputError as error:
+        error.args = (f"{path.name}: {error}",)
+        raise
+    except Exception as error:  # parsers of damaged files raise whatever they stumble over
+        raise _unreadable(path, kind, error) from error
+    check_params(stored.params, architectures[stored.architecture])
+    checksum = native.content_checksum(stored.params)
+    if stored.checksum not in (None, checksum):
+        expected = f"checksum {stored.checksum or '(none stored)'} in {path.name}"
+        raise InputError(expected, checksum, "the file is damaged: fetch it again")
+    source = stored.source or f"{kind} file {path.name}"
+    return Network(stored.name or path.stem, stored.architecture, stored.params, checksum, source)
+
+
+def save_network(network: Network, path: str | Path, *, overwrite: bool = False) -> None:
+    """Saves a network with float32 kernels, in the format that the ending of `path` names.
+
+    The file is written beside its place and renamed into it, so a failure leaves nothing half done.
+
+    Args:
+        network: The network; its arrays are checked first.
+        path: Ends in `.h5` or `.hdf5` (ours), `.npz` or `.safetensors`.
+        overwrite: Whether an existing file is replaced.
+
+    Raises:
+        FileExistsError: If `path` exists and is not to be overwritten.
+        FileNotFoundError: If its folder does not exist.
+        InputError: If the ending is none of these, or `network` is not sound.
+    """
+    path = check_destination(path, overwrite=overwrite)
+    convolutions = {name for name in network.params if name != "mean"}
+    blocks = ARCHITECTURES.get(network.architecture)
+    if blocks is None or set(layer_channels(blocks)) != convolutions:
+        find_architecture(convolutions)
+        raise InputError(f"one of {', '.join(ARCHITECTURES)}", repr(network.architecture), "name what it holds")
+    # Widths are the caller's business (a narrow VGG for tests can be saved), a sound chain of layers is not.
+    check_params(network.params, _widths(network.params, blocks))
+    attributes = {
+        "architecture": network.architecture,
+        "checksum": native.content_checksum(network.params),
+        "name": network.name,
+        "source": network.source,
+    }
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        if path.suffix == ".npz":
+            npz.write(partial, network.params)
+        elif path.suffix == ".safetensors":
+            safetensors_file.write(partial, network.params, attributes)
+        else:
+            native.write(partial, network.params, attributes, compress=False)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def check_destination(path: str | Path, *, overwrite: bool = False) -> Path:
+    """Returns `path` if `save_network` could write there; made before anything large is read.
+
+    Raises:
+        FileExistsError: If `path` exists and is not to be overwritten.
+        FileNotFoundError: If its folder does not exist.
+        InputError: If its ending names no format.
+    """
+    path = Path(path)
+    if path.suffix not in SAVED_SUFFIXES:
+        raise InputError(f"a name that ends in {', '.join(SAVED_SUFFIXES)}", repr(path.name), "choose one of these")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"expected a folder to write to, got {path.parent}, which does not exist; create it")
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise FileExistsError(f"expected a new file, got {path}, which exists; choose another name or overwrite it")
+    return path
+
+
+def check_params(params: NetworkParams, blocks: tuple[tuple[int, int], ...]) -> None:
+    """Checks names, shapes, dtypes and finiteness of `params`.
+
+    Args:
+        params: `{"mean": [3], "conv1_1": {"kernel": [3, 3, in, out], "bias": [out]}, ...}`.
+        blocks: Number and width of the convolutions of each block, as in `ARCHITECTURES`.
+
+    Raises:
+        InputError: If anything is missing, too much, of another shape or dtype, NaN or infinite.
+    """
+    channels = layer_channels(blocks)
+    find_architecture((name for name in params if name != "mean"), {"this network": blocks})
+    arrays: dict[str, tuple[Any, tuple[int, ...]]] = {"the mean": (params.get("mean"), (3,))}
+    for name, (inputs, outputs) in channels.items():
+        arrays[f"{name}'s kernel"] = (params[name].get("kernel"), (KERNEL_SIZE, KERNEL_SIZE, inputs, outputs))
+        arrays[f"{name}'s bias"] = (params[name].get("bias"), (outputs,))
+    for what, (array, shape) in arrays.items():
+        if getattr(array, "shape", None) != shape or array.dtype != np.float32:
+            got = f"{array.dtype} {list(array.shape)}" if hasattr(array, "shape") else type(array).__name__
+            raise InputError(f"float32 {list(shape)} for {what}", got, "these are another network's weights")
+        if not np.isfinite(array).all():
+            raise InputError(f"finite numbers in {what}", "NaN or infinity", "the weights are damaged")
+
+
+def recognize_format(path: str | Path) -> str:
+    """Returns the name of the format of a file, by its content.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        InputError: If it is empty, too large, damaged, or of no known format.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"expected a file of VGG weights, got {path}, which does not exist; check the path")
+    if not path.is_file():
+        raise InputError("a file of VGG weights", f"{path}, which is no file", "pass the file itself")
+    size = path.stat().st_size
+    if not 0 < size <= MAX_BYTES:
+        got = f"{path.name} with {size}" if size else f"{path.name}, which is empty"
+        raise InputError(f"between 1 and {MAX_BYTES} bytes of VGG weights", got, "fetch the file again")
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD_BYTES)
+    for kind, reader in _READERS.items():
+        try:
+            if reader.recognize(head, path):
+                return kind
+        except InputError as error:
+            error.args = (f"{path.name}: {error}",)
+            raise
+        except Exception as error:  # a zip or HDF5 file that is damaged
+            raise _unreadable(path, kind, error) from error
+    raise InputError(
+        f"VGG weights in one of the formats {', '.join(_READERS)}", f"{path.name}, which is none", "convert it first"
+    )
+
+
+def shipped_path() -> Path:
+    """Returns where the shipped VGG-19 is.
+
+    Raises:
+        FileNotFoundError: If the package came without it.
+    """
+    for path in _SHIPPED:
+        if path.is_file():
+            return path
+    raise FileNotFoundError(
+        "expected the shipped vgg19.h5, got a package without it; install jaxstyle again or pass a file of weights"
+    )
+
+
+def _widths(params: NetworkParams, blocks: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """Returns `blocks` with the widths that `params` has."""
+    return tuple(
+        (count, int(np.shape(params[f"conv{block}_1"].get("bias"))[0]))
+        for block, (count, _) in enumerate(blocks, start=1)
+    )
+
+
+def _unreadable(path: Path, kind: str, error: Exception) -> InputError:
+    """Returns what a parser's exception means to the person who passed the file, in one line."""
+    lines = str(error).splitlines() or [""]
+    reason = f"{type(error).__name__}: {lines[0][:200]}".rstrip(": ")
+    return InputError(f"a readable {kind} file", f"{path.name}, damaged ({reason})", "fetch the file again")

@@ -1,0 +1,39 @@
+"""What the loop minimizes: a `Problem` says everything about an experiment but how to optimize it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from jaxstyle.types import Key, Scalar
+
+Params = Any
+Args = Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A loss over parameters, with all it takes to start from and to look at the result.
+
+    Attributes:
+        name: For records and messages.
+        init_fn: `init_fn(key) -> params`: where to start.
+        loss_fn: `loss_fn(params, args, key) -> (loss, metrics)`: pure; metrics is a dictionary of scalars, the terms
+            of the loss. A deterministic problem ignores `key`.
+        args: A pytree with every array the loss needs (weights, targets, data). Never hide them in `loss_fn`'s
+            closure: closed-over arrays become part of the program's text, twice their size and compiled each time.
+        render_fn: `render_fn(params, args)`: what people look at; for pictures RGB in [0, 1].
+        project_fn: `project_fn(params) -> params`, applied after every update (for instance clipping to bounds).
+        is_stochastic: Whether the loss depends on `key`: then a value from an earlier step is stale.
+        is_bounded_below: Whether the loss is at least 0, so that "ten times the initial loss" means divergence.
+    """
+
+    name: str
+    init_fn: Callable[[Key], Params]
+    loss_fn: Callable[[Params, Args, Key], tuple[Scalar, dict[str, Scalar]]]
+    args: Args
+    render_fn: Callable[[Params, Args], jax.Array]
+    project_fn: Callable[[Params], Params] | None = None
+    is_stochastic: bool = False
+    is_bounded_below: bool = True

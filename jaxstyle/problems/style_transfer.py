@@ -1,0 +1,211 @@
+"""Style transfer: the content of a photograph in the style of one or more paintings.
+
+Gatys, Ecker and Bethge (2016), "Image style transfer using convolutional neural networks", with the scaling of the
+widely used TensorFlow program, whose weights people know (design: content 5, style 500, total variation 100).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxstyle import vgg
+from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative, check_weights
+from jaxstyle.losses import content_loss, style_loss, total_variation, weighted_sum
+from jaxstyle.problem import Problem
+from jaxstyle.statistics import gram_matrix
+from jaxstyle.types import Key, NetworkParams, Picture, Scalar
+
+#: The five layers of Gatys et al. (2016), section 2.2.
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+#: Standard deviation of the initial noise, on 0..255: the widely used TensorFlow program's.
+NOISE_DEVIATION = 0.256
+
+
+def blended_content_layers(blend: float) -> dict[str, float]:
+    """Returns `{"relu4_2": blend, "relu5_2": 1 - blend}`, for `blend` in [0, 1]."""
+    check_between("content_weight_blend", blend, 0, 1)
+    return {"relu4_2": blend, "relu5_2": 1 - blend}
+
+
+def exponential_style_layers(exponent: float = 1.0, layers: Sequence[str] = STYLE_LAYERS) -> dict[str, float]:
+    """Returns layer weights with `w[l+1] = exponent * w[l]` and sum 1.
+
+    An exponent below 1 favors the early layers (fine texture), above 1 the late ones (large forms).
+
+    >>> exponential_style_layers(1.0)["relu1_1"]
+    0.2
+    """
+    if not 0 < exponent < float("inf"):
+        raise InputError("a style layer weight exponent above 0", exponent, "use 1 for equal layers")
+    weights = [exponent**position for position in range(len(layers))]
+    if not 0 < sum(weights) < float("inf"):
+        raise InputError("a style layer weight exponent of ordinary size", exponent, "use one between 0.01 and 100")
+    return {layer: weight / sum(weights) for layer, weight in zip(layers, weights, strict=True)}
+
+
+@dataclass(frozen=True)
+class StyleTransferConfig:
+    """Every knob of the objective. Weights become arguments of the program; layers and pooling are part of it.
+
+    Attributes:
+        content_weight: Of the content term.
+        style_weight: Of the style term.
+        tv_weight: Of the total variation, on 0..255 pixels.
+        content_layers: Layers and their weights, used as they are; a layer of weight 0 is not computed.
+        style_layers: Layers and their weights, used as they are.
+        style_blend_weights: A weight for each style, normalized to sum 1; equal ones if left out.
+        pooling: `max` or `avg`.
+        noise_blend: In [0, 1]: how much of the initial picture is noise. None means 1 without an initial picture
+            and 0 with one.
+    """
+
+    content_weight: float = 5.0
+    style_weight: float = 500.0
+    tv_weight: float = 100.0
+    content_layers: Mapping[str, float] = field(default_factory=lambda: blended_content_layers(1.0))
+    style_layers: Mapping[str, float] = field(default_factory=exponential_style_layers)
+    style_blend_weights: Sequence[float] | None = None
+    pooling: str = "max"
+    noise_blend: float | None = None
+
+    def __post_init__(self):
+        for name in ("content_weight", "style_weight", "tv_weight"):
+            check_not_negative(name, getattr(self, name))
+        for name in ("content_layers", "style_layers"):
+            for layer, weight in getattr(self, name).items():
+                check_not_negative(f"the weight of {layer} in {name}", weight)
+        check_choice("pooling", self.pooling, vgg.POOLINGS)
+        if self.noise_blend is not None:
+            check_between("noise_blend", self.noise_blend, 0, 1)
+
+    def used_layers(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Returns the content layers and the style layers whose weight is above 0."""
+        content = tuple(layer for layer, weight in self.content_layers.items() if weight > 0)
+        style = tuple(layer for layer, weight in self.style_layers.items() if weight > 0)
+        return content, style
+
+
+def make_problem(
+    config: StyleTransferConfig,
+    network: NetworkParams,
+    content: Picture,
+    styles: Sequence[Picture],
+    *,
+    initial: Picture | None = None,
+) -> Problem:
+    """Returns the problem of repainting `content` in the style of `styles`.
+
+    Its unknowns are pixels on the 0..255 scale, `[height, width, 3]`, free to leave that range while they are
+    optimized; `render_fn` divides by 255, and whoever writes the picture clips it. The metrics are the weighted terms
+    `content`, `style` and `tv`, whose sum is the loss.
+
+    Args:
+        config: Weights, layers, pooling and start.
+        network: A network's parameters, from `jaxstyle.load_network().params`.
+        content: `[height, width, 3]` in [0, 1]: the size of the result.
+        styles: At least one picture in [0, 1], each of any size.
+        initial: Where to start, of the content's size; the content itself, if noise_blend is below 1.
+
+    Raises:
+        InputError: For pictures of the wrong shape or too small, unknown layers, or a wrong count of weights.
+    """
+    content_layers, style_layers = config.used_layers()
+    layers = vgg.check_layers(network, dict.fromkeys(content_layers + style_layers))
+    blend = check_weights("style_blend_weights", config.style_blend_weights or [1.0] * len(styles), len(styles))
+    pictures = {"the content": content, **{f"style {i}": style for i, style in enumerate(styles, start=1)}}
+    for name, picture in pictures.items():
+        _check_picture(name, picture, vgg.minimum_size(layers))
+    if initial is not None and initial.shape != content.shape:
+        raise InputError(f"an initial picture of shape {content.shape}", initial.shape, "resize it to the content")
+
+    frozen = vgg.freeze(jax.tree.map(jnp.asarray, network))
+    weights = {
+        "content": config.content_weight, "style": config.style_weight, "tv": config.tv_weight,
+        "content_layers": {layer: config.content_layers[layer] for layer in content_layers},
+        "style_layers": {layer: config.style_layers[layer] for layer in style_layers},
+        "style_blend": jnp.array(blend) / sum(blend),
+    }  # fmt: skip
+    summarize = jax.jit(_style_summary, static_argnames=("layers", "pooling"))
+    grams = [summarize(frozen, jnp.asarray(style), layers=style_layers, pooling=config.pooling) for style in styles]
+    read = jax.jit(vgg.features, static_argnames=("layers", "pooling"))
+    args = {
+        "network": frozen,
+        "content": read(frozen, jnp.asarray(content), layers=content_layers, pooling=config.pooling),
+        "styles": {layer: jnp.stack([gram[layer] for gram in grams]) for layer in style_layers},
+        "weights": jax.tree.map(lambda weight: jnp.asarray(weight, jnp.float32), weights),
+    }
+    noise_blend = config.noise_blend
+    if noise_blend is None:
+        noise_blend = 1.0 if initial is None else 0.0
+    start = jnp.asarray(content if initial is None else initial)
+    return Problem(
+        name="style_transfer",
+        init_fn=partial(initial_pixels, mean=jnp.asarray(network["mean"]), start=start, noise_blend=noise_blend),
+        loss_fn=partial(style_transfer_loss, pooling=config.pooling),
+        args=args,
+        render_fn=lambda pixels, args: pixels / vgg.PIXEL_SCALE,
+    )
+
+
+def initial_pixels(
+    key: Key, *, mean: Float[Array, " 3"], start: Picture, noise_blend: float
+) -> Float[Array, "height width 3"]:
+    """Returns `(1 - noise_blend) * start + noise_blend * noise` on the 0..255 scale.
+
+    The noise is normal, of deviation 0.256, around the network's mean color: nearly flat gray.
+    """
+    noise = mean + NOISE_DEVIATION * jax.random.normal(key, start.shape)
+    return (1 - noise_blend) * vgg.PIXEL_SCALE * start + noise_blend * noise
+
+
+def style_transfer_loss(
+    pixels: Float[Array, "height width 3"], args: dict[str, Any], key: Key | None = None, *, pooling: str = "max"
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """Returns the loss of `pixels` (on 0..255) and its weighted terms `content`, `style` and `tv`.
+
+    `L = w_content sum_l a_l mean((F_l - C_l)^2) + w_style sum_l b_l sum_i blend_i mean((G_l - A_il)^2) + w_tv TV`:
+    Gatys et al. (2016), equation 7, with means for sums and total variation added.
+
+    Args:
+        pixels: The unknowns.
+        args: `network`, the targets `content` and `styles` by layer, and `weights`: see `make_problem`.
+        key: Ignored.
+        pooling: `max` or `avg`.
+    """
+    weights = args["weights"]
+    layers = tuple(dict.fromkeys([*args["content"], *args["styles"]]))
+    found = vgg.features(args["network"], pixels / vgg.PIXEL_SCALE, layers, pooling=pooling)
+    content = {layer: content_loss(found[layer], target) for layer, target in args["content"].items()}
+    style = {
+        layer: style_loss(gram_matrix(found[layer]), targets, weights["style_blend"])
+        for layer, targets in args["styles"].items()
+    }
+    terms = {
+        "content": weights["content"] * weighted_sum(content, weights["content_layers"]),
+        "style": weights["style"] * weighted_sum(style, weights["style_layers"]),
+        "tv": weights["tv"] * total_variation(pixels),
+    }
+    return terms["content"] + terms["style"] + terms["tv"], terms
+
+
+def _style_summary(
+    network: NetworkParams, style: Picture, *, layers: tuple[str, ...], pooling: str
+) -> dict[str, Array]:
+    found = vgg.features(network, style, layers, pooling=pooling)
+    return {layer: gram_matrix(value) for layer, value in found.items()}
+
+
+def _check_picture(name: str, picture: Picture, minimum: int) -> None:
+    if picture.ndim != 3 or picture.shape[-1] != 3:
+        raise InputError(f"{name} of shape (height, width, 3)", tuple(picture.shape), "pass one RGB picture")
+    if min(picture.shape[:2]) < minimum:
+        size = f"{picture.shape[1]}x{picture.shape[0]}"
+        raise InputError(
+            f"{name} at least {minimum}x{minimum} pixels", size, "take a larger picture or a shallower deepest layer"
+        )

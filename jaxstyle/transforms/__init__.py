@@ -1,0 +1,1 @@
+"""Gradient transformations that optax lacks, one file each."""

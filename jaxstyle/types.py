@@ -1,0 +1,26 @@
+"""Names for the arrays that travel between modules (shapes in jaxtyping's notation).
+
+Height, width and channels stand in that order everywhere, channels last, with no batch axis: a batch is a `vmap`.
+"""
+
+from typing import Any
+
+from jaxtyping import Array, Float, PRNGKeyArray
+
+#: RGB in [0, 1], sRGB encoded.
+Picture = Float[Array, "height width 3"]
+
+#: One layer's activations.
+Features = Float[Array, "height width channels"]
+
+#: Uncentered second moments of a layer's channels.
+Gram = Float[Array, "channels channels"]
+
+#: A single number.
+Scalar = Float[Array, ""]
+
+#: `jax.random.key(seed)`.
+Key = PRNGKeyArray
+
+#: `{"mean": [3], "conv1_1": {"kernel": [3, 3, in, out], "bias": [out]}, ...}`: see `jaxstyle.vgg`.
+NetworkParams = dict[str, Any]

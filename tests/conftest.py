@@ -1,0 +1,45 @@
+"""Fixtures shared by all tests."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxstyle import vgg
+
+TINY_WIDTHS = (4, 6, 8, 8, 8)
+
+
+def make_tiny_network(architecture: str = "vgg19", seed: int = 0) -> dict:
+    """Returns random parameters with the names of a real VGG and a few channels per layer."""
+    rng = np.random.default_rng(seed)
+    params: dict = {"mean": np.array([123.68, 116.779, 103.939], np.float32)}
+    inputs = 3
+    for block, count in enumerate(vgg.BLOCKS[architecture], start=1):
+        for index in range(1, count + 1):
+            outputs = TINY_WIDTHS[block - 1]
+            scale = np.sqrt(2 / (9 * inputs))  # He et al. (2015): keeps activations of one size through the layers
+            params[f"conv{block}_{index}"] = {
+                "kernel": rng.normal(0, scale, (3, 3, inputs, outputs)).astype(np.float32),
+                "bias": rng.normal(0, 1, outputs).astype(np.float32),
+            }
+            inputs = outputs
+    return params
+
+
+@pytest.fixture(scope="session")
+def tiny_network() -> dict:
+    return make_tiny_network()
+
+
+@pytest.fixture
+def float64():
+    """Runs a test in double precision."""
+    with jax.enable_x64(True):
+        yield
+
+
+def make_wave_picture(height: int, width: int, phase: float) -> np.ndarray:
+    """Returns the picture that the stored references were computed on."""
+    rows, columns, channels = np.meshgrid(np.arange(height), np.arange(width), np.arange(3), indexing="ij")
+    angle = 2 * np.pi * (rows * (channels + 1) / 64 + columns * (3 - channels) / 96) + phase
+    return (0.5 + 0.5 * np.sin(angle)).astype(np.float32)

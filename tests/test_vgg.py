@@ -1,0 +1,132 @@
+"""The network against stored PyTorch activations, a NumPy pooling, and its own invariances."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax.test_util import check_grads
+
+from jaxstyle import vgg
+from jaxstyle.checks import InputError
+from jaxstyle.pretrained import load_network
+
+from .conftest import make_tiny_network, make_wave_picture
+
+REFERENCE = json.loads((Path(__file__).parent / "references" / "vgg19_default_objective.json").read_text())
+TOLERANCE = 1e-4
+
+features = jax.jit(vgg.features, static_argnames=("layers", "pooling"))
+
+
+@pytest.fixture(scope="module")
+def shipped() -> dict:
+    return load_network().params
+
+
+@pytest.fixture(scope="module")
+def reference_features(shipped: dict) -> dict:
+    return features(shipped, make_wave_picture(*REFERENCE["x"]), tuple(REFERENCE["layers"]))
+
+
+@pytest.mark.parametrize("layer", REFERENCE["layers"])
+def test_activations_of_the_shipped_network_equal_pytorchs(reference_features: dict, layer: str):
+    expected = REFERENCE["layers"][layer]
+    found = np.asarray(reference_features[layer], np.float64)
+    assert list(found.shape) == expected["shape_hwc"]
+    np.testing.assert_allclose(found.mean(), expected["mean"], rtol=TOLERANCE)
+    np.testing.assert_allclose(found.std(), expected["std"], rtol=TOLERANCE)
+    np.testing.assert_allclose(found.max(), expected["max"], rtol=TOLERANCE)
+    np.testing.assert_allclose(
+        found[1, 2, :3], expected["first3_at_1_2"], rtol=TOLERANCE, atol=1e-6 * expected["max"]
+    )
+
+
+@pytest.mark.parametrize("layer", REFERENCE["odd"])
+def test_odd_sizes_round_up_as_in_the_reference(shipped: dict, layer: str):
+    expected = REFERENCE["odd"][layer]
+    found = features(shipped, make_wave_picture(*expected["input"]), (layer,))[layer]
+    assert list(found.shape) == expected["shape_hwc"]
+    np.testing.assert_allclose(np.asarray(found, np.float64).mean(), expected["mean"], rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("architecture", "count"), [("vgg16", 13), ("vgg19", 16)])
+def test_every_layer_in_order_and_nothing_past_the_deepest(architecture: str, count: int):
+    names = vgg.layer_names(architecture)
+    assert sum(name.startswith("conv") for name in names) == count
+    assert len(names) == 2 * count + 5
+    params = make_tiny_network(architecture)
+    picture = np.random.default_rng(0).random((32, 48, 3), np.float32)
+    found = vgg.features(params, picture, names)
+    assert list(found) == list(names)
+    assert found["pool5"].shape[:2] == (1, 2)
+    text = str(jax.make_jaxpr(partial(vgg.features, layers=("relu2_1",)))(params, picture))
+    assert text.count("conv_general_dilated") == 3
+
+
+def test_frozen_and_plain_parameters_give_the_same(tiny_network: dict):
+    picture = make_wave_picture(20, 26, 0.4)
+    plain = vgg.features(tiny_network, picture, ("relu3_1", "pool2"))
+    frozen = vgg.features(vgg.freeze(tiny_network), picture, ("relu3_1", "pool2"))
+    for layer, value in plain.items():
+        np.testing.assert_array_equal(value, frozen[layer])
+
+
+def test_the_module_is_an_ordinary_flax_module(tiny_network: dict):
+    module = vgg.VGG(tiny_network)
+    graph, state = nnx.split(module)
+    picture = make_wave_picture(16, 16, 0.0)
+    found = nnx.merge(graph, state)(picture, ("relu5_1",))["relu5_1"]
+    np.testing.assert_array_equal(found, vgg.features(tiny_network, picture, ("relu5_1",))["relu5_1"])
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (5, 7), (1, 1), (1, 8)])
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+def test_pooling_against_numpy(shape: tuple[int, int], pooling: str):
+    values = np.random.default_rng(1).normal(size=(*shape, 3)).astype(np.float32)
+    height, width = -(-shape[0] // 2), -(-shape[1] // 2)
+    reduce = {"max": np.max, "avg": np.mean}[pooling]
+    expected = np.array([
+        [reduce(values[2 * i : 2 * i + 2, 2 * j : 2 * j + 2], axis=(0, 1)) for j in range(width)] for i in range(height)
+    ])  # fmt: skip
+    np.testing.assert_allclose(vgg.pool(jnp.asarray(values), pooling), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+def test_gradient_by_the_picture(float64: None, pooling: str):
+    params = jax.tree.map(lambda leaf: leaf.astype(np.float64), make_tiny_network())
+    picture = np.random.default_rng(2).random((9, 11, 3))
+
+    def loss(picture: jax.Array) -> jax.Array:
+        found = vgg.features(params, picture, ("relu3_2", "conv2_1"), pooling=pooling)
+        return jnp.mean(found["relu3_2"] ** 2) + jnp.mean(found["conv2_1"])
+
+    check_grads(loss, (picture,), order=1, modes=["rev"], eps=1e-7, rtol=1e-4)
+
+
+def test_vmap_equals_a_loop(tiny_network: dict):
+    pictures = np.random.default_rng(3).random((3, 16, 18, 3), np.float32)
+    read = partial(vgg.features, tiny_network, layers=("relu4_1",))
+    batched = jax.vmap(read)(pictures)["relu4_1"]
+    single = np.stack([read(picture)["relu4_1"] for picture in pictures])
+    np.testing.assert_allclose(batched, single, rtol=1e-4, atol=1e-2)
+
+
+def test_minimum_size():
+    assert vgg.minimum_size(["relu1_2"]) == 1
+    assert vgg.minimum_size(["pool1"]) == 2
+    assert vgg.minimum_size(["relu4_2", "relu2_1"]) == 8
+
+
+def test_bad_input(tiny_network: dict):
+    picture = make_wave_picture(16, 16, 0.0)
+    with pytest.raises(InputError, match="relu5_5.*did you mean"):
+        vgg.features(tiny_network, picture, ("relu5_5",))
+    with pytest.raises(InputError, match="pooling to be one of max, avg, got 'min'"):
+        vgg.features(tiny_network, picture, ("relu1_1",), pooling="min")
+    with pytest.raises(InputError, match="VGG-16 or VGG-19"):
+        vgg.features({"mean": np.zeros(3)}, picture, ("relu1_1",))
