@@ -36,9 +36,7 @@ def measure(problem: Problem, name: str, num_steps: int) -> Iterator[tuple[float
     option = "max_learning_rate" if "max_learning_rate" in spec.defaults else "learning_rate"
     for factor in FACTORS if option in spec.defaults else ():
         rate = float(f"{float(spec.defaults[option]) * factor:.1g}")
-        result = minimize(
-            problem, make_optimizer(name, **{option: rate}), key=jax.random.key(0), num_steps=num_steps
-        )
+        result = minimize(problem, make_optimizer(name, **{option: rate}), key=jax.random.key(0), num_steps=num_steps)
         yield rate, result.best_loss if np.isfinite(result.best_loss) else np.inf
 
 

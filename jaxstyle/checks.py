@@ -114,7 +114,7 @@ def replace_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
         OSError: As `check_new_file`, before the block and again after it.
     """
     path = check_new_file(path, overwrite=overwrite)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f".{secrets.token_hex(8)}.part")  # short: `path` may have the longest name allowed
     try:
         yield part
         if overwrite:
@@ -127,7 +127,7 @@ def replace_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
 
 def _rename_to_free_name(part: Path, path: Path) -> None:
     try:
-        os.link(part, path)  # unlike a rename it fails where a file exists
+        path.hardlink_to(part)  # unlike a renaming, this fails where a file has meanwhile come to be
     except FileExistsError:
         check_new_file(path)
         raise

@@ -35,9 +35,9 @@ def freeze_kernel(kernel: Float[Array, "3 3 inputs outputs"]) -> FrozenKernel:
 
 
 def _correlate(features: Features, kernel: Float[Array, "3 3 inputs outputs"]) -> Features:
-    return lax.conv_general_dilated(
-        features[None], kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )[0]
+    return lax.conv_general_dilated(features[None], kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))[
+        0
+    ]
 
 
 @jax.custom_vjp

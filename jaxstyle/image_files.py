@@ -10,7 +10,6 @@ sRGB, and the orientation that a camera noted is applied. Of an animated file th
 import io
 import os
 import re
-import secrets
 import struct
 import sys
 import warnings
@@ -24,7 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageCms, ImageColor, ImageFile, UnidentifiedImageError
 
-from jaxstyle.checks import InputError, check_positive
+from jaxstyle.checks import InputError, check_new_file, check_positive, replace_file
 
 #: Larger than what ordinary cameras make (24 to 60 million), and 1.2 GB as float32; a tiny file may declare
 #: far more. Pillow itself refuses above 179 million, whatever limit is passed here.
@@ -121,20 +120,7 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False, bit_d
         raise InputError(f"a picture name ending in {', '.join(SUFFIXES)}", name, "choose one of these endings")
     if bit_depth != 8 and (bit_depth != 16 or picture_format not in _DEEP_FORMATS):
         raise InputError("8 bits, or 16 for .png and .tif", f"{bit_depth} for {name}", "choose another of the two")
-    folder = repr(str(path.parent))
-    if not path.parent.exists():
-        raise FileNotFoundError(_message("an existing folder", f"no {folder}", "create it first"))
-    if not path.parent.is_dir():
-        raise NotADirectoryError(_message("a folder to write into", f"the file {folder}", "choose another place"))
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise PermissionError(_message("a folder one may write to", folder, "choose another place"))
-    if path.is_dir():
-        raise IsADirectoryError(_message("a file name", f"the folder {name}", "add a file name to it"))
-    # What is neither absent nor a file (a device, a dangling link) is never replaced, not even on request.
-    if os.path.lexists(path) and not (overwrite and path.is_file()):
-        advice = "choose another name, or pass --overwrite (overwrite=True)"
-        raise FileExistsError(_message("a name that is still free", f"the existing {name}", advice))
-    return path
+    return check_new_file(path, overwrite=overwrite)
 
 
 def write_picture(path: str | os.PathLike[str], picture: Any, *, bit_depth: int = 8, overwrite: bool = False) -> None:
@@ -162,15 +148,10 @@ def write_picture(path: str | os.PathLike[str], picture: Any, *, bit_depth: int 
     if max(samples.shape) > limit:
         size = f"{samples.shape[1]} x {samples.shape[0]}"
         raise InputError(f"at most {limit} pixels a side for {path.suffix}", size, "write .png or .tif")
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")  # short: `path` may have the longest name allowed
-    try:
-        with temporary.open("xb") as file:
-            _encode(file, samples, picture_format)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut after the renaming could leave an empty file
-        _rename(temporary, path, overwrite)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replace_file(path, overwrite=overwrite) as part, part.open("xb") as file:
+        _encode(file, samples, picture_format)
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut after the renaming could leave an empty file
 
 
 def parse_color(text: str) -> tuple[float, float, float]:
@@ -435,17 +416,3 @@ def _deep_png(samples: np.ndarray) -> bytes:
     for name, data in chunks.items():
         parts += [struct.pack(">I", len(data)), name, data, struct.pack(">I", zlib.crc32(name + data))]
     return b"".join(parts)
-
-
-def _rename(temporary: Path, path: Path, overwrite: bool) -> None:
-    if overwrite:
-        temporary.replace(path)
-        return
-    try:
-        path.hardlink_to(temporary)  # unlike a renaming, this fails where a file has meanwhile come to be
-    except FileExistsError:
-        check_output(path)
-        raise
-    except OSError:  # a file system without links
-        check_output(path)
-        temporary.replace(path)

@@ -221,9 +221,7 @@ def make_loop(problem: Problem, optimizer: optax.GradientTransformation) -> Loop
         searched = optax.tree.get(opt_state, "num_linesearch_steps", jnp.zeros((), jnp.int32))
         return params, opt_state, optax.tree.norm(updates).astype(jnp.float32), searched.astype(jnp.int32)
 
-    def step(
-        state: LoopState, args: Args, stop: StopRule, wants_terms: jax.Array
-    ) -> tuple[LoopState, StepInfo]:
+    def step(state: LoopState, args: Args, stop: StopRule, wants_terms: jax.Array) -> tuple[LoopState, StepInfo]:
         is_first = state.step < 0
         params, opt_state, update_norm, searched = lax.cond(
             is_first,
@@ -300,9 +298,7 @@ def _evaluate_if_needed(
 def _keep_best(state: LoopState) -> LoopState:
     is_better = state.loss < state.best_loss  # false for NaN
     return state._replace(
-        best_params=jax.tree.map(
-            lambda new, old: jnp.where(is_better, new, old), state.params, state.best_params
-        ),
+        best_params=jax.tree.map(lambda new, old: jnp.where(is_better, new, old), state.params, state.best_params),
         best_loss=jnp.where(is_better, state.loss, state.best_loss),
         best_step=jnp.where(is_better, state.step, state.best_step),
         initial_loss=jnp.where(state.step == 0, state.loss, state.initial_loss),
@@ -426,9 +422,7 @@ def minimize(
         boundary = _next_boundary(done, num_steps, report_every)
         length = min(length, boundary - done, CHUNK_CAPACITY)
         clock = time.perf_counter()
-        state, infos, count = program(
-            state, *fixed, np.int32(length), np.bool_(done + length == boundary)
-        )
+        state, infos, count = program(state, *fixed, np.int32(length), np.bool_(done + length == boundary))
         count = int(count)  # waits for the device
         seconds = time.perf_counter() - clock
         run_seconds += seconds
@@ -452,9 +446,7 @@ def minimize(
         again = loop.init(best_params, run_key)
         _, infos, _ = program(again, *fixed, np.int32(1), np.bool_(True))
         best_terms = {name: float(values[0]) for name, values in infos.terms.items()}
-    return Result(
-        params, best_params, best_loss, best_step, best_terms, trace, status, compile_seconds, run_seconds
-    )
+    return Result(params, best_params, best_loss, best_step, best_terms, trace, status, compile_seconds, run_seconds)
 
 
 def _next_boundary(done: int, num_steps: int, report_every: Sequence[int]) -> int:

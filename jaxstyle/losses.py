@@ -20,9 +20,7 @@ def content_loss(features: Features, target: Features) -> Scalar:
     return jnp.mean(jnp.square(features - target))
 
 
-def style_loss(
-    gram: Gram, targets: Float[Array, "styles channels channels"], blend: Float[Array, " styles"]
-) -> Scalar:
+def style_loss(gram: Gram, targets: Float[Array, "styles channels channels"], blend: Float[Array, " styles"]) -> Scalar:
     """Returns `sum_i blend_i mean((G - A_i)^2)` of one layer, over the styles `i`.
 
     Gatys et al. (2016), equation 4, with the divisor of `gram_matrix` in place of `1 / (4 N^2 C^2)`, and several

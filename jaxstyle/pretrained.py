@@ -5,7 +5,6 @@
 `{"mean": [3], "conv1_1": {"kernel": [3, 3, in, out], "bias": [out]}, ...}`, for RGB pixels in 0..255 minus `mean`.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxstyle.checks import InputError
+from jaxstyle.checks import InputError, check_new_file, replace_file
 from jaxstyle.formats import keras, matconvnet, native, npz, safetensors_file, torch_pickle
 from jaxstyle.formats.layout import (
     ARCHITECTURES,
@@ -127,17 +126,13 @@ def save_network(network: Network, path: str | Path, *, overwrite: bool = False)
         "name": network.name,
         "source": network.source,
     }
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with replace_file(path, overwrite=overwrite) as part:
         if path.suffix == ".npz":
-            npz.write(partial, network.params)
+            npz.write(part, network.params)
         elif path.suffix == ".safetensors":
-            safetensors_file.write(partial, network.params, attributes)
+            safetensors_file.write(part, network.params, attributes)
         else:
-            native.write(partial, network.params, attributes, compress=False)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+            native.write(part, network.params, attributes, compress=False)
 
 
 def check_destination(path: str | Path, *, overwrite: bool = False) -> Path:
@@ -151,11 +146,7 @@ def check_destination(path: str | Path, *, overwrite: bool = False) -> Path:
     path = Path(path)
     if path.suffix not in SAVED_SUFFIXES:
         raise InputError(f"a name that ends in {', '.join(SAVED_SUFFIXES)}", repr(path.name), "choose one of these")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"expected a folder to write to, got {path.parent}, which does not exist; create it")
-    if path.is_dir() or (path.exists() and not overwrite):
-        raise FileExistsError(f"expected a new file, got {path}, which exists; choose another name or overwrite it")
-    return path
+    return check_new_file(path, overwrite=overwrite)
 
 
 def check_params(params: NetworkParams, blocks: tuple[tuple[int, int], ...]) -> None:

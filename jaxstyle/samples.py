@@ -37,8 +37,8 @@ SAMPLES: dict[str, Sample] = {
     for sample in (
         Sample("astronaut", "content", "Eileen Collins in her space suit (NASA, public domain)", (512, 512)),
         Sample("chelsea", "content", "Chelsea the cat, close up (Stefan van der Walt, CC0)", (300, 451)),
-        Sample("coffee", "content", "a cup of coffee on a table (Rachel Michetti)", (400, 600)),
-        Sample("rocket", "content", "a Falcon 9 before its launch (SpaceX, CC0)", (427, 640)),
+        Sample("coffee", "content", "a cup of coffee on a table (Rachel Michetti, CC0)", (400, 600)),
+        Sample("rocket", "content", "a Falcon 9 before its launch (SpaceX, public domain)", (427, 640)),
         Sample("autumn", "style", "an avenue after rain, laid on with a palette knife", (512, 768)),
         Sample("garden", "style", "a pond with lilies under blossoming trees, in dabs of color", (512, 768)),
         Sample("mosaic", "style", "a leaded glass window: the sun over hills and a river", (512, 768)),

@@ -124,9 +124,7 @@ def test_callback_sees_every_boundary_and_can_interrupt():
         seen.append(progress.step)
         return progress.step >= 12
 
-    result = minimize(
-        make_bowl(), optax.adam(0.1), key=KEY, num_steps=1000, report_every=(5, 6), callback=callback
-    )
+    result = minimize(make_bowl(), optax.adam(0.1), key=KEY, num_steps=1000, report_every=(5, 6), callback=callback)
     assert {5, 6, 10, 12} <= set(seen)
     assert result.status == Status.INTERRUPTED
     assert len(result.trace.loss) == 13

@@ -40,8 +40,13 @@ TOY_OPTIONS: dict[str, dict[str, float]] = {
 DEFAULT_TOY_OPTIONS = {"learning_rate": 0.1}
 
 # The walls of the valley are a hundred times as steep.
-VALLEY_OPTIONS = dict.fromkeys(("sgd", "momentum", "nesterov", "optimistic_sgd"), {"learning_rate": 1e-3})
-VALLEY_OPTIONS["radam"] = {"learning_rate": 3e-3}
+VALLEY_OPTIONS = {
+    "momentum": {"learning_rate": 1e-3},
+    "nesterov": {"learning_rate": 1e-3},
+    "optimistic_sgd": {"learning_rate": 1e-3},
+    "radam": {"learning_rate": 3e-3},
+    "sgd": {"learning_rate": 1e-3},
+}
 
 
 @pytest.mark.parametrize("make_problem", [make_bowl, make_rosenbrock])

@@ -41,9 +41,7 @@ def test_activations_of_the_shipped_network_equal_pytorchs(reference_features: d
     np.testing.assert_allclose(found.mean(), expected["mean"], rtol=TOLERANCE)
     np.testing.assert_allclose(found.std(), expected["std"], rtol=TOLERANCE)
     np.testing.assert_allclose(found.max(), expected["max"], rtol=TOLERANCE)
-    np.testing.assert_allclose(
-        found[1, 2, :3], expected["first3_at_1_2"], rtol=TOLERANCE, atol=1e-6 * expected["max"]
-    )
+    np.testing.assert_allclose(found[1, 2, :3], expected["first3_at_1_2"], rtol=TOLERANCE, atol=1e-6 * expected["max"])
 
 
 @pytest.mark.parametrize("layer", REFERENCE["odd"])
@@ -124,7 +122,7 @@ def test_minimum_size():
 
 def test_bad_input(tiny_network: dict):
     picture = make_wave_picture(16, 16, 0.0)
-    with pytest.raises(InputError, match="relu5_5.*did you mean"):
+    with pytest.raises(InputError, match=r"relu5_5.*did you mean"):
         vgg.features(tiny_network, picture, ("relu5_5",))
     with pytest.raises(InputError, match="pooling to be one of max, avg, got 'min'"):
         vgg.features(tiny_network, picture, ("relu1_1",), pooling="min")

@@ -26,9 +26,7 @@ def make_bowl(count: Callable[[], None] | None = None, **options) -> Problem:
         return terms["a"] + terms["b"], terms
 
     start = {"a": jnp.array([1.0, 1.0, 1.0]), "b": jnp.full((2, 2), -1.0)}
-    return Problem(
-        "bowl", lambda key: start, loss, TARGET, lambda params, args: params["b"], **options
-    )
+    return Problem("bowl", lambda key: start, loss, TARGET, lambda params, args: params["b"], **options)
 
 
 def make_rosenbrock() -> Problem:

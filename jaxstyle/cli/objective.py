@@ -113,7 +113,8 @@ class ObjectiveFlags:
 
 def describe(network: "Network") -> str:
     """Returns the line that names a network and its checksum."""
-    return f"network: {network.name} ({network.architecture}), sha256 {network.checksum}"
+    kind = "" if network.name == network.architecture else f" ({network.architecture})"
+    return f"network: {network.name}{kind}, sha256 {network.checksum}"
 
 
 def read_scaled(source: str, width: int | None, matte: str) -> np.ndarray:

@@ -155,12 +155,16 @@ class Stylize(ObjectiveFlags):
             check_output(picture, overwrite=self.overwrite, bit_depth=self.bit_depth)
         texts = [text for text in (self.history, self.summary) if text is not None]
         folder = Path(self.output).parent
-        texts += [str(folder / "progress.txt")] * self.progress_write + [str(folder / "progress.png")] * self.progress_plot
+        texts += [str(folder / "progress.txt")] * self.progress_write + [
+            str(folder / "progress.png")
+        ] * self.progress_plot
         for text in texts:
             check_new_file(text, overwrite=self.overwrite)
         places = [Path(place).absolute() for place in (*pictures, *texts)]
         if len(set(places)) < len(places):
-            raise InputError("a place of its own for each file to write", "one place for two", "change one of the names")
+            raise InputError(
+                "a place of its own for each file to write", "one place for two", "change one of the names"
+            )
 
     def _make_optimizer(self) -> Any:
         from jaxstyle.optimizers import make_optimizer

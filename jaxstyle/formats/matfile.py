@@ -147,9 +147,7 @@ class _Reader:
         if len(body) != math.prod(shape) * dtype.itemsize:
             raise InputError(f"{list(shape)} numbers of {dtype}", f"{len(body)} bytes", "the file is damaged")
         target = np.dtype(_CLASS_DTYPES[kind])
-        return StoredArray(
-            shape, target, lambda: np.frombuffer(body, dtype).astype(target).reshape(shape, order="F")
-        )
+        return StoredArray(shape, target, lambda: np.frombuffer(body, dtype).astype(target).reshape(shape, order="F"))
 
     def integers(self, element: tuple[int, memoryview]) -> list[int]:
         """Returns the numbers in an element of integers."""

@@ -33,9 +33,7 @@ def read(path: Path, architectures: Architectures) -> StoredNetwork:
         InputError: If the file is damaged, holds Python objects, declares too much, or holds another network.
     """
     with zipfile.ZipFile(path) as archive:
-        arrays = {
-            name.removesuffix(".npy"): _stored(archive, name) for name in archive.namelist() if _is_ours(name)
-        }
+        arrays = {name.removesuffix(".npy"): _stored(archive, name) for name in archive.namelist() if _is_ours(name)}
         return assemble(arrays, architectures)
 
 

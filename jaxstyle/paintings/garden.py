@@ -143,17 +143,25 @@ class _Garden:
         """Returns `color` with the pads and their flowers on it, the far ones first."""
         scale = self.frame.right / self.frame.bottom
         for k in range(PADS):
-            du, dv, size = (u - self.pad_u[k]) * scale, v - self.pad_v[k], self.pad_size[k]
-            reach = np.hypot(du / (1.5 * size), dv / (0.55 * size))
-            tone = np.clip(self.pad_tone[k] * 0.5 + 0.5 * chance - 0.25 * du / size, 0, 1)
-            shadow = np.hypot(du / (1.6 * size), (dv - 0.2 * size) / (0.6 * size)) < 1
-            color = mix(color, 0.45 * WATER[0] + 0.1, shadow)
-            color = mix(color, ramp(tone, (0.0, 0.35, 0.7, 1.0), PAD), reach < 1)
-            color = mix(color, rgb("e9eda0")[0], (reach > 0.82) & (reach < 1) & (dv < 0))
-            if self.blooms[k]:
-                petals = np.hypot(du / (0.62 * size), (dv + 0.30 * size) / (0.46 * size))
-                pick = np.clip(3 - 3.2 * petals + 1.6 * (chance - 0.5), 0, 3).astype(int)
-                color = mix(color, LILY[np.where(petals < 0.35, 3, (2 - pick) % 3)], petals < 1)
+            du, dv = (u - self.pad_u[k]) * scale, v - self.pad_v[k]
+            near = (np.abs(du) < 1.7 * self.pad_size[k]) & (np.abs(dv) < 0.9 * self.pad_size[k])
+            if near.any():
+                color[near] = self._lily(k, du[near], dv[near], color[near], chance[near])
+        return color
+
+    def _lily(self, k: int, du: Array, dv: Array, color: Array, chance: Array) -> Array:
+        """Returns `color` with pad `k`, its shadow and its flower on it; `du`, `dv` lead there from its center."""
+        size = self.pad_size[k]
+        reach = np.hypot(du / (1.5 * size), dv / (0.55 * size))
+        tone = np.clip(self.pad_tone[k] * 0.5 + 0.5 * chance - 0.25 * du / size, 0, 1)
+        shadow = np.hypot(du / (1.6 * size), (dv - 0.2 * size) / (0.6 * size)) < 1
+        color = mix(color, 0.45 * WATER[0] + 0.1, shadow)
+        color = mix(color, ramp(tone, (0.0, 0.35, 0.7, 1.0), PAD), reach < 1)
+        color = mix(color, rgb("e9eda0")[0], (reach > 0.82) & (reach < 1) & (dv < 0))
+        if self.blooms[k]:
+            petals = np.hypot(du / (0.62 * size), (dv + 0.30 * size) / (0.46 * size))
+            pick = np.clip(3 - 3.2 * petals + 1.6 * (chance - 0.5), 0, 3).astype(int)
+            color = mix(color, LILY[np.where(petals < 0.35, 3, (2 - pick) % 3)], petals < 1)
         return color
 
     def dab(self, x: Array, y: Array, chance: Array) -> tuple[Array, Array]:
