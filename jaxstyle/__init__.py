@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from jaxstyle.image_files import write_picture as write_picture
     from jaxstyle.images import preserve_colors as preserve_colors
     from jaxstyle.images import resize as resize
-    from jaxstyle.loop import Progress as Progress
-    from jaxstyle.loop import Result as Result
-    from jaxstyle.loop import Status as Status
-    from jaxstyle.loop import StopRule as StopRule
     from jaxstyle.loop import make_loop as make_loop
     from jaxstyle.loop import minimize as minimize
     from jaxstyle.loop import run_chunk as run_chunk
@@ -35,6 +31,10 @@ if TYPE_CHECKING:
     from jaxstyle.problem import Problem as Problem
     from jaxstyle.problems.style_transfer import StyleTransferConfig as StyleTransferConfig
     from jaxstyle.problems.style_transfer import make_problem as make_problem
+    from jaxstyle.runs import Progress as Progress
+    from jaxstyle.runs import Result as Result
+    from jaxstyle.runs import Status as Status
+    from jaxstyle.runs import StopRule as StopRule
     from jaxstyle.samples import load_sample as load_sample
     from jaxstyle.statistics import gram_matrix as gram_matrix
     from jaxstyle.vgg import VGG as VGG
@@ -44,11 +44,12 @@ _HOMES = {
     "checks": ("InputError",),
     "image_files": ("read_picture", "write_picture"),
     "images": ("preserve_colors", "resize"),
-    "loop": ("Progress", "Result", "Status", "StopRule", "make_loop", "minimize", "run_chunk"),
+    "loop": ("make_loop", "minimize", "run_chunk"),
     "optimizers": ("OPTIMIZERS", "make_optimizer"),
     "pretrained": ("Network", "load_network", "save_network"),
     "problem": ("Problem",),
     "problems.style_transfer": ("StyleTransferConfig", "make_problem"),
+    "runs": ("Progress", "Result", "Status", "StopRule"),
     "samples": ("load_sample",),
     "statistics": ("gram_matrix",),
     "vgg": ("VGG", "features"),

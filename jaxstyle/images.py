@@ -66,6 +66,7 @@ def size_for_width(height: int, width: int, new_width: int) -> tuple[int, int]:
 
 def luminance(picture: Picture) -> Float[Array, "height width"]:
     """Luma: Y = 0.299 R + 0.587 G + 0.114 B of encoded values (BT.601), in [0, 1]."""
+    picture = jnp.asarray(picture)
     return _KR * picture[..., 0] + _KG * picture[..., 1] + _KB * picture[..., 2]
 
 
@@ -165,7 +166,7 @@ def psnr(a: Picture, b: Picture) -> Scalar:
     return -10.0 * jnp.log10(mean_squared_error(a, b))
 
 
-def _check_same_shape(a: Array, b: Array) -> None:
+def _check_same_shape(a: Picture, b: Picture) -> None:
     # Broadcasting would compare, and mix, pictures that nobody meant to.
     if a.shape != b.shape:
         raise InputError("two pictures of one size", f"{a.shape} and {b.shape}", "resize one of them")

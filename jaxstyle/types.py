@@ -5,10 +5,11 @@ Height, width and channels stand in that order everywhere, channels last, with n
 
 from typing import Any
 
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-#: RGB in [0, 1], sRGB encoded.
-Picture = Float[Array, "height width 3"]
+#: RGB in [0, 1], sRGB encoded. Files give NumPy arrays; functions take both kinds.
+Picture = Float[Array | np.ndarray, "height width 3"]
 
 #: One layer's activations.
 Features = Float[Array, "height width channels"]

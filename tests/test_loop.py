@@ -7,8 +7,9 @@ import optax
 import pytest
 from scipy.optimize import rosen, rosen_der
 
-from jaxstyle.loop import DIVERGENCE_STEPS, Status, StopRule, make_loop, minimize, run_chunk, take_steps
+from jaxstyle.loop import make_loop, minimize, run_chunk, take_steps
 from jaxstyle.problem import Problem
+from jaxstyle.runs import DIVERGENCE_STEPS, Status, StopRule
 
 from .toys import TARGET, make_bowl, make_rosenbrock
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from jaxstyle.checks import InputError
-from jaxstyle.loop import StopRule, make_loop, run_chunk
+from jaxstyle.loop import make_loop, run_chunk
 from jaxstyle.optimizers import OPTIMIZERS, make_optimizer
+from jaxstyle.runs import StopRule
 from jaxstyle.transforms.ftrl import ftrl_proximal
 
 from .toys import make_bowl, make_rosenbrock

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 from jaxstyle.checks import replace_file
-from jaxstyle.loop import Progress, Result
+from jaxstyle.runs import Progress, Result
 
 if TYPE_CHECKING:
     from jaxstyle.cli.stylize import Stylize

@@ -16,7 +16,7 @@ from jaxstyle.cli.objective import ObjectiveFlags, describe, read_scaled, resize
 
 if TYPE_CHECKING:
     from jaxstyle.cli.report import Report
-    from jaxstyle.loop import Progress, Result
+    from jaxstyle.runs import Progress, Result
 
 EXIT_FAILED = 3
 EXIT_INTERRUPTED = 130
@@ -96,8 +96,9 @@ class Stylize(ObjectiveFlags):
         import jax
 
         from jaxstyle.cli.report import Report
-        from jaxstyle.loop import StopRule, minimize
+        from jaxstyle.loop import minimize
         from jaxstyle.problems.style_transfer import make_problem
+        from jaxstyle.runs import StopRule
 
         problem = make_problem(config, network.params, content, styles, initial=initial)
         with Report(self, self._report_iterations()) as report, _interrupts(report) as asked:
@@ -257,7 +258,7 @@ def _interrupts(report: "Report") -> Iterator[list[int]]:
 
 
 def _exit_code(result: "Result") -> int:
-    from jaxstyle.loop import Status
+    from jaxstyle.runs import Status
 
     codes = {
         Status.DIVERGED: EXIT_FAILED,

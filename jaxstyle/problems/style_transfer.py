@@ -161,7 +161,7 @@ def initial_pixels(
     The noise is normal, of deviation 0.256, around the network's mean color: nearly flat gray.
     """
     noise = mean + NOISE_DEVIATION * jax.random.normal(key, start.shape)
-    return (1 - noise_blend) * vgg.PIXEL_SCALE * start + noise_blend * noise
+    return (1 - noise_blend) * vgg.PIXEL_SCALE * jnp.asarray(start) + noise_blend * noise
 
 
 def style_transfer_loss(

@@ -1,6 +1,6 @@
 """FTRL-Proximal: follow the (proximally) regularized leader, per coordinate."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,7 +49,7 @@ def ftrl_proximal(
         return FtrlState(z, optax.tree.zeros_like(params))
 
     def update(
-        updates: optax.Updates, state: FtrlState, params: optax.Params | None = None
+        updates: optax.Updates, state: Any, params: optax.Params | None = None
     ) -> tuple[optax.Updates, FtrlState]:
         if params is None:
             raise ValueError("expected params in the update of ftrl_proximal, got None; pass the parameters")
