@@ -120,7 +120,7 @@ class VGG(nnx.Module):
         """Returns the features of `picture` (RGB in [0, 1]) at `layers`; nothing past the deepest is computed."""
         wanted = set(layers)
         found: dict[str, Features] = {}
-        hidden = picture * PIXEL_SCALE - self.mean[...]
+        hidden = jnp.asarray(picture) * PIXEL_SCALE - self.mean[...]
         for name in layer_names(self.architecture):
             if len(found) == len(wanted):
                 break
