@@ -21,7 +21,7 @@ def gram_matrix(features: Features) -> Gram:
     Returns:
         `[C, C]`, symmetric and positive semi-definite, accumulated in float32 or wider.
 
-    >>> gram_matrix(jnp.ones((2, 3, 4)))[0, 0]
+    >>> gram_matrix(jnp.ones((2, 2, 4)))[0, 0]
     Array(0.25, dtype=float32)
     """
     channels = features.shape[-1]

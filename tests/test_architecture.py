@@ -30,7 +30,8 @@ def test_imports_point_down(monkeypatch: pytest.MonkeyPatch):
 
 def test_ruff_and_its_format():
     for command in (["check"], ["format", "--check"]):
-        result = subprocess.run(["ruff", *command, ROOT], capture_output=True, text=True, check=False)
+        ruff = [sys.executable, "-m", "ruff", *command, ROOT]
+        result = subprocess.run(ruff, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stdout + result.stderr
 
 
