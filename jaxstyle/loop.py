@@ -19,6 +19,7 @@ import numpy as np
 import optax
 from jax import lax
 
+from jaxstyle.memory import compile_to_fit
 from jaxstyle.problem import Args, Params, Problem
 from jaxstyle.runs import (
     DIVERGENCE_FACTOR,
@@ -262,6 +263,9 @@ def minimize(
 
     Returns:
         The result; `result.status` says why the run ended.
+
+    Raises:
+        InputError: If the program would not fit into memory; nothing has run then.
     """
     loop = make_loop(problem, optimizer)
     stop = StopRule(*(stop or StopRule()))
@@ -270,7 +274,7 @@ def minimize(
     clock = time.perf_counter()
     state = loop.init(problem.init_fn(init_key) if params is None else params, run_key)
     fixed = (problem.args, stop)
-    program = run_chunk.lower(loop.step, state, *fixed, np.int32(1), np.bool_(False)).compile()
+    program = compile_to_fit(run_chunk, loop.step, state, *fixed, np.int32(1), np.bool_(False))
     compile_seconds = time.perf_counter() - clock
 
     traces: list[StepInfo] = []

@@ -10,6 +10,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+import jax
 import optax
 from optax import contrib
 
@@ -189,8 +190,10 @@ def make_optimizer(name: str, **overrides: Any) -> optax.GradientTransformation:
     return spec.build(**settings)
 
 
-def _check_option(option: str, value: Any, default: float | int | str) -> float | int | str:
+def _check_option(option: str, value: Any, default: float | int | str) -> Any:
     """Returns `value` in the type of `default`, or says what is wrong with it."""
+    if callable(value) or isinstance(value, jax.Array):  # a schedule, or one of a batch's scalars: nothing to check yet
+        return value
     if isinstance(default, str):
         return check_choice(option, value, ("one", "keep"))
     try:

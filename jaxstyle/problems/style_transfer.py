@@ -4,7 +4,7 @@ Gatys, Ecker and Bethge (2016), "Image style transfer using convolutional neural
 widely used TensorFlow program, whose weights people know (design: content 5, style 500, total variation 100).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from jaxstyle import vgg
 from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative, check_weights
 from jaxstyle.losses import content_loss, style_loss, total_variation, weighted_sum
+from jaxstyle.memory import compile_to_fit
 from jaxstyle.problem import Problem
 from jaxstyle.statistics import gram_matrix
 from jaxstyle.types import Key, NetworkParams, Picture, Scalar
@@ -131,12 +132,10 @@ def make_problem(
         "style_layers": {layer: config.style_layers[layer] for layer in style_layers},
         "style_blend": jnp.array(blend) / sum(blend),
     }  # fmt: skip
-    summarize = jax.jit(_style_summary, static_argnames=("layers", "pooling"))
-    grams = [summarize(frozen, jnp.asarray(style), layers=style_layers, pooling=config.pooling) for style in styles]
-    read = jax.jit(vgg.features, static_argnames=("layers", "pooling"))
+    grams = [_run_once(_style_summary, frozen, style, style_layers, config.pooling) for style in styles]
     args = {
         "network": frozen,
-        "content": read(frozen, jnp.asarray(content), layers=content_layers, pooling=config.pooling),
+        "content": _run_once(vgg.features, frozen, content, content_layers, config.pooling),
         "styles": {layer: jnp.stack([gram[layer] for gram in grams]) for layer in style_layers},
         "weights": jax.tree.map(lambda weight: jnp.asarray(weight, jnp.float32), weights),
     }
@@ -192,6 +191,19 @@ def style_transfer_loss(
         "tv": weights["tv"] * total_variation(pixels),
     }
     return terms["content"] + terms["style"] + terms["tv"], terms
+
+
+def _run_once(
+    function: Callable[..., dict[str, Array]],
+    network: NetworkParams,
+    picture: Picture,
+    layers: tuple[str, ...],
+    pooling: str,
+) -> dict[str, Array]:
+    """Compiles a function of the network and a picture, checks that it fits into memory, and runs it."""
+    bound = jax.jit(partial(function, layers=layers, pooling=pooling))
+    picture = jnp.asarray(picture, jnp.float32)
+    return compile_to_fit(bound, network, picture)(network, picture)
 
 
 def _style_summary(

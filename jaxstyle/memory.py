@@ -1,0 +1,61 @@
+"""Whether a compiled program fits the device's memory: asked before it runs, answered in one sentence."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import psutil
+
+from jaxstyle.checks import InputError
+
+#: cgroup v2: what a container may use, and uses; the machine's own free memory can be far more.
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_CGROUP_USE = Path("/sys/fs/cgroup/memory.current")
+
+_GIGABYTE = 1e9
+
+
+def available_bytes() -> int:
+    """Returns the memory that a new program may take on the first device: of the GPU or TPU, or of the machine."""
+    statistics = jax.local_devices()[0].memory_stats()
+    if statistics and "bytes_limit" in statistics:
+        return int(statistics["bytes_limit"]) - int(statistics.get("bytes_in_use", 0))
+    free = int(psutil.virtual_memory().available)
+    try:
+        return min(free, int(_CGROUP_LIMIT.read_text()) - int(_CGROUP_USE.read_text()))
+    except (OSError, ValueError):  # no cgroup v2, or "max": no limit
+        return free
+
+
+def new_bytes(program: jax.stages.Compiled) -> int:
+    """Returns what `program` takes beyond its arguments: temporary buffers and results not stored in donated ones."""
+    analysis = program.memory_analysis()
+    if analysis is None:  # some backends do not say
+        return 0
+    results = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+    return int(analysis.temp_size_in_bytes + max(results, 0))
+
+
+def compile_to_fit(function: jax.stages.Wrapped, *args: Any, **kwargs: Any) -> jax.stages.Compiled:
+    """Compiles a jitted function for these arguments and checks that the program fits into memory.
+
+    Args:
+        function: From `jax.jit`.
+        *args: Its arguments; the compiled program is called with those that are not static.
+        **kwargs: Its keyword arguments.
+
+    Raises:
+        InputError: If the program needs more memory than there is, with what would need less.
+    """
+    program = function.lower(*args, **kwargs).compile()
+    needed, available = new_bytes(program), available_bytes()
+    if needed > available:
+        # Nearly all memory is features of the picture, so that it grows with the square of the width.
+        scale = 0.95 * (available / needed) ** 0.5
+        raise InputError(
+            f"a program of at most {available / _GIGABYTE:.2f} GB, the free memory",
+            f"one of {needed / _GIGABYTE:.2f} GB",
+            f"make the pictures {scale:.2f} times as wide (--width, --style-scales), or use --memory low, "
+            "--dtype bfloat16, or fewer L-BFGS pairs (--optimizer-options memory_size=5)",
+        )
+    return program
