@@ -14,10 +14,10 @@ import numpy as np
 import optax
 
 from jaxstyle.checks import InputError
-from jaxstyle.loop import make_loop, take_steps
+from jaxstyle.loop import make_loop, stop_arrays, take_steps
 from jaxstyle.memory import compile_to_fit
 from jaxstyle.problem import Problem
-from jaxstyle.runs import Result, Status, StopRule
+from jaxstyle.runs import Result, StopRule, status_of
 from jaxstyle.types import Key
 
 
@@ -89,7 +89,7 @@ def minimize_batch(
     init_keys, run_keys = zip(*(jax.random.split(key) for key in keys), strict=True)
     starts = [problem.init_fn(key) for problem, key in zip(problems, init_keys, strict=True)]
     starts = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
-    stop = StopRule(*(stop or StopRule()))
+    stop = stop_arrays(stop)
 
     def run(start: Any, args: Any, key: Key, hyper: dict[str, jax.Array]) -> Any:
         loop = make_loop(first, make_optimizer(**hyper))
@@ -111,7 +111,6 @@ def minimize_batch(
     for index in range(count):
         state, info, term = jax.tree.map(lambda leaf: leaf[index], (states, infos, terms))  # noqa: B023
         trace = jax.tree.map(lambda buffer: np.asarray(buffer)[: int(counts[index])], info)  # noqa: B023
-        status = Status(int(state.status))
         results.append(
             Result(
                 params=state.params,
@@ -120,7 +119,7 @@ def minimize_batch(
                 best_step=max(int(state.best_step), 0),
                 best_terms={name: float(value) for name, value in term.items()},
                 trace=trace,
-                status=Status.BUDGET_SPENT if status == Status.RUNNING else status,
+                status=status_of(state, is_spent=True),
                 compile_seconds=compile_seconds,
                 run_seconds=run_seconds,
             )

@@ -42,14 +42,14 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> str:
 def check_positive(name: str, value: float) -> float:
     """Returns `value` if it is finite and above zero, and raises `InputError` otherwise."""
     if not 0 < value < float("inf"):
-        raise InputError(f"{name} above 0", value, f"pass a positive {name}")
+        raise InputError(f"{name} above 0", value, "pass a number above 0")
     return value
 
 
 def check_not_negative(name: str, value: float) -> float:
     """Returns `value` if it is finite and at least zero, and raises `InputError` otherwise."""
     if not 0 <= value < float("inf"):
-        raise InputError(f"{name} of at least 0", value, f"pass 0 or a positive {name}")
+        raise InputError(f"{name} of at least 0", value, "pass a finite number, 0 or more")
     return value
 
 
@@ -90,8 +90,6 @@ def check_new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> 
         raise FileNotFoundError(f"expected an existing folder, got no {folder}; create it first")
     if not path.parent.is_dir():
         raise NotADirectoryError(f"expected a folder to write into, got the file {folder}; choose another place")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise PermissionError(f"expected a folder one may write to, got {folder}; choose another place")
     if path.is_dir():
         raise IsADirectoryError(f"expected a file name, got the folder {name}; add a file name to it")
     # What is neither absent nor a file (a device, a dangling link) is never replaced, not even on request.
@@ -100,6 +98,14 @@ def check_new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> 
             f"expected a name that is still free, got the existing {name}; "
             "choose another name, or pass --overwrite (overwrite=True)"
         )
+    probe = _part(path)
+    try:
+        probe.touch(exist_ok=False)  # permissions say too little: think of root, read-only disks and /proc
+        probe.unlink()
+    except OSError as error:
+        raise PermissionError(
+            f"expected a folder one may write to, got {folder} ({error.strerror}); choose another place"
+        ) from None
     return path
 
 
@@ -114,7 +120,7 @@ def replace_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
         OSError: As `check_new_file`, before the block and again after it.
     """
     path = check_new_file(path, overwrite=overwrite)
-    part = path.with_name(f".{secrets.token_hex(8)}.part")  # short: `path` may have the longest name allowed
+    part = _part(path)
     try:
         yield part
         if overwrite:
@@ -123,6 +129,10 @@ def replace_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
             _rename_to_free_name(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{secrets.token_hex(8)}.part")  # short: `path` may have the longest name allowed
 
 
 def _rename_to_free_name(part: Path, path: Path) -> None:

@@ -19,17 +19,20 @@ import numpy as np
 import optax
 from jax import lax
 
+from jaxstyle.checks import InputError, check_between, check_not_negative
 from jaxstyle.memory import compile_to_fit
 from jaxstyle.problem import Args, Params, Problem
 from jaxstyle.runs import (
     DIVERGENCE_FACTOR,
     DIVERGENCE_STEPS,
+    HOPELESS_STEPS,
     LoopState,
     Progress,
     Result,
     Status,
     StepInfo,
     StopRule,
+    status_of,
 )
 from jaxstyle.types import Key, Scalar
 
@@ -60,8 +63,11 @@ def make_loop(problem: Problem, optimizer: optax.GradientTransformation) -> Loop
 
     def init(params: Params, key: Key) -> LoopState:
         params = _own(params)
+        for leaf in jax.tree.leaves(params):
+            if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+                raise InputError("parameters of a floating-point type", leaf.dtype, "convert them")
         count = partial(jnp.array, dtype=jnp.int32)
-        number = partial(jnp.array, dtype=jnp.float32)
+        number = partial(jnp.array, dtype=_loss_dtype(params))
         return LoopState(
             step=count(-1), params=params, opt_state=_own(tx.init(params)), key=_own(key),
             loss=number(jnp.inf), grad=jax.tree.map(jnp.zeros_like, params), evaluations=count(0),
@@ -86,7 +92,7 @@ def make_loop(problem: Problem, optimizer: optax.GradientTransformation) -> Loop
         is_first = state.step < 0
         params, opt_state, update_norm, searched = lax.cond(
             is_first,
-            lambda: (state.params, state.opt_state, jnp.zeros(()), jnp.zeros((), jnp.int32)),
+            lambda: (state.params, state.opt_state, jnp.float32(0), jnp.int32(0)),
             lambda: update(state, args),
         )
         now = state.step + 1
@@ -126,7 +132,13 @@ def _own(tree: Any) -> Any:
 
 def _evaluate(problem: Problem, params: Params, args: Args, key: Key) -> tuple[tuple[Scalar, dict], Params]:
     (loss, terms), grad = jax.value_and_grad(problem.loss_fn, has_aux=True)(params, args, key)
-    return (loss.astype(jnp.float32), jax.tree.map(lambda term: jnp.float32(term), terms)), grad
+    dtype = _loss_dtype(params)
+    return (loss.astype(dtype), jax.tree.map(lambda term: jnp.asarray(term, dtype), terms)), grad
+
+
+def _loss_dtype(params: Params) -> jnp.dtype:
+    """Returns float32, or what is wider among the parameters."""
+    return jnp.result_type(jnp.float32, *jax.tree.leaves(params))
 
 
 def _known_value_and_grad(problem: Problem, opt_state: optax.OptState) -> tuple[Scalar, Params] | None:
@@ -134,7 +146,10 @@ def _known_value_and_grad(problem: Problem, opt_state: optax.OptState) -> tuple[
     has_line_search = optax.tree.get(opt_state, "num_linesearch_steps", None) is not None
     if not has_line_search or problem.is_stochastic or problem.project_fn is not None:
         return None
-    return optax.tree.get(opt_state, "value").astype(jnp.float32), optax.tree.get(opt_state, "grad")
+    value, grad = optax.tree.get(opt_state, "value"), optax.tree.get(opt_state, "grad", None)
+    if grad is None:  # a backtracking search that was not told to store it
+        return None
+    return value.astype(_loss_dtype(grad)), grad
 
 
 def _evaluate_if_needed(
@@ -178,7 +193,8 @@ def _judge(problem: Problem, state: LoopState, stop: StopRule, is_stuck: jax.Arr
     is_high = problem.is_bounded_below & (state.loss > DIVERGENCE_FACTOR * state.initial_loss)
     high_steps = jnp.where(is_high, state.high_steps + 1, 0)
     high_loss = jnp.where(high_steps == 1, state.loss, state.high_loss)
-    is_diverged = (high_steps >= DIVERGENCE_STEPS) & (state.loss > high_loss)
+    is_rising = (high_steps >= DIVERGENCE_STEPS) & (state.loss > high_loss)
+    is_diverged = is_rising | (high_steps >= HOPELESS_STEPS)
 
     status = jnp.where(is_converged, Status.CONVERGED, Status.RUNNING)
     status = jnp.where(is_diverged, Status.DIVERGED, status)
@@ -267,15 +283,19 @@ def minimize(
     Raises:
         InputError: If the program would not fit into memory; nothing has run then.
     """
+    check_not_negative("num_steps", num_steps)
     loop = make_loop(problem, optimizer)
-    stop = StopRule(*(stop or StopRule()))
-    stop = StopRule(np.float32(stop.relative_delta), np.int32(stop.patience))  # type: ignore[arg-type]
+    stop = stop_arrays(stop)
     init_key, run_key = jax.random.split(key)
+    params = problem.init_fn(init_key) if params is None else params
     clock = time.perf_counter()
-    state = loop.init(problem.init_fn(init_key) if params is None else params, run_key)
     fixed = (problem.args, stop)
-    program = compile_to_fit(run_chunk, loop.step, state, *fixed, np.int32(1), np.bool_(False))
+    # Compiled before the state exists: L-BFGS's pairs of pictures may be what does not fit.
+    program = compile_to_fit(
+        run_chunk, loop.step, jax.eval_shape(loop.init, params, run_key), *fixed, np.int32(1), np.bool_(False)
+    )
     compile_seconds = time.perf_counter() - clock
+    state = loop.init(params, run_key)
 
     traces: list[StepInfo] = []
     done = -1
@@ -294,9 +314,7 @@ def minimize(
         traces.append(infos)
         done += count
         length = max(1, min(4 * length, int(length * chunk_seconds / max(seconds, 1e-6))))
-        status = Status(int(state.status))
-        if status == Status.RUNNING and done >= num_steps:
-            status = Status.BUDGET_SPENT
+        status = status_of(state, is_spent=done >= num_steps)
         wants_end = callback is not None and callback(Progress(done, state, infos, run_seconds, compile_seconds))
         if wants_end and status == Status.RUNNING:
             status = Status.INTERRUPTED
@@ -311,6 +329,13 @@ def minimize(
         _, infos, _ = program(again, *fixed, np.int32(1), np.bool_(True))
         best_terms = {name: float(values[0]) for name, values in infos.terms.items()}
     return Result(params, best_params, best_loss, best_step, best_terms, trace, status, compile_seconds, run_seconds)
+
+
+def stop_arrays(stop: StopRule | None) -> StopRule:
+    """Returns a stop rule as strongly typed arguments of a program; the rule that never stops for None."""
+    stop = StopRule(*(stop or StopRule()))
+    check_between("patience", stop.patience, 0, np.iinfo(np.int32).max)
+    return StopRule(np.float32(stop.relative_delta), np.int32(stop.patience))  # type: ignore[arg-type]
 
 
 def _next_boundary(done: int, num_steps: int, report_every: Sequence[int]) -> int:

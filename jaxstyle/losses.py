@@ -15,9 +15,11 @@ from jaxstyle.types import Features, Gram, Scalar
 def content_loss(features: Features, target: Features) -> Scalar:
     """Returns `mean((F - F_content)^2)` of one layer.
 
-    Gatys et al. (2016), equation 1, which sums and halves instead: the mean does not grow with the picture.
+    Gatys et al. (2016), equation 1, which sums and halves instead: the mean does not grow with the picture. Half
+    precision is widened to float32 first.
     """
-    return jnp.mean(jnp.square(features - target))
+    wide = jnp.promote_types(features.dtype, jnp.float32)
+    return jnp.mean(jnp.square(features.astype(wide) - target.astype(wide)))
 
 
 def style_loss(gram: Gram, targets: Float[Array, "styles channels channels"], blend: Float[Array, " styles"]) -> Scalar:

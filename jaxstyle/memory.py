@@ -41,14 +41,20 @@ def compile_to_fit(function: jax.stages.Wrapped, *args: Any, **kwargs: Any) -> j
 
     Args:
         function: From `jax.jit`.
-        *args: Its arguments; the compiled program is called with those that are not static.
+        *args: Its arguments; the compiled program is called with those that are not static. A `ShapeDtypeStruct`
+            stands for an array that is yet to be made, and counts as memory to come.
         **kwargs: Its keyword arguments.
 
     Raises:
         InputError: If the program needs more memory than there is, with what would need less.
     """
     program = function.lower(*args, **kwargs).compile()
-    needed, available = new_bytes(program), available_bytes()
+    planned = sum(
+        leaf.size * leaf.dtype.itemsize
+        for leaf in jax.tree.leaves((args, kwargs))
+        if isinstance(leaf, jax.ShapeDtypeStruct)
+    )
+    needed, available = planned + new_bytes(program), available_bytes()
     if needed > available:
         # Nearly all memory is features of the picture, so that it grows with the square of the width.
         scale = 0.95 * (available / needed) ** 0.5

@@ -17,6 +17,9 @@ from optax import contrib
 from jaxstyle.checks import InputError, check_choice, check_not_negative, check_positive
 from jaxstyle.transforms.ftrl import ftrl_proximal
 
+#: Options that say how much of an average is kept: at 1 it would never move.
+DECAYS = ("b1", "b2", "b3", "rho", "decay", "momentum")
+
 
 @dataclass(frozen=True)
 class OptimizerSpec:
@@ -203,6 +206,8 @@ def _check_option(option: str, value: Any, default: float | int | str) -> Any:
     if option in ("learning_rate", "max_learning_rate"):
         return check_positive(option, number)
     check_not_negative(option, number)
+    if option in DECAYS and number >= 1:
+        raise InputError(f"{option} below 1", value, f"its default is {default}")
     if isinstance(default, int):
         if number != int(number) or number < 1:
             raise InputError(f"a whole number above 0 for {option}", value, f"its default is {default}")

@@ -127,9 +127,9 @@ def save_network(network: Network, path: str | Path, *, overwrite: bool = False)
         "source": network.source,
     }
     with replace_file(path, overwrite=overwrite) as part:
-        if path.suffix == ".npz":
+        if path.suffix.lower() == ".npz":
             npz.write(part, network.params)
-        elif path.suffix == ".safetensors":
+        elif path.suffix.lower() == ".safetensors":
             safetensors_file.write(part, network.params, attributes)
         else:
             native.write(part, network.params, attributes, compress=False)
@@ -144,7 +144,7 @@ def check_destination(path: str | Path, *, overwrite: bool = False) -> Path:
         InputError: If its ending names no format.
     """
     path = Path(path)
-    if path.suffix not in SAVED_SUFFIXES:
+    if path.suffix.lower() not in SAVED_SUFFIXES:
         raise InputError(f"a name that ends in {', '.join(SAVED_SUFFIXES)}", repr(path.name), "choose one of these")
     return check_new_file(path, overwrite=overwrite)
 

@@ -12,8 +12,11 @@ from jaxstyle.types import Key, Scalar
 #: A loss this many times the initial one is no spike if it stays there.
 DIVERGENCE_FACTOR = 10.0
 
-#: Steps that the loss must stay so high, ending higher than it began, to be called divergence.
+#: Steps that the loss must stay so high, ending higher than it began or being the run's last, to be called divergence.
 DIVERGENCE_STEPS = 20
+
+#: Steps after which a loss that high is divergence even if it falls: Adam's first step with a huge rate is its worst.
+HOPELESS_STEPS = 100
 
 
 class Status(IntEnum):
@@ -31,12 +34,17 @@ class Status(IntEnum):
         """One sentence for people."""
         return _ADVICE[self]
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the optimization itself went wrong."""
+        return self in (Status.DIVERGED, Status.NOT_FINITE)
+
 
 _ADVICE = {
     Status.RUNNING: "The run goes on.",
-    Status.CONVERGED: "The best loss has stopped improving; a smaller stop delta or a longer patience would go on.",
+    Status.CONVERGED: "The best loss has stopped improving: by the stop rule, or a line search found nothing lower.",
     Status.BUDGET_SPENT: "All steps were taken; more steps may still lower the loss.",
-    Status.DIVERGED: f"The loss stayed above {DIVERGENCE_FACTOR:g} times its initial value and rose; "
+    Status.DIVERGED: f"The loss stayed above {DIVERGENCE_FACTOR:g} times its initial value; "
     "lower the learning rate, by a factor of 10 to begin with.",
     Status.NOT_FINITE: "The loss became infinite or not a number; lower the learning rate, by a factor of 10 to begin "
     "with.",
@@ -157,3 +165,11 @@ class Progress(NamedTuple):
     infos: StepInfo
     run_seconds: float
     compile_seconds: float
+
+
+def status_of(state: LoopState, *, is_spent: bool = False) -> Status:
+    """Returns how a run stands; `is_spent` says that it has no steps left."""
+    status = Status(int(state.status))
+    if status == Status.RUNNING and is_spent:
+        return Status.DIVERGED if int(state.high_steps) >= DIVERGENCE_STEPS else Status.BUDGET_SPENT
+    return status

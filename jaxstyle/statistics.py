@@ -3,8 +3,10 @@
 `F` is a layer's features as a matrix `[N, C]`, one row for each of the `N = height * width` positions.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from jaxstyle.types import Features, Gram
 
@@ -24,9 +26,32 @@ def gram_matrix(features: Features) -> Gram:
     >>> gram_matrix(jnp.ones((2, 2, 4)))[0, 0]
     Array(0.25, dtype=float32)
     """
-    channels = features.shape[-1]
-    matrix = features.reshape(-1, channels)
-    # Each factor takes its half of the divisor before the product: squares of raw activations overflow half precision.
-    matrix = matrix / jnp.asarray(matrix.size**0.5, matrix.dtype)
+    return _scaled_gram(features.reshape(-1, features.shape[-1]))
+
+
+@jax.custom_vjp
+def _scaled_gram(matrix: Float[Array, "positions channels"]) -> Gram:
+    scaled, wide = _scaled(matrix)
+    return lax.dot_general(scaled, scaled, (((0,), (0,)), ((), ())), preferred_element_type=wide)
+
+
+def _scaled(matrix: Array) -> tuple[Array, jnp.dtype]:
+    """Returns `F / sqrt(N C)` and the type to add up in."""
     wide = jnp.promote_types(matrix.dtype, jnp.float32)
-    return lax.dot_general(matrix, matrix, (((0,), (0,)), ((), ())), preferred_element_type=wide)
+    if matrix.dtype == wide:
+        return matrix * jnp.asarray(matrix.size**-0.5, wide), wide
+    # Each factor takes its half of the divisor before the product: squares of raw activations overflow half precision.
+    return (matrix.astype(wide) * matrix.size**-0.5).astype(matrix.dtype), wide
+
+
+def _gram_forward(matrix: Array) -> tuple[Gram, Array]:
+    return _scaled_gram(matrix), matrix
+
+
+def _gram_backward(matrix: Array, cotangent: Gram) -> tuple[Array]:
+    # One product, F (S + S^T), where autodiff makes two: each as large as the Gram matrix's own.
+    symmetric = ((cotangent + cotangent.T) / matrix.size).astype(matrix.dtype)
+    return (lax.dot_general(matrix, symmetric, (((1,), (0,)), ((), ()))),)
+
+
+_scaled_gram.defvjp(_gram_forward, _gram_backward)

@@ -26,6 +26,14 @@ def make_tiny_network(architecture: str = "vgg19", seed: int = 0) -> dict:
     return params
 
 
+@pytest.fixture(scope="session", autouse=True)
+def private_cache(tmp_path_factory: pytest.TempPathFactory):
+    """Keeps the compiled programs of the tests out of the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_network() -> dict:
     return make_tiny_network()

@@ -10,7 +10,7 @@ from jaxstyle.checks import InputError
 
 def test_messages_say_what_was_expected_what_was_got_and_what_to_do():
     assert str(InputError("a cat", "a dog", "call it")) == "expected a cat, got a dog; call it"
-    with pytest.raises(InputError, match=r"^expected size above 0, got -3; pass a positive size$"):
+    with pytest.raises(InputError, match=r"^expected size above 0, got -3; pass a number above 0$"):
         checks.check_positive("size", -3)
 
 
@@ -70,6 +70,10 @@ def test_folders_that_cannot_be_written_into(tmp_path: Path, monkeypatch: pytest
         checks.check_new_file(tmp_path / "file" / "a")
     with pytest.raises(IsADirectoryError):
         checks.check_new_file(tmp_path, overwrite=True)
-    monkeypatch.setattr("os.access", lambda *_: False)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refuse)
     with pytest.raises(PermissionError, match="may write to"):
         checks.check_new_file(tmp_path / "a")

@@ -63,6 +63,9 @@ def test_a_whole_run_with_every_file(stylize, pictures: Path, tmp_path: Path, ca
     for row in history:
         assert row["content"] + row["style"] + row["tv"] == pytest.approx(row["total"], rel=1e-5)
     assert [line for line in lines if line.startswith("iteration 3/7")]
+    assert [line.split()[:2] for line in lines[-4:]] == [
+        [name, "loss:"] for name in ("content", "style", "tv", "total")
+    ]
     table = np.loadtxt("progress.txt", skiprows=1)
     assert Path("progress.txt").read_text().splitlines()[0] == "itr content style tv total"
     np.testing.assert_allclose(table[:, 4], [row["total"] for row in history], rtol=1e-6)
@@ -126,11 +129,78 @@ def test_divergence_exits_3_with_advice_and_a_picture(stylize, capsys: pytest.Ca
     assert read_picture("out.png").shape == (24, 32, 3)
 
 
+def test_divergence_that_stays_finite_is_said_even_if_quiet(stylize, capsys: pytest.CaptureFixture):
+    assert stylize("--learning-rate", "1e6", "--iterations", "40", "--quiet", "--summary", "s.json") == 3
+    assert capsys.readouterr().err.startswith("jaxstyle: The loss stayed above 10 times")
+    assert json.loads(Path("s.json").read_text())["status"] == "diverged"
+
+
+def test_a_failing_checkpoint_costs_neither_run_nor_picture(stylize, tmp_path: Path, capsys: pytest.CaptureFixture):
+    flags = ("--checkpoint-output", "k{}.png", "--checkpoint-iterations", "1", "--history", "h.jsonl")
+
+    def intrude():
+        while not Path("h.jsonl").exists():
+            time.sleep(0.001)
+        for name in ("k39.png", "out.png"):
+            (tmp_path / name).write_text("somebody else's")
+
+    thread = threading.Thread(target=intrude)
+    thread.start()
+    assert stylize(*flags, "--iterations", "40", "--print-iterations", "1") == 0
+    thread.join()
+    err = capsys.readouterr().err
+    assert "no checkpoint at iteration 39" in err
+    assert (tmp_path / "k38.png").stat().st_size > 100
+    assert (tmp_path / "out.png").read_text() == "somebody else's"
+    (rescued,) = tmp_path.glob("out-rescued-*.png")
+    assert read_picture(rescued).shape == (24, 32, 3)
+    assert str(rescued.name) in err
+
+
+def test_compilation_cache_is_private_and_hits_the_second_time(stylize, tmp_path: Path, capsys: pytest.CaptureFixture):
+    folder = tmp_path / "compiled"
+    folder.mkdir(mode=0o755)
+    counts = []
+    for output in ("a.png", "b.png"):
+        flags = ("--iterations", "1", "--width", "36", "--compilation-cache", str(folder), "--overwrite")
+        assert stylize(*flags, "--summary", "s.json", output=output) == 0
+        counts.append(json.loads(Path("s.json").read_text())["compilation_cache"])
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert counts[0]["folder"] == str(folder)
+    assert counts[1]["hits"] > 0 == counts[1]["misses"]
+    (tmp_path / "file").touch()
+    capsys.readouterr()
+    assert stylize("--iterations", "1", "--compilation-cache", str(tmp_path / "file"), output="c.png") == 0
+    assert "going on without a compilation cache" in capsys.readouterr().err
+
+
+def test_every_knob_of_the_objective_changes_the_picture(stylize):
+    base = ("--iterations", "2", "--quiet", "--overwrite")
+    assert stylize(*base) == 0
+    plain = Path("out.png").read_bytes()
+    knobs = (
+        ("--pooling", "avg"), ("--style-layer-weight-exp", "0.2"), ("--content-weight-blend", "0.5"),
+        ("--style-scales", "0.7"), ("--content-layers", "relu3_1"), ("--style-layers", "relu1_1", "relu2_1=3"),
+        ("--initial", "sample:coffee"), ("--beta1", "0.5"), ("--eps", "100"), ("--dtype", "bfloat16"),
+    )  # fmt: skip
+    for knob in knobs:
+        assert stylize(*base, *knob) == 0
+        assert Path("out.png").read_bytes() != plain, knob
+    assert stylize(*base, "--memory", "low", "--bit-depth", "16") == 0
+    deep = read_picture("out.png")
+    assert stylize(*base) == 0
+    np.testing.assert_allclose(deep, read_picture("out.png"), atol=1 / 255)
+    assert not np.array_equal(np.round(deep * 255), deep * 255)
+
+
 def test_early_stop(stylize, capsys: pytest.CaptureFixture):
-    assert stylize("--stop-delta", "0.9", "--stop-patience", "3", "--summary", "s.json") == 0
+    flags = ("--stop-delta", "0.9", "--stop-patience", "3", "--summary", "s.json", "--history", "h.jsonl")
+    assert stylize(*flags) == 0
     summary = json.loads(Path("s.json").read_text())
     assert summary["status"] == "converged"
     assert summary["iterations"] < 100
+    rows = [json.loads(line) for line in Path("h.jsonl").read_text().splitlines()]
+    assert rows[-1]["iteration"] == summary["iterations"]
 
 
 def test_interrupt_saves_the_best_and_exits_130(stylize, capsys: pytest.CaptureFixture):
@@ -149,6 +219,17 @@ def test_interrupt_saves_the_best_and_exits_130(stylize, capsys: pytest.CaptureF
     assert read_picture("out.png").shape == (24, 32, 3)
     assert json.loads(Path("s.json").read_text())["status"] == "interrupted"
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_the_first_step(
+    stylize, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    flags = ("--optimizer", "lbfgs", "--optimizer-options", "memory_size=1e9", "--history", "h.jsonl")
+    assert stylize(*flags) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("jaxstyle: expected a program of at most")
+    assert "memory_size" in last
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_samples_need_no_files(stylize, pictures: Path):
@@ -181,7 +262,18 @@ def test_samples_need_no_files(stylize, pictures: Path):
         (["--width", "0"], "--width above 0, got 0"),
         (["--width", "-5"], "--width above 0, got -5"),
         (["--width", "abc"], "--width"),
-        (["--iterations", "0"], "--iterations above 0"),
+        (["--iterations", "0"], "--iterations between 1 and"),
+        (["--style-layer-weight-exp", "1e100"], "exponent"),
+        (["--style-layers", "relu1_1=0"], "a sum above 0"),
+        (["--stop-patience", "5000000000"], "--stop-patience"),
+        (["--beta1", "1"], "b1 below 1"),
+        (["--width", "90000000"], "width"),
+        (["--width", "60000"], "smaller width"),
+        (["--dtype", "float16"], "bfloat16"),
+        (["--memory", "tiny"], "normal, low"),
+        (["--matmul-precision", "low"], "highest, tf32"),
+        (["--output", "/proc/out.png"], "write to"),
+        (["--output", "new.png", "--summary", "./../" + "{folder}/new.png"], "a place of its own"),
         (["--print-iterations", "0"], "--print-iterations above 0"),
         (["--content-weight", "-1"], "content_weight of at least 0"),
         (["--tv-weight", "nan"], "tv_weight"),
@@ -215,7 +307,7 @@ def test_bad_input_is_one_line_and_touches_nothing(
     write_picture(tmp_path / "tiny.png", make_wave_picture(12, 12, 0.0))
     write_picture(tmp_path / "old.png", make_wave_picture(16, 16, 0.0))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert stylize(*flags) == 2
+    assert stylize(*(flag.replace("{folder}", tmp_path.name) for flag in flags)) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1

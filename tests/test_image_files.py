@@ -514,7 +514,11 @@ def test_check_output(tmp_path, monkeypatch):
             check_output(tmp_path / f"a{suffix}", bit_depth=bit_depth)
     assert check_output(tmp_path / "A.TIF", bit_depth=16) == tmp_path / "A.TIF"
     assert not (tmp_path / "A.TIF").exists()
-    monkeypatch.setattr(os, "access", lambda *_: False)  # root, who may run this, may write everywhere
+
+    def refuse(*_: object, **__: object) -> None:  # root, who may run this, may write everywhere
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "touch", refuse)
     with pytest.raises(PermissionError, match="expected a folder one may write to"):
         check_output(tmp_path / "a.png")
 

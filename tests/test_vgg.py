@@ -13,12 +13,15 @@ from jax.test_util import check_grads
 
 from jaxstyle import vgg
 from jaxstyle.checks import InputError
+from jaxstyle.pooling import average_pool, max_pool
 from jaxstyle.pretrained import load_network
 
 from .conftest import make_tiny_network, make_wave_picture
 
 REFERENCE = json.loads((Path(__file__).parent / "references" / "vgg19_default_objective.json").read_text())
 TOLERANCE = 1e-4
+
+POOLS = {"max": max_pool, "avg": average_pool}
 
 features = jax.jit(vgg.features, static_argnames=("layers", "pooling"))
 
@@ -74,6 +77,37 @@ def test_frozen_and_plain_parameters_give_the_same(tiny_network: dict):
         np.testing.assert_array_equal(value, frozen[layer])
 
 
+def test_winograd_gives_the_same_features(shipped: dict):
+    picture = make_wave_picture(37, 51, 0.4)
+    fast = vgg.freeze(shipped, pixels=512 * 512)
+    if jax.default_backend() == "cpu":
+        assert fast["conv3_1"]["kernel"].method == "winograd"
+    found = features(fast, picture, ("relu1_2", "relu3_2", "relu5_1"))
+    for layer, expected in features(shipped, picture, ("relu1_2", "relu3_2", "relu5_1")).items():
+        np.testing.assert_allclose(found[layer], expected, rtol=1e-3, atol=1e-5 * float(expected.max()))
+
+
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+def test_low_memory_gives_the_same_gradient(tiny_network: dict, pooling: str):
+    picture = make_wave_picture(20, 26, 0.4)
+
+    def loss(picture: jax.Array, memory: str) -> jax.Array:
+        found = vgg.features(tiny_network, picture, ("relu1_1", "relu4_2"), pooling=pooling, memory=memory)
+        return jnp.mean(found["relu4_2"] ** 2) + jnp.mean(found["relu1_1"] ** 2)
+
+    normal, low = (jax.grad(loss)(picture, memory) for memory in vgg.MEMORY_MODES)
+    np.testing.assert_allclose(normal, low, rtol=1e-4, atol=1e-4 * float(jnp.abs(normal).max()))
+
+
+def test_half_precision_features_are_close(tiny_network: dict):
+    picture = make_wave_picture(32, 48, 0.4)
+    half = vgg.features(vgg.freeze(tiny_network, dtype="bfloat16"), picture, ("relu3_1",))["relu3_1"]
+    full = vgg.features(tiny_network, picture, ("relu3_1",))["relu3_1"]
+    assert half.dtype == jnp.bfloat16
+    error = np.linalg.norm(half.astype(np.float32) - full) / np.linalg.norm(full)
+    assert 0 < error < 0.02  # bfloat16 keeps 8 bits
+
+
 def test_the_module_is_an_ordinary_flax_module(tiny_network: dict):
     module = vgg.VGG(tiny_network)
     graph, state = nnx.split(module)
@@ -91,7 +125,7 @@ def test_pooling_against_numpy(shape: tuple[int, int], pooling: str):
     expected = np.array([
         [reduce(values[2 * i : 2 * i + 2, 2 * j : 2 * j + 2], axis=(0, 1)) for j in range(width)] for i in range(height)
     ])  # fmt: skip
-    np.testing.assert_allclose(vgg.pool(jnp.asarray(values), pooling), expected, rtol=1e-6)
+    np.testing.assert_allclose(POOLS[pooling](jnp.asarray(values)), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("pooling", ["max", "avg"])

@@ -19,7 +19,7 @@ import tyro
 from jaxstyle.checks import InputError
 from jaxstyle.cli.evaluate import Evaluate
 from jaxstyle.cli.samples import Samples
-from jaxstyle.cli.stylize import Stylize
+from jaxstyle.cli.stylize import EXIT_INTERRUPTED, Stylize
 from jaxstyle.cli.weights import Convert, Info
 
 EXIT_BAD_INPUT = 2
@@ -56,9 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _parse(argv).run()
     except (InputError, OSError) as error:
-        # FileNotFoundError and its kin carry our own sentence; one that the system raised is a sentence too.
-        print(f"jaxstyle: {' '.join(str(error).split())}", file=sys.stderr)
+        sentence = str(error)
+        if isinstance(error, OSError) and error.strerror:  # the system's own words, not ours
+            sentence = f"expected a usable file, got {error.filename!r}: {error.strerror}; check the path and the disk"
+        print(f"jaxstyle: {' '.join(sentence.split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("jaxstyle: interrupted; nothing was written since the last checkpoint", file=sys.stderr)
+        return EXIT_INTERRUPTED
 
 
 def _parse(argv: Sequence[str] | None) -> Command:
@@ -81,7 +86,7 @@ def _parse(argv: Sequence[str] | None) -> Command:
 
 def _condense(box: str) -> tuple[str, str, str]:
     """Returns what was expected, what was got and what to do, from the box that the parser prints."""
-    lines = [re.sub(r"[\u2500-\u257f]", " ", line) for line in box.splitlines()[1:]]
+    lines = [re.sub(r"[\u2500-\u257f|]|-{3,}", " ", line) for line in box.splitlines()[1:]]
     # What stands eight columns deep is the help text of the options that are named.
     lines = [line.strip() for line in lines if not line.startswith(" " * 10)]
     sentence = " ".join(line for line in lines if line).split("For full helptext")[0].split("Argument helptext")[0]

@@ -5,7 +5,7 @@ import re
 from jaxstyle.checks import InputError
 
 #: `{}`, `{:05}`, `{:05d}`, `%d`, `%05d` or `%s`.
-_PLACEHOLDER = re.compile(r"\{(?::(0?\d*)d?)?\}|%(0?\d*)[ds]")
+_PLACEHOLDER = re.compile(r"\{(?::(0?\d{0,2})d?)?\}|%(0?\d{0,2})[ds]")
 
 
 def checkpoint_name(pattern: str, iteration: int) -> str:

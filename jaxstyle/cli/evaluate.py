@@ -1,12 +1,13 @@
 """`jaxstyle evaluate`: scores any picture, made by any program, under one objective."""
 
-import json
+import sys
 from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
 
-from jaxstyle.cli.objective import ObjectiveFlags, read_scaled, resize_to
+from jaxstyle.cli.objective import ObjectiveFlags, describe, read_scaled, resize_to
+from jaxstyle.cli.records import to_json
 
 
 @dataclass(kw_only=True)
@@ -26,6 +27,7 @@ class Evaluate(ObjectiveFlags):
         self.check()
         config = self.config()
         network = self.load_network()
+        print(describe(network), file=sys.stderr)
         picture = read_scaled(self.picture, None, self.matte)
         height, width, _ = picture.shape
         content = resize_to(read_scaled(self.content, None, self.matte), height, width)
@@ -38,5 +40,5 @@ class Evaluate(ObjectiveFlags):
 
         problem = make_problem(config, network.params, content, styles)
         total, terms = jax.jit(problem.loss_fn)(picture * PIXEL_SCALE, problem.args, None)
-        print(json.dumps({**{name: float(term) for name, term in terms.items()}, "total": float(total)}))
+        print(to_json({**{name: float(term) for name, term in terms.items()}, "total": float(total)}))
         return 0

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from jaxstyle.problems.style_transfer import StyleTransferConfig
 
 
+#: JAX's names for what --matmul-precision takes.
+MATMUL_PRECISIONS = {"highest": "highest", "tf32": "tensorfloat32"}
+
+#: Far above any picture that fits; keeps sums of pixels ordinary numbers.
+MAX_SIDE = 100_000
+
+
 @dataclass(kw_only=True)
 class ObjectiveFlags:
     """What is minimized.
@@ -33,6 +40,9 @@ class ObjectiveFlags:
         content_layers: Content layers, as NAME or NAME=WEIGHT, instead of relu4_2 and relu5_2.
         style_layers: Style layers, as NAME or NAME=WEIGHT, in order of depth; weights are normalized to sum 1.
         matte: Color that shows through transparent pixels: a name or #rrggbb.
+        dtype: Type of the features, float32 or bfloat16; pixels, losses and the optimizer are float32 in both.
+        memory: normal, or low: a third slower, in a fraction of the memory.
+        matmul_precision: Of float32 products on GPU and TPU: highest, or tf32, which is faster and keeps 10 bits.
     """
 
     content: str
@@ -49,6 +59,9 @@ class ObjectiveFlags:
     content_layers: tuple[str, ...] = ()
     style_layers: tuple[str, ...] = ()
     matte: str = "white"
+    dtype: str = "float32"
+    memory: str = "normal"
+    matmul_precision: str = "highest"
 
     def check(self) -> None:
         """Raises `InputError` for what can be known to be wrong before any file is read."""
@@ -63,6 +76,9 @@ class ObjectiveFlags:
         for scale in self.style_scales:
             check_positive("each of the --style-scales", scale)
         check_choice("--pooling", self.pooling, ("max", "avg"))
+        check_choice("--dtype", self.dtype, ("float32", "bfloat16"))
+        check_choice("--memory", self.memory, ("normal", "low"))
+        check_choice("--matmul-precision", self.matmul_precision, MATMUL_PRECISIONS)
         check_between("--content-weight-blend", self.content_weight_blend, 0, 1)
         if self.content_layers and self.content_weight_blend != 1:
             raise InputError(
@@ -81,6 +97,7 @@ class ObjectiveFlags:
         check_weights("weights of --style-layers", own.values(), len(own))
         growing = style_transfer.exponential_style_layers(self.style_layer_weight_exp, tuple(own))
         total = sum(own[layer] * growing[layer] for layer in own)
+        check_positive("the sum of the style layers' weights", total)
         return style_transfer.StyleTransferConfig(
             content_weight=self.content_weight,
             style_weight=self.style_weight,
@@ -90,6 +107,8 @@ class ObjectiveFlags:
             style_blend_weights=self.style_blend_weights or None,
             pooling=self.pooling,
             noise_blend=noise_blend,
+            dtype=self.dtype,
+            memory=self.memory,
         )
 
     def read_styles(self, content_width: int) -> list[np.ndarray]:
@@ -123,10 +142,11 @@ def read_scaled(source: str, width: int | None, matte: str) -> np.ndarray:
     Samples that are painted are painted at that width; everything else is resized. None keeps the size.
     """
     from jaxstyle import images, samples
-    from jaxstyle.image_files import parse_color, read_picture
+    from jaxstyle.image_files import MAX_PIXELS, parse_color, read_picture
 
     if width is not None:
         check_positive("a width", width)
+        check_between("the width of a picture", width, 1, MAX_SIDE)
     if samples.is_sample(source):
         picture = samples.load_sample(source, width=width)
     else:
@@ -134,6 +154,8 @@ def read_scaled(source: str, width: int | None, matte: str) -> np.ndarray:
     height, old_width, _ = picture.shape
     if width is None or width == old_width:
         return picture
+    if height * width**2 > MAX_PIXELS * old_width:
+        raise InputError(f"at most {MAX_PIXELS} pixels", f"{source} {width} pixels wide", "choose a smaller width")
     return np.asarray(images.resize(picture, *images.size_for_width(height, old_width, width)))
 
 

@@ -1,18 +1,17 @@
 """`jaxstyle stylize`: the main job. Its flags keep the names, meanings and defaults that neural-style users know."""
 
-import json
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxstyle.checks import InputError, check_between, check_not_negative, check_positive
+from jaxstyle.checks import InputError, check_between, check_positive
 from jaxstyle.cli.checkpoints import checkpoint_name, checkpoint_names
-from jaxstyle.cli.objective import ObjectiveFlags, describe, read_scaled, resize_to
+from jaxstyle.cli.compilation_cache import CompilationCache
+from jaxstyle.cli.objective import MATMUL_PRECISIONS, ObjectiveFlags, describe, read_scaled, resize_to
+from jaxstyle.cli.records import to_json
 
 if TYPE_CHECKING:
     from jaxstyle.cli.report import Report
@@ -21,8 +20,14 @@ if TYPE_CHECKING:
 EXIT_FAILED = 3
 EXIT_INTERRUPTED = 130
 
-#: How often the histories get a line where --print-iterations does not say.
-HISTORY_ITERATIONS = 10
+#: Steps are counted in 32 bits.
+MOST_STEPS = 2**31 - 2
+
+#: Iterations that --stop-delta has time for, where --stop-patience does not say.
+DEFAULT_PATIENCE = 50
+
+#: How many checkpoints' places are checked before the start: enough for any run one waits for.
+CHECKED_CHECKPOINTS = 10_000
 
 
 @dataclass(kw_only=True)
@@ -45,15 +50,19 @@ class Stylize(ObjectiveFlags):
         optimizer_options: More of the optimizer's options, as NAME=VALUE: for instance memory_size=50 of lbfgs.
         seed: Seed of the noise: the same seed gives the same picture on the same machine.
         stop_delta: Stop when the best loss improved by less than this share over --stop-patience iterations.
-        stop_patience: Iterations without such an improvement before stopping; 0 never stops early.
+        stop_patience: Iterations without such an improvement before stopping. Default: 50 with --stop-delta; 0 never
+            stops early.
         print_iterations: Print the loss every so many iterations. Default: only the first and the last.
         checkpoint_output: Where to write the best picture so far: a file name with {}, {:05}, %d, %05d or %s for the
             iteration.
         checkpoint_iterations: How often to write it, in iterations.
         progress_write: Write the losses of the printed iterations to progress.txt beside the output.
         progress_plot: Plot them to progress.png beside the output.
-        history: JSON-lines file for the printed iterations.
+        history: JSON-lines file for the printed iterations; every tenth where --print-iterations does not say. An
+            optimizer with a line search takes one evaluation more for each.
         summary: JSON file for the outcome and every flag's value.
+        compilation_cache: Folder that keeps compiled programs for the next run, or off. Default: a private one of
+            the user's.
         bit_depth: 8, or 16 for .png and .tif.
         overwrite: Replace files that exist.
         quiet: Print nothing but errors.
@@ -73,7 +82,7 @@ class Stylize(ObjectiveFlags):
     optimizer_options: tuple[str, ...] = ()
     seed: int = 0
     stop_delta: float = 0.0
-    stop_patience: int = 0
+    stop_patience: int | None = None
     print_iterations: int | None = None
     checkpoint_output: str | None = None
     checkpoint_iterations: int | None = None
@@ -81,6 +90,7 @@ class Stylize(ObjectiveFlags):
     progress_plot: bool = False
     history: str | None = None
     summary: str | None = None
+    compilation_cache: str | None = None
     bit_depth: int = 8
     overwrite: bool = False
     quiet: bool = False
@@ -100,17 +110,27 @@ class Stylize(ObjectiveFlags):
         from jaxstyle.problems.style_transfer import make_problem
         from jaxstyle.runs import StopRule
 
-        problem = make_problem(config, network.params, content, styles, initial=initial)
-        with Report(self, self._report_iterations()) as report, _interrupts(report) as asked:
+        cache = CompilationCache.enable(self.compilation_cache)
+        precision = jax.default_matmul_precision(MATMUL_PRECISIONS[self.matmul_precision])
+        with precision:
+            problem = make_problem(config, network.params, content, styles, initial=initial)
+        with Report(self, self._report_iterations()) as report, precision:
             report.say(describe(network))
+            if cache.complaint:
+                report.say(cache.complaint)
             height, width, _ = content.shape
-            report.say(f"{width}x{height} pixels, {self.optimizer}, {jax.devices()[0].device_kind}; compiling ...")
+            where = f"{jax.devices()[0].device_kind}, {self.dtype}, {self.matmul_precision} matrix precision"
+            report.say(f"{width}x{height} pixels, {self.optimizer}, on {where}; compiling ...")
+            asked = report.interruptions()
 
             def after_chunk(progress: "Progress") -> bool:
                 report.progress(progress)
                 if progress.step > 0 and progress.step % (self.checkpoint_iterations or self.iterations + 1) == 0:
                     name = checkpoint_name(self.checkpoint_output or "", progress.step)
-                    self._write(name, problem.render_fn(progress.state.best_params, problem.args), content)
+                    try:
+                        self._write(name, problem.render_fn(progress.state.best_params, problem.args), content)
+                    except OSError as error:  # a full disk must not cost the run
+                        report.warn(f"no checkpoint at iteration {progress.step}: {error}")
                 return bool(asked)
 
             result = minimize(
@@ -118,25 +138,26 @@ class Stylize(ObjectiveFlags):
                 optimizer,
                 key=jax.random.key(self.seed),
                 num_steps=self.iterations,
-                stop=StopRule(self.stop_delta, self.stop_patience),
+                stop=StopRule(self.stop_delta, self._patience()),
                 report_every=(self._report_iterations(), self.checkpoint_iterations or 0),
                 callback=after_chunk,
             )
-            self._write(self.output, problem.render_fn(result.best_params, problem.args), content)
-            self._finish(report, result, network.checksum)
+            self._write_result(report, problem.render_fn(result.best_params, problem.args), content)
+            self._finish(report, result, network.checksum, cache)
         return _exit_code(result)
 
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
         super().check()
-        check_positive("--iterations", self.iterations)
         for name in ("width", "print_iterations", "checkpoint_iterations"):
             if getattr(self, name) is not None:
                 check_positive("--" + name.replace("_", "-"), getattr(self, name))
         if self.initial_noiseblend is not None:
             check_between("--initial-noiseblend", self.initial_noiseblend, 0, 1)
         check_between("--stop-delta", self.stop_delta, 0, 1)
-        check_not_negative("--stop-patience", self.stop_patience)
+        if self.stop_patience is not None:
+            check_between("--stop-patience", self.stop_patience, 0, MOST_STEPS)
+        check_between("--iterations", self.iterations, 1, MOST_STEPS)
         check_between("--seed", self.seed, 0, 2**32 - 1)
         if (self.checkpoint_output is None) != (self.checkpoint_iterations is None):
             got = "one of them" if self.checkpoint_output is None else "no --checkpoint-iterations"
@@ -151,7 +172,8 @@ class Stylize(ObjectiveFlags):
         check_output(self.output, overwrite=self.overwrite, bit_depth=self.bit_depth)
         pictures = [self.output]
         if self.checkpoint_output is not None:
-            pictures += checkpoint_names(self.checkpoint_output, self.iterations, self.checkpoint_iterations or 1)
+            last = min(self.iterations, CHECKED_CHECKPOINTS * (self.checkpoint_iterations or 1))
+            pictures += checkpoint_names(self.checkpoint_output, last, self.checkpoint_iterations or 1)
         for picture in pictures[1:]:
             check_output(picture, overwrite=self.overwrite, bit_depth=self.bit_depth)
         texts = [text for text in (self.history, self.summary) if text is not None]
@@ -161,7 +183,7 @@ class Stylize(ObjectiveFlags):
         ] * self.progress_plot
         for text in texts:
             check_new_file(text, overwrite=self.overwrite)
-        places = [Path(place).absolute() for place in (*pictures, *texts)]
+        places = [Path(place).resolve() for place in (*pictures, *texts)]
         if len(set(places)) < len(places):
             raise InputError(
                 "a place of its own for each file to write", "one place for two", "change one of the names"
@@ -192,12 +214,19 @@ class Stylize(ObjectiveFlags):
             initial = resize_to(read_scaled(self.initial, None, self.matte), height, width)
         return content, self.read_styles(width), initial
 
+    def _patience(self) -> int:
+        if self.stop_patience is None:
+            return DEFAULT_PATIENCE if self.stop_delta > 0 else 0
+        return self.stop_patience
+
     def _reports_history(self) -> bool:
         return bool(self.history or self.progress_write or self.progress_plot)
 
     def _report_iterations(self) -> int:
         if self.print_iterations is not None:
             return self.print_iterations
+        from jaxstyle.cli.report import HISTORY_ITERATIONS
+
         return HISTORY_ITERATIONS if self._reports_history() else 0
 
     def _write(self, place: str, picture: Any, content: np.ndarray) -> None:
@@ -208,7 +237,17 @@ class Stylize(ObjectiveFlags):
             picture = preserve_colors(picture.clip(0, 1), content)
         write_picture(place, np.asarray(picture), bit_depth=self.bit_depth, overwrite=self.overwrite)
 
-    def _finish(self, report: "Report", result: "Result", checksum: str) -> None:
+    def _write_result(self, report: "Report", picture: Any, content: np.ndarray) -> None:
+        """Writes the result; if its place has become unusable, writes it beside it and complains."""
+        try:
+            self._write(self.output, picture, content)
+        except OSError as error:
+            place = Path(self.output)
+            rescue = place.with_name(f"{place.stem}-rescued-{time.time_ns()}{place.suffix}")
+            self._write(str(rescue), picture, content)
+            report.warn(f"the picture was saved as {str(rescue)!r} instead of {self.output!r}: {error}")
+
+    def _finish(self, report: "Report", result: "Result", checksum: str, cache: CompilationCache) -> None:
         """Says how the run ended and writes the summary and the plots."""
         import jax
 
@@ -225,44 +264,22 @@ class Stylize(ObjectiveFlags):
             "evaluations": int(result.trace.evaluations[-1]),
             "status": result.status.name.lower(),
             "compile_seconds": result.compile_seconds,
+            "compilation_cache": cache.summary(),
             "run_seconds": result.run_seconds,
             "device": jax.devices()[0].device_kind,
             "platform": jax.default_backend(),
+            "matmul_precision": self.matmul_precision,
             "network": checksum,
             "seed": self.seed,
             "versions": {"jaxstyle": __version__, "jax": jax.__version__},
             "flags": asdict(self),
         }
-        report.write_text(self.summary, json.dumps(record, indent=1) + "\n")
-
-
-@contextmanager
-def _interrupts(report: "Report") -> Iterator[list[int]]:
-    """Turns the first Ctrl-C into a request to stop: the list it yields is then no longer empty.
-
-    A KeyboardInterrupt could strike while the state's buffers are on loan to the program; a second Ctrl-C still may.
-    """
-    asked: list[int] = []
-
-    def ask(number: int, frame: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-        report.say("stopping after the current steps; Ctrl-C again quits at once, without a picture")
-
-    previous = signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, previous)
+        report.write_text(self.summary, to_json(record, indent=1) + "\n")
 
 
 def _exit_code(result: "Result") -> int:
     from jaxstyle.runs import Status
 
-    codes = {
-        Status.DIVERGED: EXIT_FAILED,
-        Status.NOT_FINITE: EXIT_FAILED,
-        Status.INTERRUPTED: EXIT_INTERRUPTED,
-    }
-    return codes.get(result.status, 0)
+    if result.status == Status.INTERRUPTED:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if result.status.has_failed else 0

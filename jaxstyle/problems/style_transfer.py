@@ -44,9 +44,9 @@ def exponential_style_layers(exponent: float = 1.0, layers: Sequence[str] = STYL
     """
     if not 0 < exponent < float("inf"):
         raise InputError("a style layer weight exponent above 0", exponent, "use 1 for equal layers")
-    weights = [exponent**position for position in range(len(layers))]
-    if not 0 < sum(weights) < float("inf"):
+    if not 1e-6 <= exponent <= 1e6:
         raise InputError("a style layer weight exponent of ordinary size", exponent, "use one between 0.01 and 100")
+    weights = [exponent**position for position in range(len(layers))]
     return {layer: weight / sum(weights) for layer, weight in zip(layers, weights, strict=True)}
 
 
@@ -64,6 +64,8 @@ class StyleTransferConfig:
         pooling: `max` or `avg`.
         noise_blend: In [0, 1]: how much of the initial picture is noise. None means 1 without an initial picture
             and 0 with one.
+        dtype: Of the features, `float32` or `bfloat16`. Pixels, Gram matrices, losses and the optimizer are float32.
+        memory: `normal`, or `low`: about a third slower, in a fraction of the memory.
     """
 
     content_weight: float = 5.0
@@ -74,6 +76,8 @@ class StyleTransferConfig:
     style_blend_weights: Sequence[float] | None = None
     pooling: str = "max"
     noise_blend: float | None = None
+    dtype: str = "float32"
+    memory: str = "normal"
 
     def __post_init__(self):
         for name in ("content_weight", "style_weight", "tv_weight"):
@@ -82,6 +86,8 @@ class StyleTransferConfig:
             for layer, weight in getattr(self, name).items():
                 check_not_negative(f"the weight of {layer} in {name}", weight)
         check_choice("pooling", self.pooling, vgg.POOLINGS)
+        check_choice("dtype", self.dtype, vgg.DTYPES)
+        check_choice("memory", self.memory, vgg.MEMORY_MODES)
         if self.noise_blend is not None:
             check_between("noise_blend", self.noise_blend, 0, 1)
 
@@ -125,19 +131,22 @@ def make_problem(
     if initial is not None and initial.shape != content.shape:
         raise InputError(f"an initial picture of shape {content.shape}", initial.shape, "resize it to the content")
 
-    frozen = vgg.freeze(jax.tree.map(jnp.asarray, network))
+    height, width, _ = content.shape
+    frozen = vgg.freeze(network, pixels=height * width, dtype=config.dtype)
     weights = {
         "content": config.content_weight, "style": config.style_weight, "tv": config.tv_weight,
         "content_layers": {layer: config.content_layers[layer] for layer in content_layers},
         "style_layers": {layer: config.style_layers[layer] for layer in style_layers},
-        "style_blend": jnp.array(blend) / sum(blend),
+        "style_blend": [weight / sum(blend) for weight in blend],
     }  # fmt: skip
     grams = [_run_once(_style_summary, frozen, style, style_layers, config.pooling) for style in styles]
     args = {
         "network": frozen,
         "content": _run_once(vgg.features, frozen, content, content_layers, config.pooling),
         "styles": {layer: jnp.stack([gram[layer] for gram in grams]) for layer in style_layers},
-        "weights": jax.tree.map(lambda weight: jnp.asarray(weight, jnp.float32), weights),
+        "weights": jax.tree.map(
+            lambda weight: jnp.asarray(weight, jnp.float32), weights, is_leaf=lambda node: isinstance(node, list)
+        ),
     }
     noise_blend = config.noise_blend
     if noise_blend is None:
@@ -146,7 +155,7 @@ def make_problem(
     return Problem(
         name="style_transfer",
         init_fn=partial(initial_pixels, mean=jnp.asarray(network["mean"]), start=start, noise_blend=noise_blend),
-        loss_fn=partial(style_transfer_loss, pooling=config.pooling),
+        loss_fn=partial(style_transfer_loss, pooling=config.pooling, memory=config.memory),
         args=args,
         render_fn=lambda pixels, args: pixels / vgg.PIXEL_SCALE,
     )
@@ -164,7 +173,12 @@ def initial_pixels(
 
 
 def style_transfer_loss(
-    pixels: Float[Array, "height width 3"], args: dict[str, Any], key: Key | None = None, *, pooling: str = "max"
+    pixels: Float[Array, "height width 3"],
+    args: dict[str, Any],
+    key: Key | None = None,
+    *,
+    pooling: str = "max",
+    memory: str = "normal",
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """Returns the loss of `pixels` (on 0..255) and its weighted terms `content`, `style` and `tv`.
 
@@ -176,10 +190,11 @@ def style_transfer_loss(
         args: `network`, the targets `content` and `styles` by layer, and `weights`: see `make_problem`.
         key: Ignored.
         pooling: `max` or `avg`.
+        memory: `normal` or `low`.
     """
     weights = args["weights"]
     layers = tuple(dict.fromkeys([*args["content"], *args["styles"]]))
-    found = vgg.features(args["network"], pixels / vgg.PIXEL_SCALE, layers, pooling=pooling)
+    found = vgg.features(args["network"], pixels / vgg.PIXEL_SCALE, layers, pooling=pooling, memory=memory)
     content = {layer: content_loss(found[layer], target) for layer, target in args["content"].items()}
     style = {
         layer: style_loss(gram_matrix(found[layer]), targets, weights["style_blend"])

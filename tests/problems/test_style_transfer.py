@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxstyle import convolution
 from jaxstyle.checks import InputError
 from jaxstyle.loop import minimize
 from jaxstyle.optimizers import make_optimizer
@@ -33,8 +34,12 @@ def evaluate(problem, pixels) -> tuple[float, dict[str, float]]:
     return float(total), {name: float(term) for name, term in terms.items()}
 
 
+@pytest.mark.parametrize("method", ["direct", "fastest"])
 @pytest.mark.parametrize("pooling", ["max", "avg"])
-def test_terms_and_gradient_of_the_shipped_network_equal_pytorchs(pooling: str):
+def test_terms_and_gradient_of_the_shipped_network_equal_pytorchs(
+    pooling: str, method: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(convolution, "WINOGRAD_PIXELS", 1e9 if method == "direct" else 0)
     x, content, style = (make_wave_picture(*REFERENCE[name]) for name in ("x", "content", "style"))
     problem = make_problem(StyleTransferConfig(pooling=pooling), load_network().params, content, [style])
     value_and_grad = jax.jit(jax.value_and_grad(problem.loss_fn, has_aux=True))
