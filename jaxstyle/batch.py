@@ -95,7 +95,7 @@ def minimize_batch(
         loop = make_loop(first, make_optimizer(**hyper))
         state = loop.init(start, key)
         entries = num_steps + 1
-        return take_steps(loop.step, state, args, stop, np.int32(entries), np.bool_(False), capacity=entries)
+        return take_steps(loop.step, state, args, stop, jnp.int32(entries), jnp.array(False), capacity=entries)
 
     inputs = (starts, args, jnp.stack(run_keys), hyper)
     clock = time.perf_counter()

@@ -10,6 +10,7 @@ On a CPU most layers take Winograd's algorithm (`jaxstyle.winograd`); elsewhere 
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -112,7 +113,7 @@ def convolve(features: Features, kernel: FrozenKernel, bias: Float[Array, " outp
 
 def _convolve_forward(
     features: Features, kernel: FrozenKernel, bias: Array, relu: bool
-) -> tuple[Features, tuple[Features | None, FrozenKernel]]:
+) -> tuple[Any, tuple[Any, FrozenKernel]]:
     result = convolve(features, kernel, bias, relu)
     # Where the result is positive says all that the ReLU's gradient needs; nothing before it is kept.
     return result, (result if relu else None, kernel)
