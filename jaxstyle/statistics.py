@@ -31,17 +31,12 @@ def gram_matrix(features: Features) -> Gram:
 
 @jax.custom_vjp
 def _scaled_gram(matrix: Float[Array, "positions channels"]) -> Gram:
-    scaled, wide = _scaled(matrix)
-    return lax.dot_general(scaled, scaled, (((0,), (0,)), ((), ())), preferred_element_type=wide)
-
-
-def _scaled(matrix: Array) -> tuple[Array, jnp.dtype]:
-    """Returns `F / sqrt(N C)` and the type to add up in."""
     wide = jnp.promote_types(matrix.dtype, jnp.float32)
-    if matrix.dtype == wide:
-        return matrix * jnp.asarray(matrix.size**-0.5, wide), wide
+    if matrix.dtype == wide:  # no scaled copy: at the first layer it would be as large as all that is known of it
+        return lax.dot_general(matrix, matrix, (((0,), (0,)), ((), ()))) / matrix.size
     # Each factor takes its half of the divisor before the product: squares of raw activations overflow half precision.
-    return (matrix.astype(wide) * matrix.size**-0.5).astype(matrix.dtype), wide
+    scaled = (matrix.astype(wide) * matrix.size**-0.5).astype(matrix.dtype)
+    return lax.dot_general(scaled, scaled, (((0,), (0,)), ((), ())), preferred_element_type=wide)
 
 
 def _gram_forward(matrix: Array) -> tuple[Gram, Array]:

@@ -7,13 +7,14 @@ columns D (VGG-16) and E (VGG-19). Layers are named `conv3_2`, `relu3_2` and `po
 is given, while tracing, so that the parameters stay an ordinary argument and nothing is hidden in the module.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax import lax
 
 from jaxstyle.checks import InputError, check_choice
 from jaxstyle.convolution import FrozenKernel, choose_method, convolve, freeze_kernel
@@ -50,21 +51,40 @@ def layer_names(architecture: str) -> tuple[str, ...]:
 
 
 def architecture_of(params: NetworkParams) -> str:
-    """Returns `vgg16` or `vgg19`, by the convolutions that `params` holds."""
-    held = {name for name in params if name != "mean"}
+    """Returns `vgg16` or `vgg19`, by the convolutions that `params` holds.
+
+    They may end early (see `freeze`); where they end before the two networks part, either name is right.
+    """
+    held = [name for name in params if name != "mean"]
     for architecture in BLOCKS:
-        if held == {name for name in layer_names(architecture) if name.startswith("conv")}:
+        convolutions = [name for name in layer_names(architecture) if name.startswith("conv")]
+        if held and set(held) == set(convolutions[: len(held)]):
             return architecture
     raise InputError(
         "the convolutions of VGG-16 or VGG-19", ", ".join(sorted(held)) or "none", "load a network with load_network"
     )
 
 
+def convolutions_for(architecture: str, layers: Sequence[str]) -> tuple[str, ...]:
+    """Returns the convolutions that `layers` need: all up to the deepest.
+
+    >>> convolutions_for("vgg19", ["relu2_1", "conv1_1"])
+    ('conv1_1', 'conv1_2', 'conv2_1')
+    """
+    names = layer_names(architecture)
+    last = max((names.index(layer) for layer in layers), default=-1)
+    return tuple(name for name in names[: last + 1] if name.startswith("conv"))
+
+
 def check_layers(params: NetworkParams, layers: Iterable[str]) -> tuple[str, ...]:
     """Returns `layers` as a tuple, or raises `InputError` if the network of `params` lacks one of them."""
     architecture = architecture_of(params)
     names = layer_names(architecture)
-    return tuple(check_choice(f"each layer of {architecture}", layer, names) for layer in layers)
+    checked = tuple(check_choice(f"each layer of {architecture}", layer, names) for layer in layers)
+    missing = [name for name in convolutions_for(architecture, checked) if name not in params]
+    if missing:
+        raise InputError(f"the weights of {missing[-1]}", f"none after {list(params)[-1]}", "freeze more layers")
+    return checked
 
 
 def minimum_size(layers: Sequence[str]) -> int:
@@ -82,11 +102,14 @@ def _block(layer: str) -> int:
     return int(layer.removeprefix("conv").removeprefix("relu").removeprefix("pool")[0])
 
 
-def freeze(params: NetworkParams, *, pixels: int = 0, dtype: str | None = None) -> NetworkParams:
+def freeze(
+    params: NetworkParams, *, layers: Sequence[str] | None = None, pixels: int = 0, dtype: str | None = None
+) -> NetworkParams:
     """Returns `params` with every kernel as a `FrozenKernel`: do it once, before a loop, for speed.
 
     Args:
         params: Plain parameters; frozen ones come back as they are.
+        layers: The layers to come: convolutions behind the deepest are left out. All are kept, if left out.
         pixels: Height times width of the pictures to come: each layer gets the method that is the fastest for them
             on this device. Any other size gives the same features, but for rounding.
         dtype: Of the features: one of `DTYPES`; the parameters' own, if left out.
@@ -101,7 +124,12 @@ def freeze(params: NetworkParams, *, pixels: int = 0, dtype: str | None = None) 
         kernel = freeze_kernel(layer["kernel"], method=method, dtype=own)
         return {"kernel": kernel, "bias": jnp.asarray(layer["bias"], own)}
 
-    return {name: jnp.asarray(value) if name == "mean" else freeze_layer(value) for name, value in params.items()}
+    kept = set(params) if layers is None else {"mean", *convolutions_for(architecture_of(params), layers)}
+    return {
+        name: jnp.asarray(value) if name == "mean" else freeze_layer(value)
+        for name, value in params.items()
+        if name in kept
+    }
 
 
 class Convolution(nnx.Module):
@@ -139,7 +167,7 @@ class VGG(nnx.Module):
         hidden = jnp.asarray(picture) * PIXEL_SCALE - self.mean.get_value()
         for steps in self._blocks(layers):
             block = partial(self._block, steps=steps, layers=layers)
-            hidden, features = (jax.checkpoint(block) if memory == "low" else block)(hidden)
+            hidden, features = (recompute(block) if memory == "low" else block)(hidden)
             found.update(features)
         return {layer: found[layer] for layer in layers}
 
@@ -169,6 +197,31 @@ class VGG(nnx.Module):
             if name in layers:
                 found[name] = hidden
         return hidden, found
+
+
+def recompute(block: Callable[[Features], Any]) -> Callable[[Features], Any]:
+    """Returns `block`, a function of one array, with a gradient that computes it again instead of keeping its inside.
+
+    This is `jax.checkpoint`, but for what XLA makes of it on a CPU: there the barrier that should keep the second
+    computation apart from the first is dropped before common subexpressions are merged, and nothing is saved. Inside
+    a branch there is nothing to merge with.
+    """
+
+    @jax.custom_vjp
+    def run(hidden: Features) -> Any:
+        return block(hidden)
+
+    def forward(hidden: Features) -> tuple[Any, Features]:
+        return block(hidden), hidden
+
+    def backward(hidden: Features, cotangents: Any) -> tuple[Features]:
+        # True, but XLA cannot know it; and where it is false, the gradient is NaN anyway.
+        is_number = hidden[0, 0, 0] == hidden[0, 0, 0]
+        again = lambda: jax.vjp(block, hidden)[1](cotangents)[0]  # noqa: E731
+        return (lax.cond(is_number, again, lambda: jnp.full_like(hidden, jnp.nan)),)
+
+    run.defvjp(forward, backward)
+    return run
 
 
 def features(

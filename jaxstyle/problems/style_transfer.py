@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from jaxstyle import vgg
 from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative, check_weights
 from jaxstyle.losses import content_loss, style_loss, total_variation, weighted_sum
-from jaxstyle.memory import compile_to_fit
+from jaxstyle.memory import compile_to_fit, release_unused
 from jaxstyle.problem import Problem
 from jaxstyle.statistics import gram_matrix
 from jaxstyle.types import Key, NetworkParams, Picture, Scalar
@@ -132,7 +132,7 @@ def make_problem(
         raise InputError(f"an initial picture of shape {content.shape}", initial.shape, "resize it to the content")
 
     height, width, _ = content.shape
-    frozen = vgg.freeze(network, pixels=height * width, dtype=config.dtype)
+    frozen = vgg.freeze(network, layers=layers, pixels=height * width, dtype=config.dtype)
     weights = {
         "content": config.content_weight, "style": config.style_weight, "tv": config.tv_weight,
         "content_layers": {layer: config.content_layers[layer] for layer in content_layers},
@@ -148,6 +148,8 @@ def make_problem(
             lambda weight: jnp.asarray(weight, jnp.float32), weights, is_leaf=lambda node: isinstance(node, list)
         ),
     }
+    jax.block_until_ready(args)
+    release_unused()
     noise_blend = config.noise_blend
     if noise_blend is None:
         noise_blend = 1.0 if initial is None else 0.0
