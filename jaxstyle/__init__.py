@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from jaxstyle.batch import minimize_batch as minimize_batch
     from jaxstyle.checks import InputError as InputError
     from jaxstyle.image_files import read_picture as read_picture
     from jaxstyle.image_files import write_picture as write_picture
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
     from jaxstyle.statistics import gram_matrix as gram_matrix
     from jaxstyle.vgg import VGG as VGG
     from jaxstyle.vgg import features as features
+    from jaxstyle.vgg import freeze as freeze
 
 _HOMES = {
+    "batch": ("minimize_batch",),
     "checks": ("InputError",),
     "image_files": ("read_picture", "write_picture"),
     "images": ("preserve_colors", "resize"),
@@ -52,7 +55,7 @@ _HOMES = {
     "runs": ("Progress", "Result", "Status", "StopRule"),
     "samples": ("load_sample",),
     "statistics": ("gram_matrix",),
-    "vgg": ("VGG", "features"),
+    "vgg": ("VGG", "features", "freeze"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -32,6 +32,14 @@ def jaxstyle_gradient(size: int, dtype: str = "float32", memory: str = "normal")
     return _loop_of_gradients(problem.loss_fn, problem.args, size)
 
 
+def jaxstyle_tf32(size: int) -> Run:
+    """The float32 program with TF32 products, on a GPU; elsewhere it is the ordinary one."""
+    import jax
+
+    with jax.default_matmul_precision("tensorfloat32"):
+        return jaxstyle_gradient(size)
+
+
 def jaxstyle_top_level(size: int) -> Run:
     """Value and gradient, called from Python each time."""
     import jax
@@ -72,7 +80,12 @@ def jaxstyle_iteration(size: int, dtype: str = "float32", memory: str = "normal"
 
 
 def plain_jax(size: int) -> Run:
-    """The same objective as one would first write it: lax convolutions, autodiff, `reduce_window`; in a loop."""
+    """The same objective as one would first write it, in a loop."""
+    return _loop_of_gradients(*make_plain_objective(size), size)
+
+
+def make_plain_objective(size: int) -> tuple[Callable, Any]:
+    """Returns the default objective with lax convolutions, autodiff and `reduce_window`, and its arguments."""
     import jax
     import jax.numpy as jnp
     from jax import lax
@@ -114,7 +127,7 @@ def plain_jax(size: int) -> Run:
         "content": jax.jit(features)(network, jnp.asarray(content) * 255)["conv4_2"],
         "styles": {name: gram(found[name]) for name in style_layers},
     }
-    return _loop_of_gradients(loss, args, size)
+    return loss, args
 
 
 def _loop_of_gradients(loss: Callable, args: Any, size: int) -> Run:
@@ -146,6 +159,7 @@ def _loop_of_gradients(loss: Callable, args: Any, size: int) -> Run:
 PROGRAMS: dict[str, Callable[[int], Run]] = {
     "jaxstyle": jaxstyle_gradient,
     "jaxstyle bfloat16": lambda size: jaxstyle_gradient(size, "bfloat16"),
+    "jaxstyle TF32": jaxstyle_tf32,
     "jaxstyle low memory": lambda size: jaxstyle_gradient(size, memory="low"),
     "jaxstyle top level": jaxstyle_top_level,
     "jaxstyle iteration": jaxstyle_iteration,
