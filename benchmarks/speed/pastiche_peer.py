@@ -41,7 +41,8 @@ def seconds_per_iteration(program: str, folder: Path, short: int, long: int) -> 
         ],
         "jaxstyle": [
             "-m", "jaxstyle", "stylize", *files, "--output", str(folder / "j.png"), "--overwrite", "--quiet",
-            "--iterations",
+            # Or the longer run would find what the shorter one compiled.
+            "--compilation-cache", "off", "--iterations",
         ],
     }  # fmt: skip
     times = []
