@@ -7,13 +7,13 @@ one seed, one size.
 """
 
 import argparse
-from collections.abc import Iterator
+from functools import partial
 
 import jax
 import numpy as np
 
+from jaxstyle.batch import minimize_batch
 from jaxstyle.images import resize
-from jaxstyle.loop import minimize
 from jaxstyle.optimizers import OPTIMIZERS, make_optimizer
 from jaxstyle.pretrained import load_network
 from jaxstyle.problem import Problem
@@ -30,27 +30,35 @@ def make_tuning_problem(size: int) -> Problem:
     return make_problem(StyleTransferConfig(), load_network().params, content, [style])
 
 
-def measure(problem: Problem, name: str, num_steps: int) -> Iterator[tuple[float, float]]:
-    """Yields each rate of the grid with its best loss (infinite where the run failed)."""
+def measure(problem: Problem, name: str, num_steps: int) -> dict[float, float]:
+    """Returns the best loss of each rate of the grid (infinite where the run failed); all rates run as one program."""
     spec = OPTIMIZERS[name]
     option = "max_learning_rate" if "max_learning_rate" in spec.defaults else "learning_rate"
-    for factor in FACTORS if option in spec.defaults else ():
-        rate = float(f"{float(spec.defaults[option]) * factor:.1g}")
-        result = minimize(problem, make_optimizer(name, **{option: rate}), key=jax.random.key(0), num_steps=num_steps)
-        yield rate, result.best_loss if np.isfinite(result.best_loss) else np.inf
+    if option not in spec.defaults:
+        return {}
+    rates = [float(f"{float(spec.defaults[option]) * factor:.1g}") for factor in FACTORS]
+    results = minimize_batch(
+        [problem] * len(rates),
+        partial(make_optimizer, name),
+        keys=[jax.random.key(0)] * len(rates),
+        num_steps=num_steps,
+        options=[{option: rate} for rate in rates],
+    )
+    losses = [result.best_loss if np.isfinite(result.best_loss) else np.inf for result in results]
+    return dict(zip(rates, losses, strict=True))
 
 
 def main() -> None:
     """Runs the grid and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--optimizers", nargs="*", default=list(OPTIMIZERS))
     options = parser.parse_args()
     problem = make_tuning_problem(options.size)
     print("| optimizer | best rate | its loss | rate: loss |\n|---|---|---|---|", flush=True)
     for name in options.optimizers:
-        losses = dict(measure(problem, name, options.steps))
+        losses = measure(problem, name, options.steps)
         if losses:
             best = min(losses, key=losses.__getitem__)
             row = ", ".join(f"{rate:g}: {loss:.3g}" for rate, loss in losses.items())

@@ -1,7 +1,7 @@
 """The optimizers by name: one literal table.
 
 Learning rates are for pixels on the 0..255 scale. Those marked "measured" are the best of a grid, in factors of about
-3, on style transfer at 128x128: `python -m benchmarks.learning_rates` makes that table again.
+3, on style transfer at 64x64 in 60 steps: `python -m benchmarks.learning_rates` makes that table again.
 """
 
 from collections.abc import Callable, Mapping

@@ -181,7 +181,7 @@ def main() -> None:
         rows += measure_size(options.programs, size, options.rounds, options.seconds)
         print(f"\n{table(rows[-len(options.programs) :])}", flush=True)
     if options.pastiche:
-        rows += measure_pastiche(3, *options.pastiche)
+        rows += measure_pastiche(min(3, options.rounds), *options.pastiche)
         print(f"\n{table(rows[-2:])}", flush=True)
     if options.out is not None:
         with options.out.open("a", encoding="utf-8") as file:
