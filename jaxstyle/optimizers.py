@@ -1,7 +1,9 @@
 """The optimizers by name: one literal table.
 
 Learning rates are for pixels on the 0..255 scale. Those marked "measured" are the best of a grid, in factors of about
-3, on style transfer at 64x64 in 60 steps: `python -m benchmarks.learning_rates` makes that table again.
+3, on style transfer at 64x64 in 60 steps: `python -m benchmarks.learning_rates` makes that table again. Methods whose
+step is in proportion to the gradient (sgd and its kin) want a rate in proportion to the number of pixels, since the
+losses are means over them; those that normalize the gradient do not.
 """
 
 from collections.abc import Callable, Mapping

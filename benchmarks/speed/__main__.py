@@ -44,9 +44,8 @@ class Worker:
         for line in self._process.stdout:
             if line.startswith("{"):
                 return json.loads(line)
-        assert self._process.stderr is not None
-        lines = self._process.stderr.read().strip().splitlines() or ["no reason given"]
-        raise RuntimeError(lines[-1])
+        _, complaint = self._process.communicate()
+        raise RuntimeError((complaint.strip().splitlines() or ["no reason given"])[-1])
 
     def run(self, count: int) -> dict[str, float]:
         """Lets the program evaluate `count` times; returns its seconds for each and its peak memory."""
