@@ -1,0 +1,38 @@
+"""What README shows must run."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxstyle.cli import main
+from jaxstyle.image_files import read_picture
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len([line for line in code.splitlines() if line]) <= 12
+    code = code.replace("num_steps=200", "num_steps=2").replace("256", "48")  # the same, in seconds
+    exec(compile(code, "README.md", "exec"), {})
+    assert "BUDGET_SPENT" in capsys.readouterr().out
+    assert read_picture("out.png").shape == (48, 48, 3)
+
+
+def test_the_main_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (command,) = re.findall(
+        r"^python3 -m venv \.venv && .*? && \.venv/bin/jaxstyle (stylize .*)$", README, re.MULTILINE
+    )
+    monkeypatch.chdir(tmp_path)
+    argv = command.replace("--width 256", "--width 48").replace("--iterations 100", "--iterations 2").split()
+    assert main(argv) == 0
+    assert np.ptp(read_picture("astronaut_swirl.png")) > 0.5
+
+
+def test_ci_runs_the_test_command_of_readme():
+    assert len(re.findall(r"^python3 -m venv .*pytest", README, re.MULTILINE)) == 1
+    assert "grep -m 1 -E '^python3 -m venv .*pytest' README.md" in (ROOT / ".ci" / "run").read_text()
