@@ -59,16 +59,16 @@ _SPECS = (
         "Liu and Nocedal (1989); zoom line search of Nocedal and Wright (2006), algorithms 3.5 and 3.6",
         searches_line=True,
     ),
-    OptimizerSpec("sgd", optax.sgd, {"learning_rate": 1e-3}, "gradient descent, Cauchy (1847); rate measured"),
+    OptimizerSpec("sgd", optax.sgd, {"learning_rate": 0.001}, "gradient descent, Cauchy (1847); rate measured"),
     OptimizerSpec(
-        "momentum", optax.sgd, {"learning_rate": 1e-3, "momentum": 0.9}, "Polyak (1964); rate measured",
+        "momentum", optax.sgd, {"learning_rate": 0.0003, "momentum": 0.9}, "Polyak (1964); rate measured",
     ),
     OptimizerSpec(
-        "nesterov", partial(optax.sgd, nesterov=True), {"learning_rate": 1e-3, "momentum": 0.9},
+        "nesterov", partial(optax.sgd, nesterov=True), {"learning_rate": 0.0003, "momentum": 0.9},
         "Nesterov (1983) in the form of Sutskever et al. (2013); rate measured",
     ),
     OptimizerSpec(
-        "adagrad", optax.adagrad, {"learning_rate": 10.0, "initial_accumulator_value": 0.1, "eps": 1e-7},
+        "adagrad", optax.adagrad, {"learning_rate": 30.0, "initial_accumulator_value": 0.1, "eps": 1e-7},
         "Duchi, Hazan and Singer (2011); rate measured",
     ),
     OptimizerSpec(
@@ -80,24 +80,24 @@ _SPECS = (
         "Tieleman and Hinton (2012), lecture 6.5; rate measured",
     ),
     OptimizerSpec(
-        "ftrl", ftrl_proximal, {"learning_rate": 10.0, "beta": 1.0, "l1": 0.0, "l2": 0.0},
+        "ftrl", ftrl_proximal, {"learning_rate": 30.0, "beta": 1.0, "l1": 0.0, "l2": 0.0},
         "McMahan et al. (2013), algorithm 1; rate measured",
     ),
     OptimizerSpec(
-        "adabelief", optax.adabelief, {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-16},
+        "adabelief", optax.adabelief, {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "eps": 1e-16},
         "Zhuang et al. (2020); rate measured",
     ),
     OptimizerSpec(
-        "adamax", optax.adamax, {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
+        "adamax", optax.adamax, {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
         "Kingma and Ba (2015), algorithm 2; rate measured",
     ),
     OptimizerSpec(
-        "adan", optax.adan, {"learning_rate": 10.0, "b1": 0.98, "b2": 0.92, "b3": 0.99, "eps": 1e-8},
+        "adan", optax.adan, {"learning_rate": 30.0, "b1": 0.98, "b2": 0.92, "b3": 0.99, "eps": 1e-8},
         "Xie et al. (2022); rate measured",
     ),
     OptimizerSpec(
         "ademamix", contrib.ademamix,
-        {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "b3": 0.9999, "alpha": 5.0, "eps": 1e-8},
+        {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "b3": 0.9999, "alpha": 5.0, "eps": 1e-8},
         "Pagliardini, Ablin and Grangier (2024); rate measured",
     ),
     OptimizerSpec(
@@ -105,12 +105,12 @@ _SPECS = (
         "Taniguchi et al. (2024); rate measured",
     ),
     OptimizerSpec(
-        "amsgrad", optax.amsgrad, {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
+        "amsgrad", optax.amsgrad, {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
         "Reddi, Kale and Kumar (2018); rate measured",
     ),
-    OptimizerSpec("fromage", optax.fromage, {"learning_rate": 0.1}, "Bernstein et al. (2020); rate measured"),
+    OptimizerSpec("fromage", optax.fromage, {"learning_rate": 0.03}, "Bernstein et al. (2020); rate measured"),
     OptimizerSpec(
-        "lamb", optax.lamb, {"learning_rate": 0.1, "b1": 0.9, "b2": 0.999, "eps": 1e-6},
+        "lamb", optax.lamb, {"learning_rate": 0.03, "b1": 0.9, "b2": 0.999, "eps": 1e-6},
         "You et al. (2020), without weight decay; rate measured",
     ),
     OptimizerSpec(
@@ -118,11 +118,11 @@ _SPECS = (
         "You, Gitman and Ginsburg (2017), without weight decay; rate measured",
     ),
     OptimizerSpec(
-        "lion", partial(optax.lion, weight_decay=0.0), {"learning_rate": 1.0, "b1": 0.9, "b2": 0.99},
+        "lion", partial(optax.lion, weight_decay=0.0), {"learning_rate": 3.0, "b1": 0.9, "b2": 0.99},
         "Chen et al. (2023), without weight decay; rate measured",
     ),
     OptimizerSpec(
-        "madgrad", contrib.madgrad, {"learning_rate": 10.0, "momentum": 0.9, "eps": 1e-6},
+        "madgrad", contrib.madgrad, {"learning_rate": 3.0, "momentum": 0.9, "eps": 1e-6},
         "Defazio and Jelassi (2021); rate measured",
     ),
     OptimizerSpec(
@@ -138,7 +138,7 @@ _SPECS = (
         "Daskalakis et al. (2018); rate measured",
     ),
     OptimizerSpec(
-        "optimistic_sgd", optax.optimistic_gradient_descent, {"learning_rate": 1e-3, "alpha": 1.0, "beta": 1.0},
+        "optimistic_sgd", optax.optimistic_gradient_descent, {"learning_rate": 0.001, "alpha": 1.0, "beta": 1.0},
         "Mokhtari, Ozdaglar and Pattathil (2020); rate measured",
     ),
     OptimizerSpec(
@@ -146,27 +146,23 @@ _SPECS = (
         "Mishchenko and Defazio (2023); finds its own rate from estim_lr0, here one gray level",
     ),
     OptimizerSpec(
-        "polyak_sgd", optax.polyak_sgd, {"max_learning_rate": 1.0, "scaling": 1.0, "f_min": 0.0},
+        "polyak_sgd", optax.polyak_sgd, {"max_learning_rate": 0.1, "scaling": 1.0, "f_min": 0.0},
         "Polyak (1987), step (f - f_min) / |g|^2, capped; cap measured",
     ),
     OptimizerSpec(
-        "radam", optax.radam, {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
-        "Liu et al. (2020); rate measured",
-    ),
-    OptimizerSpec(
         "rprop", optax.rprop,
-        {"learning_rate": 1.0, "eta_minus": 0.5, "eta_plus": 1.2, "min_step_size": 1e-6, "max_step_size": 50.0},
+        {"learning_rate": 10.0, "eta_minus": 0.5, "eta_plus": 1.2, "min_step_size": 1e-6, "max_step_size": 50.0},
         "Riedmiller and Braun (1993); rate (the first step) measured",
     ),
-    OptimizerSpec("sign_sgd", optax.sign_sgd, {"learning_rate": 1.0}, "Bernstein et al. (2018); rate measured"),
+    OptimizerSpec("sign_sgd", optax.sign_sgd, {"learning_rate": 3.0}, "Bernstein et al. (2018); rate measured"),
     OptimizerSpec(
-        "signum", optax.signum, {"learning_rate": 1.0, "beta": 0.9}, "Bernstein et al. (2018); rate measured",
+        "signum", optax.signum, {"learning_rate": 3.0, "beta": 0.9}, "Bernstein et al. (2018); rate measured",
     ),
     OptimizerSpec(
-        "sm3", optax.sm3, {"learning_rate": 10.0, "momentum": 0.9}, "Anil et al. (2019); rate measured",
+        "sm3", optax.sm3, {"learning_rate": 30.0, "momentum": 0.9}, "Anil et al. (2019); rate measured",
     ),
     OptimizerSpec(
-        "yogi", optax.yogi, {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-3},
+        "yogi", optax.yogi, {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "eps": 1e-3},
         "Zaheer et al. (2018); rate measured",
     ),
 )  # fmt: skip

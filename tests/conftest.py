@@ -34,6 +34,13 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory):
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """Lets compiled programs go after each file: together they take gigabytes."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def tiny_network() -> dict:
     return make_tiny_network()

@@ -204,7 +204,8 @@ def test_early_stop(stylize, capsys: pytest.CaptureFixture):
 
 
 def test_interrupt_saves_the_best_and_exits_130(stylize, capsys: pytest.CaptureFixture):
-    before = signal.getsignal(signal.SIGINT)
+    # Whoever started the tests may have had Ctrl-C ignored, as a shell does for what it runs in the background.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt():
         while not Path("h.jsonl").exists() or not Path("h.jsonl").read_text():
@@ -213,12 +214,15 @@ def test_interrupt_saves_the_best_and_exits_130(stylize, capsys: pytest.CaptureF
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    code = stylize("--iterations", "1000000", "--history", "h.jsonl", "--summary", "s.json")
-    thread.join()
+    try:
+        code = stylize("--iterations", "100000", "--history", "h.jsonl", "--summary", "s.json")
+        thread.join()
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, inherited)
     assert code == 130
     assert read_picture("out.png").shape == (24, 32, 3)
     assert json.loads(Path("s.json").read_text())["status"] == "interrupted"
-    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_what_does_not_fit_into_memory_is_refused_before_the_first_step(

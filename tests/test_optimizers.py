@@ -29,7 +29,7 @@ TOY_OPTIONS: dict[str, dict[str, float]] = {
     "nesterov": {"learning_rate": 0.01},
     "novograd": {"learning_rate": 0.1},
     "optimistic_sgd": {"learning_rate": 0.03},
-    "polyak_sgd": {},
+    "polyak_sgd": {"max_learning_rate": 1.0},
     "prodigy": {"estim_lr0": 0.01},
     "rmsprop": {"learning_rate": 0.02},
     "rprop": {"learning_rate": 0.1},
@@ -45,7 +45,6 @@ VALLEY_OPTIONS = {
     "momentum": {"learning_rate": 1e-3},
     "nesterov": {"learning_rate": 1e-3},
     "optimistic_sgd": {"learning_rate": 1e-3},
-    "radam": {"learning_rate": 3e-3},
     "sgd": {"learning_rate": 1e-3},
 }
 
@@ -79,6 +78,10 @@ def test_every_row_is_complete(name: str):
     state = optimizer.init(jnp.ones(3))
     searches = any("linesearch" in str(path) for path, _ in jax.tree_util.tree_flatten_with_path(state)[0])
     assert searches == spec.searches_line
+
+
+def test_the_defaults_that_neural_style_users_know():
+    assert dict(OPTIMIZERS["adam"].defaults) == {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8}
 
 
 def published_ftrl(gradient, w: np.ndarray, alpha: float, beta: float, l1: float, l2: float, steps: int):
