@@ -1,9 +1,9 @@
 """The gradient's error against PyTorch in float64: `python -m benchmarks.speed.accuracy`. Needs PyTorch.
 
-On three starts: the first noise of a run, the content, and a picture in between. A float32 program decides a few ReLUs
-and maxima of pooling otherwise than a float64 one; such a decision changes the gradient of the pixels below it by far
-more than rounding does. So the error of the typical pixel (the median) stands beside the norm, and so does the error of
-the direct convolution, which has the same trouble.
+On the picture of tests/references, and on three starts: the first noise of a run, the content, and a picture in
+between. A float32 program decides a few ReLUs and maxima of pooling otherwise than a float64 one; such a decision
+changes the gradient of the pixels below it by far more than rounding does. So the error of the typical pixel (the
+median) stands beside the norm, and so does the error of the direct convolution, which has the same trouble.
 """
 
 import argparse
@@ -27,34 +27,48 @@ def errors(found: np.ndarray, exact: np.ndarray) -> tuple[float, float]:
     return float(np.linalg.norm(off) / np.linalg.norm(size)), float(np.median(off) / np.median(size))
 
 
-def main() -> None:
-    """Prints a Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="*", default=[128, 256])
-    print("| size | start | method | relative norm | median pixel |\n|---|---|---|---|---|")
-    for size in parser.parse_args().sizes:
+def make_waves(height: int, width: int, phase: float) -> np.ndarray:
+    """Returns the picture that tests/references were computed on."""
+    rows, columns, channels = np.meshgrid(np.arange(height), np.arange(width), np.arange(3), indexing="ij")
+    angle = 2 * np.pi * (rows * (channels + 1) / 64 + columns * (3 - channels) / 96) + phase
+    return (0.5 + 0.5 * np.sin(angle)).astype(np.float32)
+
+
+def make_cases(sizes: list[int]) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Returns start, content and style of each case by its name."""
+    cases = {"reference 64x96": (make_waves(64, 96, 0.0), make_waves(64, 96, 0.7), make_waves(72, 80, 2.1))}
+    mean = load_network().params["mean"] / 255
+    for size in sizes:
         content = np.asarray(resize(load_sample("astronaut"), size, size))
         style = load_sample("swirl", height=size, width=size)
         noise = np.random.default_rng(0).standard_normal(content.shape).astype(np.float32)
-        mean = load_network().params["mean"] / 255
         starts = {
             "noise": (mean + 0.256 / 255 * noise).astype(np.float32),
             "content": content,
             "between": (0.5 * content + 0.5 * style + 0.05 * noise).astype(np.float32),
         }
-        for name, start in starts.items():
-            pictures = (start, content, style)
-            pixels, loss = make_objective(pictures, torch.device("cpu"), torch.contiguous_format, torch.float64)
-            loss().backward()
-            assert pixels.grad is not None
-            exact = pixels.grad[0].permute(1, 2, 0).numpy()
-            for method, threshold in (("winograd", 0), ("direct", 1 << 40)):
-                convolution.WINOGRAD_PIXELS = threshold
-                problem = make_problem(StyleTransferConfig(), load_network().params, content, [style])
-                gradient = jax.jit(jax.grad(problem.loss_fn, has_aux=True))
-                found, _ = gradient(start * np.float32(255), problem.args, None)
-                norm, median = errors(np.asarray(found, np.float64), exact)
-                print(f"| {size} | {name} | {method} | {norm:.1e} | {median:.1e} |", flush=True)
+        cases |= {f"{name} {size}x{size}": (start, content, style) for name, start in starts.items()}
+    return cases
+
+
+def main() -> None:
+    """Prints a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="*", default=[128, 256])
+    print("| start | method | relative norm | median pixel |\n|---|---|---|---|")
+    for name, pictures in make_cases(parser.parse_args().sizes).items():
+        pixels, loss = make_objective(pictures, torch.device("cpu"), torch.contiguous_format, torch.float64)
+        loss().backward()
+        assert pixels.grad is not None
+        exact = pixels.grad[0].permute(1, 2, 0).numpy()
+        start, content, style = pictures
+        for method, threshold in (("winograd", 0), ("direct", 1 << 40)):
+            convolution.WINOGRAD_PIXELS = threshold
+            problem = make_problem(StyleTransferConfig(), load_network().params, content, [style])
+            gradient = jax.jit(jax.grad(problem.loss_fn, has_aux=True))
+            found, _ = gradient(start * np.float32(255), problem.args, None)
+            norm, median = errors(np.asarray(found, np.float64), exact)
+            print(f"| {name} | {method} | {norm:.1e} | {median:.1e} |", flush=True)
 
 
 if __name__ == "__main__":
