@@ -70,9 +70,7 @@ def freeze_kernel(
         if jnp.dtype(dtype) != jnp.float32:
             raise InputError("float32 for Winograd's algorithm", dtype, "use the direct method")
         return FrozenKernel(winograd.transform_kernel(np.asarray(kernel)), (), method)
-    turned = np.asarray(kernel)[::-1, ::-1].swapaxes(2, 3) if isinstance(kernel, np.ndarray) else None
-    if turned is None:
-        turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
     return FrozenKernel((jnp.asarray(kernel, dtype),), (jnp.asarray(turned, dtype),), method)
 
 

@@ -71,9 +71,13 @@ def convolutions_for(architecture: str, layers: Sequence[str]) -> tuple[str, ...
     >>> convolutions_for("vgg19", ["relu2_1", "conv1_1"])
     ('conv1_1', 'conv1_2', 'conv2_1')
     """
+    return tuple(name for name in _layers_up_to(architecture, layers) if name.startswith("conv"))
+
+
+def _layers_up_to(architecture: str, layers: Sequence[str]) -> tuple[str, ...]:
     names = layer_names(architecture)
     last = max((names.index(layer) for layer in layers), default=-1)
-    return tuple(name for name in names[: last + 1] if name.startswith("conv"))
+    return names[: last + 1]
 
 
 def check_layers(params: NetworkParams, layers: Iterable[str]) -> tuple[str, ...]:
@@ -173,10 +177,8 @@ class VGG(nnx.Module):
 
     def _blocks(self, layers: Sequence[str]) -> list[list[str]]:
         """Returns the names of the layers to compute, up to the deepest of `layers`, block by block."""
-        names = layer_names(self.architecture)
-        last = max((names.index(layer) for layer in layers), default=-1)
         blocks: list[list[str]] = [[]]
-        for name in names[: last + 1]:
+        for name in _layers_up_to(self.architecture, layers):
             blocks[-1].append(name)
             if name.startswith("pool"):
                 blocks.append([])

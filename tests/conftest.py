@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from benchmarks.speed.pictures import make_wave_picture as make_wave_picture
 from jaxstyle import vgg
 
 TINY_WIDTHS = (4, 6, 8, 8, 8)
@@ -51,10 +52,3 @@ def float64():
     """Runs a test in double precision."""
     with jax.enable_x64(True):
         yield
-
-
-def make_wave_picture(height: int, width: int, phase: float) -> np.ndarray:
-    """Returns the picture that the stored references were computed on."""
-    rows, columns, channels = np.meshgrid(np.arange(height), np.arange(width), np.arange(3), indexing="ij")
-    angle = 2 * np.pi * (rows * (channels + 1) / 64 + columns * (3 - channels) / 96) + phase
-    return (0.5 + 0.5 * np.sin(angle)).astype(np.float32)

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import torch
 
+from benchmarks.speed.pictures import make_wave_picture
 from benchmarks.speed.torch_peer import make_objective
 from jaxstyle import convolution
 from jaxstyle.images import resize
@@ -27,16 +28,15 @@ def errors(found: np.ndarray, exact: np.ndarray) -> tuple[float, float]:
     return float(np.linalg.norm(off) / np.linalg.norm(size)), float(np.median(off) / np.median(size))
 
 
-def make_waves(height: int, width: int, phase: float) -> np.ndarray:
-    """Returns the picture that tests/references were computed on."""
-    rows, columns, channels = np.meshgrid(np.arange(height), np.arange(width), np.arange(3), indexing="ij")
-    angle = 2 * np.pi * (rows * (channels + 1) / 64 + columns * (3 - channels) / 96) + phase
-    return (0.5 + 0.5 * np.sin(angle)).astype(np.float32)
-
-
 def make_cases(sizes: list[int]) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Returns start, content and style of each case by its name."""
-    cases = {"reference 64x96": (make_waves(64, 96, 0.0), make_waves(64, 96, 0.7), make_waves(72, 80, 2.1))}
+    cases = {
+        "reference 64x96": (
+            make_wave_picture(64, 96, 0.0),
+            make_wave_picture(64, 96, 0.7),
+            make_wave_picture(72, 80, 2.1),
+        )
+    }
     mean = load_network().params["mean"] / 255
     for size in sizes:
         content = np.asarray(resize(load_sample("astronaut"), size, size))

@@ -17,6 +17,13 @@ def make_pictures(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return pictures[0], pictures[1], pictures[2]
 
 
+def make_wave_picture(height: int, width: int, phase: float) -> np.ndarray:
+    """Returns the picture that tests/references were computed on, by its formula: float32 `[height, width, 3]`."""
+    rows, columns, channels = np.meshgrid(np.arange(height), np.arange(width), np.arange(3), indexing="ij")
+    angle = 2 * np.pi * (rows * (channels + 1) / 64 + columns * (3 - channels) / 96) + phase
+    return (0.5 + 0.5 * np.sin(angle)).astype(np.float32)
+
+
 #: Channels in and out of the 13 convolutions up to conv5_1, and how often the picture was halved before.
 CONVOLUTIONS = (
     (3, 64, 0), (64, 64, 0), (64, 128, 1), (128, 128, 1), (128, 256, 2), (256, 256, 2), (256, 256, 2), (256, 256, 2),

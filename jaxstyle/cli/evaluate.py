@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from jaxstyle.cli.objective import ObjectiveFlags, describe, read_scaled, resize_to
+from jaxstyle.cli.objective import MATMUL_PRECISIONS, ObjectiveFlags, describe, read_scaled, resize_to
 from jaxstyle.cli.records import to_json
 
 
@@ -38,7 +38,8 @@ class Evaluate(ObjectiveFlags):
         from jaxstyle.problems.style_transfer import make_problem
         from jaxstyle.vgg import PIXEL_SCALE
 
-        problem = make_problem(config, network.params, content, styles)
-        total, terms = jax.jit(problem.loss_fn)(picture * PIXEL_SCALE, problem.args, None)
+        with jax.default_matmul_precision(MATMUL_PRECISIONS[self.matmul_precision]):
+            problem = make_problem(config, network.params, content, styles)
+            total, terms = jax.jit(problem.loss_fn)(picture * PIXEL_SCALE, problem.args, None)
         print(to_json({**{name: float(term) for name, term in terms.items()}, "total": float(total)}))
         return 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxstyle.checks import InputError, check_between, check_positive
+from jaxstyle.checks import InputError, check_between, check_new_file, check_positive
 from jaxstyle.cli.checkpoints import checkpoint_name, checkpoint_names
 from jaxstyle.cli.compilation_cache import CompilationCache
 from jaxstyle.cli.objective import MATMUL_PRECISIONS, ObjectiveFlags, describe, read_scaled, resize_to
@@ -167,22 +167,19 @@ class Stylize(ObjectiveFlags):
         self._check_places()
 
     def _check_places(self) -> None:
-        from jaxstyle.checks import check_new_file
         from jaxstyle.image_files import check_output, parse_color
 
         parse_color(self.matte)
-        check_output(self.output, overwrite=self.overwrite, bit_depth=self.bit_depth)
         pictures = [self.output]
         if self.checkpoint_output is not None:
             last = min(self.iterations, CHECKED_CHECKPOINTS * (self.checkpoint_iterations or 1))
             pictures += checkpoint_names(self.checkpoint_output, last, self.checkpoint_iterations or 1)
-        for picture in pictures[1:]:
+        for picture in pictures:
             check_output(picture, overwrite=self.overwrite, bit_depth=self.bit_depth)
         texts = [text for text in (self.history, self.summary) if text is not None]
         folder = Path(self.output).parent
-        texts += [str(folder / "progress.txt")] * self.progress_write + [
-            str(folder / "progress.png")
-        ] * self.progress_plot
+        texts += [str(folder / "progress.txt")] * self.progress_write
+        texts += [str(folder / "progress.png")] * self.progress_plot
         for text in texts:
             check_new_file(text, overwrite=self.overwrite)
         places = [Path(place).resolve() for place in (*pictures, *texts)]
