@@ -1,4 +1,4 @@
-"""Pictures on disk: the only file that reads or writes them, and the only one that sees Pillow.
+"""Pictures on disk: the only file that reads them, and with `animation_files` the only one that sees Pillow.
 
 A picture that was read is float32 `[height, width, 3]`, RGB, sRGB encoded, in [0, 1] (`jaxstyle.images`).
 Gray, palette, 1-bit, CMYK, 16-bit and transparent files all become that; a color profile is converted to
@@ -143,7 +143,7 @@ def write_picture(path: str | os.PathLike[str], picture: Any, *, bit_depth: int 
     """
     path = check_output(path, overwrite=overwrite, bit_depth=bit_depth)
     picture_format = SUFFIXES[path.suffix.lower()]
-    samples = _quantize(picture, bit_depth)
+    samples = quantize(picture, bit_depth)
     limit = _MAX_SIDE.get(picture_format, max(samples.shape))
     if max(samples.shape) > limit:
         size = f"{samples.shape[1]} x {samples.shape[0]}"
@@ -368,7 +368,12 @@ def _srgb_profile() -> bytes:
     return profile[:24] + struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + profile[36:]
 
 
-def _quantize(picture: Any, bit_depth: int) -> np.ndarray:
+def quantize(picture: Any, bit_depth: int = 8) -> np.ndarray:
+    """Returns a picture as integers of 8 or 16 bits, clipped to [0, 1] and rounded to nearest.
+
+    Raises:
+        InputError: If it is not `[height, width, 3]`, not of floats, or has a value that is not finite.
+    """
     array = np.asarray(picture)
     advice = "pass floats in [0, 1] of shape [height, width, 3]"
     if array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxstyle.checks import InputError
+from jaxstyle.checks import InputError, check_choice
 from jaxstyle.types import Picture, Scalar
 
 # ITU-R BT.601-7: the parts of red, green and blue in luma. JFIF (ITU-T T.871) takes them over with the full
@@ -25,8 +25,8 @@ _CHROMA_CENTER = 128 / 255  # T.871, section 7: no color is the byte 128
 _ROUNDING_VARIANCE = 1 / (12 * 255**2)
 
 
-def resize(picture: Picture, height: int, width: int) -> Picture:
-    """Resizes by cubic interpolation, antialiased where it shrinks, and clips to [0, 1].
+def resize(picture: Picture, height: int, width: int, *, method: str = "cubic") -> Picture:
+    """Resizes by cubic (or linear) interpolation, antialiased where it shrinks, and clips to [0, 1].
 
     Keys' cubic with a = -0.5, widened by the factor of shrinking and renormalized at the borders, as Pillow's
     `BICUBIC`. It works on encoded values, as most programs do, not on linear light. Clipped, since a cubic
@@ -36,15 +36,17 @@ def resize(picture: Picture, height: int, width: int) -> Picture:
         picture: In [0, 1].
         height: The new height in pixels.
         width: The new width in pixels.
+        method: `cubic` or `linear`, which is Pillow's `BILINEAR`.
 
     Raises:
-        InputError: If `height` or `width` is below 1.
+        InputError: If `height` or `width` is below 1, or the method is another.
     """
     if height < 1 or width < 1:
         raise InputError("a size of at least 1 x 1", f"{height} x {width}", "pass positive numbers of pixels")
+    check_choice("method", method, ("cubic", "linear"))
     if picture.shape[:2] == (height, width):
         return picture
-    resized = jax.image.resize(picture, (height, width, picture.shape[2]), "cubic", antialias=True)
+    resized = jax.image.resize(picture, (height, width, picture.shape[2]), method, antialias=True)
     return jnp.clip(resized, 0.0, 1.0)
 
 
@@ -170,3 +172,21 @@ def _check_same_shape(a: Picture, b: Picture) -> None:
     # Broadcasting would compare, and mix, pictures that nobody meant to.
     if a.shape != b.shape:
         raise InputError("two pictures of one size", f"{a.shape} and {b.shape}", "resize one of them")
+
+
+def nyquist_share(picture: Picture, *, band: float = 1 / 16) -> Scalar:
+    """The share of a picture's energy that lies near the Nyquist frequencies, where checkerboards are.
+
+    `sum_near |Y(f)|^2 / sum |Y(f)|^2` over the discrete Fourier transform Y of the luma without its mean; near are the
+    frequencies with either coordinate within `band` of half a cycle per pixel. White noise has a share of
+    `1 - (1 - 2 band)^2`, which is 0.234 for 1/16; a flat picture has 0.
+
+    Args:
+        picture: In [0, 1].
+        band: Width of the border of the spectrum, in cycles per pixel, in (0, 0.5].
+    """
+    luma = luminance(picture)
+    energy = jnp.square(jnp.abs(jnp.fft.fft2(luma - jnp.mean(luma))))
+    rows, columns = (jnp.abs(jnp.fft.fftfreq(size)) >= 0.5 - band for size in luma.shape)
+    near = jnp.sum(jnp.where(rows[:, None] | columns[None], energy, 0.0))
+    return near / jnp.maximum(jnp.sum(energy), jnp.finfo(energy.dtype).tiny)

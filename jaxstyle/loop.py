@@ -9,7 +9,7 @@ every step. How many steps a chunk has is decided by a clock and must not change
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -36,6 +36,9 @@ from jaxstyle.runs import (
 )
 from jaxstyle.types import Key, Scalar
 
+#: What is taken for an optimizer: one of optax's, or a function that returns one, given hyper-parameters by name.
+Optimizer = optax.GradientTransformation | Callable[..., optax.GradientTransformation]
+
 #: Steps per chunk at the most: the length of the trace's buffers on the device.
 CHUNK_CAPACITY = 256
 
@@ -44,32 +47,54 @@ class Loop(NamedTuple):
     """The two pure functions of a run.
 
     Attributes:
-        init: `init(params, key) -> LoopState`.
+        init: `init(params, key, options={}, opt_state=None) -> LoopState`.
         step: `step(state, args, stop, wants_terms) -> (LoopState, StepInfo)`.
     """
 
-    init: Callable[[Params, Key], LoopState]
+    init: Callable[..., LoopState]
     step: Callable[[LoopState, Args, StopRule, jax.Array], tuple[LoopState, StepInfo]]
 
 
-def make_loop(problem: Problem, optimizer: optax.GradientTransformation) -> Loop:
+class Program(NamedTuple):
+    """A compiled run, for any number of problems whose functions and shapes are equal.
+
+    Attributes:
+        loop: What was compiled.
+        chunk: `run_chunk` for that loop and those shapes.
+        seconds: What that took.
+    """
+
+    loop: Loop
+    chunk: jax.stages.Compiled
+    seconds: float
+
+
+def make_loop(problem: Problem, optimizer: Optimizer) -> Loop:
     """Returns the pure `init` and `step` that minimize `problem` with `optimizer`.
 
-    Any optax optimizer will do. One with a line search (optax's zoom or backtracking search, anywhere in a chain)
-    has evaluated the loss where it arrives; that value is used again, unless the problem is stochastic or projected,
-    where it would be stale.
+    Any optax optimizer will do, or a function that returns one, given hyper-parameters by name: these are then part of
+    the state (`LoopState.options`), so that other values need no other program. One with a line search (optax's zoom or
+    backtracking search, anywhere in a chain) has evaluated the loss where it arrives; that value is used again, unless
+    the problem is stochastic or projected, where it would be stale.
     """
-    tx = optax.with_extra_args_support(optimizer)
 
-    def init(params: Params, key: Key) -> LoopState:
+    def build(options: Mapping[str, Scalar]) -> optax.GradientTransformationExtraArgs:
+        is_ready = isinstance(optimizer, optax.GradientTransformation)
+        return optax.with_extra_args_support(optimizer if is_ready else optimizer(**options))
+
+    def init(
+        params: Params, key: Key, options: Mapping[str, Any] | None = None, opt_state: optax.OptState | None = None
+    ) -> LoopState:
         params = _own(params)
+        options = {name: jnp.asarray(value, jnp.float32) for name, value in (options or {}).items()}
         for leaf in jax.tree.leaves(params):
             if not jnp.issubdtype(leaf.dtype, jnp.inexact):
                 raise InputError("parameters of a floating-point type", leaf.dtype, "convert them")
         count = partial(jnp.array, dtype=jnp.int32)
         number = partial(jnp.array, dtype=_loss_dtype(params))
         return LoopState(
-            step=count(-1), params=params, opt_state=_own(tx.init(params)), key=_own(key),
+            step=count(-1), params=params, key=_own(key), options=_own(options),
+            opt_state=_own(build(options).init(params) if opt_state is None else opt_state),
             loss=number(jnp.inf), grad=jax.tree.map(jnp.zeros_like, params), evaluations=count(0),
             best_params=_own(params), best_loss=number(jnp.inf), best_step=count(-1),
             initial_loss=number(jnp.inf), anchor_loss=number(jnp.inf), anchor_step=count(0),
@@ -78,7 +103,7 @@ def make_loop(problem: Problem, optimizer: optax.GradientTransformation) -> Loop
 
     def update(state: LoopState, args: Args) -> tuple[Params, optax.OptState, Scalar, jax.Array]:
         key = jax.random.fold_in(state.key, state.step)
-        updates, opt_state = tx.update(
+        updates, opt_state = build(state.options).update(
             state.grad, state.opt_state, state.params,
             value=state.loss, grad=state.grad, value_fn=lambda params: problem.loss_fn(params, args, key)[0],
         )  # fmt: skip
@@ -254,13 +279,16 @@ run_chunk = jax.jit(take_steps, static_argnames=("step", "capacity"), donate_arg
 
 def minimize(
     problem: Problem,
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer | Program,
     *,
     key: Key,
     num_steps: int,
     params: Params | None = None,
+    options: Mapping[str, float] | None = None,
+    opt_state: optax.OptState | None = None,
     stop: StopRule | None = None,
     report_every: Sequence[int] = (),
+    report_at: Sequence[int] = (),
     chunk_seconds: float = 2.0,
     callback: Callable[[Progress], bool | None] | None = None,
 ) -> Result:
@@ -268,13 +296,17 @@ def minimize(
 
     Args:
         problem: What to minimize.
-        optimizer: Any optax optimizer; see `jaxstyle.optimizers`.
+        optimizer: Any optax optimizer (see `jaxstyle.optimizers`), a function that returns one given `options`, or a
+            `Program` that `compile_run` made for a problem of equal functions and shapes.
         key: The only source of randomness: the same key gives the same result on the same machine.
         num_steps: Updates to take; the trace has one entry more.
         params: Where to start; `problem.init_fn(key)` if left out.
+        options: Hyper-parameters for an optimizer that is a function of them.
+        opt_state: The optimizer's state to start from; a new one if left out.
         stop: When to stop early; never, if left out.
         report_every: Numbers of steps: a chunk ends at every multiple of each, with its terms known, and at the end.
         chunk_seconds: About how long the program runs before the host looks again (and may be interrupted).
+        report_at: Steps at which a chunk ends as well.
         callback: Called after each chunk; a true return value ends the run as `INTERRUPTED`.
 
     Returns:
@@ -284,18 +316,13 @@ def minimize(
         InputError: If the program would not fit into memory; nothing has run then.
     """
     check_not_negative("num_steps", num_steps)
-    loop = make_loop(problem, optimizer)
-    stop = stop_arrays(stop)
     init_key, run_key = jax.random.split(key)
     params = problem.init_fn(init_key) if params is None else params
-    clock = time.perf_counter()
-    fixed = (problem.args, stop)
-    # Compiled before the state exists: L-BFGS's pairs of pictures may be what does not fit.
-    program = compile_to_fit(
-        run_chunk, loop.step, jax.eval_shape(loop.init, params, run_key), *fixed, np.int32(1), np.bool_(False)
-    )
-    compile_seconds = time.perf_counter() - clock
-    state = loop.init(params, run_key)
+    is_new = not isinstance(optimizer, Program)
+    loop, program, compile_seconds = compile_run(problem, optimizer, params, run_key, options) if is_new else optimizer
+    compile_seconds *= is_new
+    fixed = (problem.args, stop_arrays(stop))
+    state = loop.init(params, run_key, options, opt_state)
 
     traces: list[StepInfo] = []
     done = -1
@@ -303,7 +330,7 @@ def minimize(
     length = 1
     status = Status.RUNNING
     while status == Status.RUNNING:
-        boundary = _next_boundary(done, num_steps, report_every)
+        boundary = _next_boundary(done, num_steps, report_every, report_at)
         length = min(length, boundary - done, CHUNK_CAPACITY)
         clock = time.perf_counter()
         state, infos, count = program(state, *fixed, np.int32(length), np.bool_(done + length == boundary))
@@ -325,10 +352,37 @@ def minimize(
     params, best_params, best_loss = state.params, state.best_params, float(state.best_loss)
     if any(np.isnan(term) for term in best_terms.values()) and np.isfinite(best_loss):
         # The line search that found the best did not know its terms: the first step of a new run evaluates them.
-        again = loop.init(best_params, run_key)
+        again = loop.init(best_params, run_key, options)
         _, infos, _ = program(again, *fixed, np.int32(1), np.bool_(True))
         best_terms = {name: float(values[0]) for name, values in infos.terms.items()}
-    return Result(params, best_params, best_loss, best_step, best_terms, trace, status, compile_seconds, run_seconds)
+    return Result(
+        params, best_params, best_loss, best_step, best_terms, trace, status, compile_seconds, run_seconds,
+        state.opt_state,
+    )  # fmt: skip
+
+
+def compile_run(
+    problem: Problem, optimizer: Optimizer, params: Params, key: Key, options: Mapping[str, float] | None = None
+) -> Program:
+    """Compiles the run that `minimize` would make, for `minimize` to run with other arguments, keys and options.
+
+    Args:
+        problem: Its functions, and the shapes of its arguments.
+        optimizer: As for `minimize`.
+        params: The shapes of the parameters.
+        key: Its kind.
+        options: The names of the hyper-parameters that `optimizer` takes.
+
+    Raises:
+        InputError: If the program would not fit into memory.
+    """
+    clock = time.perf_counter()
+    loop = make_loop(problem, optimizer)
+    # Compiled before the state exists: L-BFGS's pairs of pictures may be what does not fit.
+    state = jax.eval_shape(loop.init, params, key, options)
+    stop = stop_arrays(None)
+    chunk = compile_to_fit(run_chunk, loop.step, state, problem.args, stop, np.int32(1), np.bool_(False))
+    return Program(loop, chunk, time.perf_counter() - clock)
 
 
 def stop_arrays(stop: StopRule | None) -> StopRule:
@@ -338,7 +392,7 @@ def stop_arrays(stop: StopRule | None) -> StopRule:
     return StopRule(np.float32(stop.relative_delta), np.int32(stop.patience))  # type: ignore[arg-type]
 
 
-def _next_boundary(done: int, num_steps: int, report_every: Sequence[int]) -> int:
+def _next_boundary(done: int, num_steps: int, report_every: Sequence[int], report_at: Sequence[int]) -> int:
     """Returns the first step after `done` that must end a chunk."""
     multiples = [(done // every + 1) * every for every in report_every if every > 0]
-    return min([num_steps, *multiples])
+    return min([num_steps, *multiples, *(step for step in report_at if step > done)])

@@ -1,7 +1,7 @@
 """What the loop minimizes: a `Problem` says everything about an experiment but how to optimize it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -37,3 +37,35 @@ class Problem:
     project_fn: Callable[[Params], Params] | None = None
     is_stochastic: bool = False
     is_bounded_below: bool = True
+
+
+def reparameterize(
+    problem: Problem, init: Callable[[Key, Params], Params], decode: Callable[[Params], Params], *, name: str = ""
+) -> Problem:
+    """Returns `problem` with other unknowns: those of which `decode` makes the parameters that it had.
+
+    Args:
+        problem: Whose loss is minimized over the new unknowns.
+        init: `init(key, start) -> params`: unknowns that decode to `start` (or, if that cannot be, that suit it).
+        decode: `decode(params)`: the old parameters, differentiable.
+        name: Appended to the problem's name.
+
+    Raises:
+        ValueError: For a problem with a projection, which is of the old parameters.
+    """
+    if problem.project_fn is not None:
+        raise ValueError(
+            f"expected a problem without a projection, got {problem.name}; reparameterize before projecting"
+        )
+
+    def init_fn(key: Key) -> Params:
+        start_key, own_key = jax.random.split(key)
+        return init(own_key, problem.init_fn(start_key))
+
+    return replace(
+        problem,
+        name=f"{problem.name}/{name}" if name else problem.name,
+        init_fn=init_fn,
+        loss_fn=lambda params, args, key: problem.loss_fn(decode(params), args, key),
+        render_fn=lambda params, args: problem.render_fn(decode(params), args),
+    )

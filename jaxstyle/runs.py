@@ -72,6 +72,7 @@ class LoopState(NamedTuple):
         params: Where the optimizer is; `loss` and `grad` are the loss and its gradient there.
         opt_state: The optimizer's own state.
         key: Fixed for the run; step `n` draws from `fold_in(key, n)`.
+        options: Hyper-parameters from which the optimizer is built, where it is a function of them.
         loss: See `params`.
         grad: See `params`.
         evaluations: Value-and-gradient evaluations so far, those inside line searches included.
@@ -90,6 +91,7 @@ class LoopState(NamedTuple):
     params: Params
     opt_state: optax.OptState
     key: Key
+    options: dict[str, Scalar]
     loss: Scalar
     grad: Params
     evaluations: jax.Array
@@ -136,6 +138,7 @@ class Result(NamedTuple):
         status: Why the run ended.
         compile_seconds: Time to trace and compile.
         run_seconds: Time for all steps.
+        opt_state: The optimizer's state after the last step.
     """
 
     params: Params
@@ -147,6 +150,7 @@ class Result(NamedTuple):
     status: Status
     compile_seconds: float
     run_seconds: float
+    opt_state: optax.OptState
 
 
 class Progress(NamedTuple):

@@ -28,6 +28,10 @@ POOLINGS = ("max", "avg")
 
 MEMORY_MODES = ("normal", "low")
 
+#: What each convolution sees beyond the border, by NumPy's names: zeros, as the networks were trained (they mark the
+#: border); the opposite border, for pictures that tile; or the border's own pixels again, which mark it little.
+PADDINGS = {"zero": "constant", "circular": "wrap", "edge": "edge"}
+
 #: Types the features may have.
 DTYPES = ("float32", "bfloat16")
 
@@ -89,6 +93,15 @@ def check_layers(params: NetworkParams, layers: Iterable[str]) -> tuple[str, ...
     if missing:
         raise InputError(f"the weights of {missing[-1]}", f"none after {list(params)[-1]}", "freeze more layers")
     return checked
+
+
+def check_order(layers: Sequence[str]) -> tuple[str, ...]:
+    """Returns `layers` as a tuple, or raises `InputError` if they do not stand in the order of computation."""
+    names = layer_names("vgg19")  # VGG-16 has a part of these, in the same order
+    ordered = sorted(set(layers), key=lambda layer: names.index(check_choice("each layer", layer, names)))
+    if ordered != list(layers):
+        raise InputError("layers in order of depth, each once", " ".join(layers), f"write {' '.join(ordered)}")
+    return tuple(layers)
 
 
 def minimum_size(layers: Sequence[str]) -> int:
@@ -155,10 +168,13 @@ class VGG(nnx.Module):
         params: `{"mean": [3], "conv1_1": {"kernel": [3, 3, 3, 64], "bias": [64]}, ...}`; the mean is RGB on 0..255.
             Kernels may be frozen (`freeze`) or plain. Which of the two networks it is follows from the names.
         pooling: `max`, as it was trained, or `avg`, which Gatys et al. (2016, section 2) found to please more.
+        padding: One of `PADDINGS`. With `circular`, the features of a picture that is rolled by a multiple of all
+            strides are its features rolled, if the strides divide its height and width.
     """
 
-    def __init__(self, params: NetworkParams, *, pooling: str = "max"):
+    def __init__(self, params: NetworkParams, *, pooling: str = "max", padding: str = "zero"):
         self.architecture = architecture_of(params)
+        self.padding = check_choice("padding", padding, PADDINGS)
         self.pooling = check_choice("pooling", pooling, POOLINGS)
         self.mean = nnx.Param(jnp.asarray(params["mean"]))
         for name, value in freeze(params).items():
@@ -191,7 +207,7 @@ class VGG(nnx.Module):
                 convolution = getattr(self, name)
                 hidden = hidden.astype(convolution.bias.get_value().dtype)
                 # The ReLU belongs to the convolution unless the sums before it are asked for.
-                hidden = convolution(hidden, relu=name not in layers)
+                hidden = self._convolve(convolution, hidden, relu=name not in layers)
             elif name.startswith("relu"):
                 hidden = jnp.maximum(hidden, 0) if f"conv{name[4:]}" in layers else hidden
             else:
@@ -199,6 +215,13 @@ class VGG(nnx.Module):
             if name in layers:
                 found[name] = hidden
         return hidden, found
+
+    def _convolve(self, convolution: Convolution, hidden: Features, *, relu: bool) -> Features:
+        if self.padding == "zero":
+            return convolution(hidden, relu=relu)
+        # One pixel more on every side is all that a 3x3 kernel sees; what it makes of the new border is cut off.
+        hidden = jnp.pad(hidden, ((1, 1), (1, 1), (0, 0)), mode=PADDINGS[self.padding])
+        return convolution(hidden, relu=relu)[1:-1, 1:-1]
 
 
 def recompute(block: Callable[[Features], Any]) -> Callable[[Features], Any]:
@@ -227,7 +250,13 @@ def recompute(block: Callable[[Features], Any]) -> Callable[[Features], Any]:
 
 
 def features(
-    params: NetworkParams, picture: Picture, layers: Sequence[str], *, pooling: str = "max", memory: str = "normal"
+    params: NetworkParams,
+    picture: Picture,
+    layers: Sequence[str],
+    *,
+    pooling: str = "max",
+    memory: str = "normal",
+    padding: str = "zero",
 ) -> dict[str, Features]:
     """Returns the features of a picture at the named layers, as a pure function of parameters and picture.
 
@@ -238,14 +267,15 @@ def features(
         pooling: `max` or `avg`.
         memory: `normal`, or `low`: a gradient then computes each block of layers a second time instead of keeping
             what is in it, which takes about a third longer.
+        padding: `zero`, `circular` or `edge`: see `PADDINGS`.
 
     Returns:
         A dictionary with the given layers in the given order, each `[height, width, channels]`, where height and
         width are halved, rounding up, by each pooling before the layer.
 
     Raises:
-        InputError: If a layer or pooling is unknown, or `params` is not a VGG.
+        InputError: If a layer, pooling or padding is unknown, or `params` is not a VGG.
     """
     layers = check_layers(params, layers)
     check_choice("memory", memory, MEMORY_MODES)
-    return VGG(params, pooling=pooling)(picture, layers, memory=memory)
+    return VGG(params, pooling=pooling, padding=padding)(picture, layers, memory=memory)

@@ -21,6 +21,7 @@ psnr = jax.jit(images.psnr)
 resize = jax.jit(images.resize, static_argnums=(1, 2))
 rgb_to_ycbcr = jax.jit(images.rgb_to_ycbcr)
 ycbcr_to_rgb = jax.jit(images.ycbcr_to_rgb)
+nyquist_share = jax.jit(images.nyquist_share)
 
 
 def random_picture(height, width, seed=0):
@@ -182,3 +183,18 @@ def test_jitted_and_mapped_are_as_plain(name):
     expected = jax.tree.map(lambda *leaves: np.stack(leaves), *map(function, *batches))
     together = jax.jit(jax.vmap(function))(*batches)
     jax.tree.map(lambda got, want: np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6), together, expected)
+
+
+def test_nyquist_share_of_known_pictures():
+    rows, columns = np.mgrid[:32, :48]
+    board = np.repeat(((rows + columns) % 2)[..., None], 3, axis=2).astype(np.float32)
+    waves = np.repeat((0.5 + 0.5 * np.sin(2 * np.pi * columns / 16))[..., None], 3, axis=2).astype(np.float32)
+    chance = np.random.default_rng(0).normal(0.5, 0.1, (256, 256, 3)).astype(np.float32)
+    assert float(nyquist_share(board)) == pytest.approx(1)
+    assert float(nyquist_share(waves)) == pytest.approx(0, abs=1e-6)
+    assert float(nyquist_share(chance)) == pytest.approx(1 - (1 - 2 / 16) ** 2, abs=0.01)
+    assert float(nyquist_share(np.full((8, 8, 3), 0.3, np.float32))) == pytest.approx(0, abs=1e-6)
+    # The energies of a sum of waves of different frequencies add up (Parseval).
+    mixed = 0.5 + 0.25 * (board - 0.5) + 0.1 * (waves - 0.5)
+    expected = (0.25 * 0.5) ** 2 / ((0.25 * 0.5) ** 2 + (0.1 * 0.5) ** 2 / 2)
+    assert float(nyquist_share(mixed)) == pytest.approx(expected, rel=1e-4)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax.test_util import check_grads
+from scipy import ndimage
 
 from jaxstyle import vgg
 from jaxstyle.checks import InputError
@@ -162,3 +163,38 @@ def test_bad_input(tiny_network: dict):
         vgg.features(tiny_network, picture, ("relu1_1",), pooling="min")
     with pytest.raises(InputError, match="VGG-16 or VGG-19"):
         vgg.features({"mean": np.zeros(3)}, picture, ("relu1_1",))
+
+
+@pytest.mark.parametrize(("padding", "mode"), [("zero", "constant"), ("circular", "wrap"), ("edge", "nearest")])
+def test_what_lies_beyond_the_border_against_scipy(tiny_network: dict, padding: str, mode: str):
+    picture = make_wave_picture(10, 13, 0.7)
+    found = vgg.features(tiny_network, picture, ["relu1_2"], padding=padding)["relu1_2"]
+    hidden = 255.0 * picture - tiny_network["mean"]
+    for name in ("conv1_1", "conv1_2"):
+        kernel, bias = tiny_network[name]["kernel"], tiny_network[name]["bias"]
+        sums = [
+            sum(ndimage.correlate(hidden[..., i], kernel[..., i, o], mode=mode) for i in range(hidden.shape[-1]))
+            for o in range(kernel.shape[-1])
+        ]
+        hidden = np.maximum(np.stack(sums, axis=-1) + bias, 0)
+    np.testing.assert_allclose(found, hidden, rtol=1e-4, atol=1e-3)
+
+
+def test_a_rolled_picture_has_rolled_features(tiny_network: dict):
+    picture = make_wave_picture(32, 48, 0.7)
+    layers = ["relu2_1", "relu5_1"]
+    found, rolled = (
+        vgg.features(tiny_network, np.roll(p, shift, (0, 1)), layers, padding="circular")
+        for p, shift in ((picture, (0, 0)), (picture, (16, 32)))
+    )
+    np.testing.assert_allclose(rolled["relu2_1"], np.roll(found["relu2_1"], (8, 16), (0, 1)), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(rolled["relu5_1"], np.roll(found["relu5_1"], (1, 2), (0, 1)), rtol=1e-4, atol=1e-3)
+
+
+def test_layers_are_named_in_order_of_depth():
+    assert vgg.check_order(["relu1_1", "conv3_4", "pool5"]) == ("relu1_1", "conv3_4", "pool5")
+    for layers in (["relu3_1", "relu1_1"], ["relu1_1", "relu1_1"]):
+        with pytest.raises(InputError, match="order of depth"):
+            vgg.check_order(layers)
+    with pytest.raises(InputError, match="did you mean 'relu3_4'"):
+        vgg.check_order(["relu3_9"])

@@ -4,7 +4,7 @@ Gatys, Ecker and Bethge (2016), "Image style transfer using convolutional neural
 widely used TensorFlow program, whose weights people know (design: content 5, style 500, total variation 100).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,16 +16,14 @@ from jaxtyping import Array, Float
 from jaxstyle import vgg
 from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative, check_weights
 from jaxstyle.losses import content_loss, style_loss, total_variation, weighted_sum
-from jaxstyle.memory import compile_to_fit, release_unused
+from jaxstyle.memory import release_unused
 from jaxstyle.problem import Problem
+from jaxstyle.problems.pictures import check_picture, find_features, find_grams, noise
 from jaxstyle.statistics import gram_matrix
 from jaxstyle.types import Key, NetworkParams, Picture, Scalar
 
 #: The five layers of Gatys et al. (2016), section 2.2.
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-
-#: Standard deviation of the initial noise, on 0..255: the widely used TensorFlow program's.
-NOISE_DEVIATION = 0.256
 
 
 def blended_content_layers(blend: float) -> dict[str, float]:
@@ -127,7 +125,7 @@ def make_problem(
     blend = check_weights("style_blend_weights", config.style_blend_weights or [1.0] * len(styles), len(styles))
     pictures = {"the content": content, **{f"style {i}": style for i, style in enumerate(styles, start=1)}}
     for name, picture in pictures.items():
-        _check_picture(name, picture, vgg.minimum_size(layers))
+        check_picture(name, picture, vgg.minimum_size(layers))
     if initial is not None and initial.shape != content.shape:
         raise InputError(f"an initial picture of shape {content.shape}", initial.shape, "resize it to the content")
 
@@ -139,10 +137,10 @@ def make_problem(
         "style_layers": {layer: config.style_layers[layer] for layer in style_layers},
         "style_blend": [weight / sum(blend) for weight in blend],
     }  # fmt: skip
-    grams = [_run_once(_style_summary, frozen, style, style_layers, config.pooling) for style in styles]
+    grams = [find_grams(frozen, style, style_layers, pooling=config.pooling) for style in styles]
     args = {
         "network": frozen,
-        "content": _run_once(vgg.features, frozen, content, content_layers, config.pooling),
+        "content": find_features(frozen, content, content_layers, pooling=config.pooling),
         "styles": {layer: jnp.stack([gram[layer] for gram in grams]) for layer in style_layers},
         "weights": jax.tree.map(
             lambda weight: jnp.asarray(weight, jnp.float32), weights, is_leaf=lambda node: isinstance(node, list)
@@ -170,8 +168,9 @@ def initial_pixels(
 
     The noise is normal, of deviation 0.256, around the network's mean color: nearly flat gray.
     """
-    noise = mean + NOISE_DEVIATION * jax.random.normal(key, start.shape)
-    return (1 - noise_blend) * vgg.PIXEL_SCALE * jnp.asarray(start) + noise_blend * noise
+    height, width, _ = start.shape
+    chance = noise(key, mean=mean, height=height, width=width)
+    return (1 - noise_blend) * vgg.PIXEL_SCALE * jnp.asarray(start) + noise_blend * chance
 
 
 def style_transfer_loss(
@@ -208,33 +207,3 @@ def style_transfer_loss(
         "tv": weights["tv"] * total_variation(pixels),
     }
     return terms["content"] + terms["style"] + terms["tv"], terms
-
-
-def _run_once(
-    function: Callable[..., dict[str, Array]],
-    network: NetworkParams,
-    picture: Picture,
-    layers: tuple[str, ...],
-    pooling: str,
-) -> dict[str, Array]:
-    """Compiles a function of the network and a picture, checks that it fits into memory, and runs it."""
-    bound = jax.jit(partial(function, layers=layers, pooling=pooling))
-    picture = jnp.asarray(picture, jnp.float32)
-    return compile_to_fit(bound, network, picture)(network, picture)
-
-
-def _style_summary(
-    network: NetworkParams, style: Picture, *, layers: tuple[str, ...], pooling: str
-) -> dict[str, Array]:
-    found = vgg.features(network, style, layers, pooling=pooling)
-    return {layer: gram_matrix(value) for layer, value in found.items()}
-
-
-def _check_picture(name: str, picture: Picture, minimum: int) -> None:
-    if picture.ndim != 3 or picture.shape[-1] != 3:
-        raise InputError(f"{name} of shape (height, width, 3)", tuple(picture.shape), "pass one RGB picture")
-    if min(picture.shape[:2]) < minimum:
-        size = f"{picture.shape[1]}x{picture.shape[0]}"
-        raise InputError(
-            f"{name} at least {minimum}x{minimum} pixels", size, "take a larger picture or a shallower deepest layer"
-        )

@@ -1,0 +1,165 @@
+"""Texture synthesis: a new picture with the Gram matrices of another, which shows what a style is.
+
+Gatys, Ecker and Bethge (2015), "Texture synthesis using convolutional neural networks".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxstyle import vgg
+from jaxstyle.checks import InputError, check_choice, check_not_negative, check_weights
+from jaxstyle.losses import style_loss, total_variation, weighted_sum
+from jaxstyle.memory import release_unused
+from jaxstyle.problem import Problem
+from jaxstyle.problems.pictures import NOISE_DEVIATION, check_picture, check_size, find_grams, noise
+from jaxstyle.statistics import gram_matrix
+from jaxstyle.types import Key, NetworkParams, Picture, Scalar
+
+
+def _equal_layers() -> dict[str, float]:
+    return dict.fromkeys(("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), 0.2)
+
+
+@dataclass(frozen=True)
+class TextureConfig:
+    """Every knob of texture synthesis.
+
+    Attributes:
+        layers: Layers and their weights.
+        style_weight: Of all layers together.
+        tv_weight: Of the total variation, on 0..255 pixels.
+        is_tileable: Whether opposite borders are neighbors, for the network and for the total variation.
+        noise_deviation: Of the white noise it starts from, on 0..255.
+        pooling: `max`, or `avg`, which Gatys et al. (2015) preferred.
+        dtype: Of the features, `float32` or `bfloat16`.
+        memory: `normal` or `low`.
+    """
+
+    layers: Mapping[str, float] = field(default_factory=_equal_layers)
+    style_weight: float = 500.0
+    tv_weight: float = 0.0
+    is_tileable: bool = False
+    noise_deviation: float = NOISE_DEVIATION
+    pooling: str = "max"
+    dtype: str = "float32"
+    memory: str = "normal"
+
+    def __post_init__(self):
+        check_weights("weights of layers", self.layers.values(), len(self.layers))
+        for name in ("style_weight", "tv_weight", "noise_deviation"):
+            check_not_negative(name, getattr(self, name))
+        check_choice("pooling", self.pooling, vgg.POOLINGS)
+        check_choice("dtype", self.dtype, vgg.DTYPES)
+        check_choice("memory", self.memory, vgg.MEMORY_MODES)
+
+
+def make_problem(config: TextureConfig, network: NetworkParams, source: Picture, *, height: int, width: int) -> Problem:
+    """Returns the problem of making a texture of `height` by `width` like that of `source`.
+
+    Its unknowns are pixels on the 0..255 scale, `[height, width, 3]`, free to leave that range; they start as white
+    noise around the network's mean color. The metrics are `style` and `tv`, whose sum is the loss.
+
+    Args:
+        config: Layers, weights, borders, start.
+        network: A network's parameters, from `jaxstyle.load_network().params`.
+        source: Of any size, in [0, 1].
+        height: Of the texture.
+        width: Of the texture.
+
+    Raises:
+        InputError: For a picture of the wrong shape, a size too small, a tileable size that the strides of the layers
+            do not divide, or an unknown layer.
+    """
+    layers = vgg.check_layers(network, [layer for layer, weight in config.layers.items() if weight > 0])
+    check_picture("the source", source, vgg.minimum_size(layers))
+    check_texture_size(height, width, layers, is_tileable=config.is_tileable)
+    frozen = vgg.freeze(network, layers=layers, pixels=height * width, dtype=config.dtype)
+    # A tile has no border, so it must not be asked for the features that zeros beyond the source's border make.
+    padding = "edge" if config.is_tileable else "zero"
+    grams = find_grams(frozen, source, layers, pooling=config.pooling, padding=padding)
+    args = {
+        "network": frozen,
+        "targets": {layer: gram[None] for layer, gram in grams.items()},
+        "weights": {layer: jnp.float32(config.style_weight * config.layers[layer]) for layer in layers},
+        "tv_weight": jnp.float32(config.tv_weight),
+    }
+    jax.block_until_ready(args)
+    release_unused()
+    return Problem(
+        name="texture",
+        init_fn=partial(
+            noise, mean=jnp.asarray(network["mean"]), height=height, width=width, deviation=config.noise_deviation
+        ),
+        loss_fn=partial(texture_loss, pooling=config.pooling, memory=config.memory, is_tileable=config.is_tileable),
+        args=args,
+        render_fn=lambda pixels, args: pixels / vgg.PIXEL_SCALE,
+    )
+
+
+def check_texture_size(height: int, width: int, layers: Sequence[str], *, is_tileable: bool) -> None:
+    """Raises `InputError` for a size too small for `layers`, or whose sides their strides do not divide in a tile."""
+    least = vgg.minimum_size(layers)
+    check_size("a texture", height, width, least)
+    if is_tileable and (height % least or width % least):
+        nearest = "x".join(str(max(1, round(side / least)) * least) for side in (width, height))
+        raise InputError(
+            f"a tileable texture with sides that {least} divides", f"{width}x{height}", f"make it {nearest}"
+        )
+
+
+def texture_loss(
+    pixels: Float[Array, "height width 3"],
+    args: dict[str, Any],
+    key: Key | None = None,
+    *,
+    pooling: str = "max",
+    memory: str = "normal",
+    is_tileable: bool = False,
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """Returns the loss of `pixels` (on 0..255) and its terms `style` and `tv`.
+
+    `L = w_style sum_l w_l mean((G_l - A_l)^2) + w_tv TV`: Gatys et al. (2015), equations 3 and 4, with the divisors of
+    `gram_matrix` and a mean in place of `1 / (4 N^2 M^2)`, so that texture and source may differ in size.
+
+    Args:
+        pixels: The unknowns.
+        args: `network`, `targets` `[1, channels, channels]` by layer, `weights` by layer, `tv_weight`.
+        key: Ignored.
+        pooling: `max` or `avg`.
+        memory: `normal` or `low`.
+        is_tileable: Whether opposite borders are neighbors.
+    """
+    layers = tuple(args["targets"])
+    padding = "circular" if is_tileable else "zero"
+    picture = pixels / vgg.PIXEL_SCALE
+    found = vgg.features(args["network"], picture, layers, pooling=pooling, memory=memory, padding=padding)
+    losses = {
+        layer: style_loss(gram_matrix(found[layer]), target, jnp.ones(1)) for layer, target in args["targets"].items()
+    }
+    terms = {
+        "style": weighted_sum(losses, args["weights"]),
+        "tv": args["tv_weight"] * total_variation(pixels, circular=is_tileable),
+    }
+    return terms["style"] + terms["tv"], terms
+
+
+def seam_ratio(picture: Picture) -> tuple[float, float]:
+    """Returns how strong the seams are where `picture` meets itself: above 1, stronger than its inside.
+
+    The mean absolute difference across the seam over that between all neighboring rows (of columns: the second number).
+    A seam that is no seam gives about 1, a picture that was not made to tile usually 1.5 to 3.
+    """
+    picture = np.asarray(picture)
+    ratios = []
+    for axis in (0, 1):
+        inside = np.abs(np.diff(picture, axis=axis)).mean()
+        seam = np.abs(np.take(picture, 0, axis) - np.take(picture, -1, axis)).mean()
+        ratios.append(float(seam / max(inside, 1e-12)))
+    return ratios[0], ratios[1]
