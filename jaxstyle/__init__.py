@@ -21,22 +21,28 @@ if TYPE_CHECKING:
     from jaxstyle.image_files import write_picture as write_picture
     from jaxstyle.images import preserve_colors as preserve_colors
     from jaxstyle.images import resize as resize
+    from jaxstyle.loop import compile_run as compile_run
     from jaxstyle.loop import make_loop as make_loop
     from jaxstyle.loop import minimize as minimize
     from jaxstyle.loop import run_chunk as run_chunk
     from jaxstyle.optimizers import OPTIMIZERS as OPTIMIZERS
     from jaxstyle.optimizers import make_optimizer as make_optimizer
+    from jaxstyle.parameterizations import apply_parameterization as apply_parameterization
     from jaxstyle.pretrained import Network as Network
     from jaxstyle.pretrained import load_network as load_network
     from jaxstyle.pretrained import save_network as save_network
     from jaxstyle.problem import Problem as Problem
+    from jaxstyle.problem import reparameterize as reparameterize
     from jaxstyle.problems.style_transfer import StyleTransferConfig as StyleTransferConfig
     from jaxstyle.problems.style_transfer import make_problem as make_problem
+    from jaxstyle.pyramid import minimize_pyramid as minimize_pyramid
     from jaxstyle.runs import Progress as Progress
     from jaxstyle.runs import Result as Result
     from jaxstyle.runs import Status as Status
     from jaxstyle.runs import StopRule as StopRule
     from jaxstyle.samples import load_sample as load_sample
+    from jaxstyle.sheets import Cell as Cell
+    from jaxstyle.sheets import contact_sheet as contact_sheet
     from jaxstyle.statistics import gram_matrix as gram_matrix
     from jaxstyle.vgg import VGG as VGG
     from jaxstyle.vgg import features as features
@@ -47,13 +53,16 @@ _HOMES = {
     "checks": ("InputError",),
     "image_files": ("read_picture", "write_picture"),
     "images": ("preserve_colors", "resize"),
-    "loop": ("make_loop", "minimize", "run_chunk"),
+    "loop": ("compile_run", "make_loop", "minimize", "run_chunk"),
     "optimizers": ("OPTIMIZERS", "make_optimizer"),
+    "parameterizations": ("apply_parameterization",),
     "pretrained": ("Network", "load_network", "save_network"),
-    "problem": ("Problem",),
+    "problem": ("Problem", "reparameterize"),
     "problems.style_transfer": ("StyleTransferConfig", "make_problem"),
+    "pyramid": ("minimize_pyramid",),
     "runs": ("Progress", "Result", "Status", "StopRule"),
     "samples": ("load_sample",),
+    "sheets": ("Cell", "contact_sheet"),
     "statistics": ("gram_matrix",),
     "vgg": ("VGG", "features", "freeze"),
 }

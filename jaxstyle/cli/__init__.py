@@ -11,37 +11,20 @@ import io
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
+from functools import reduce
+from importlib import import_module
+from operator import or_
+from pkgutil import iter_modules
+from typing import Annotated, Any
 
 import tyro
 
 from jaxstyle.checks import InputError
-from jaxstyle.cli.evaluate import Evaluate
-from jaxstyle.cli.samples import Samples
-from jaxstyle.cli.stylize import EXIT_INTERRUPTED, Stylize
-from jaxstyle.cli.weights import Convert, Info
+from jaxstyle.cli import commands
 
 EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
 
-
-@dataclass
-class Weights:
-    """Convert networks' weights, or say what is in a file of them."""
-
-    command: Annotated[Convert, tyro.conf.subcommand("convert")] | Annotated[Info, tyro.conf.subcommand("info")]
-
-    def run(self) -> int:
-        """Runs the chosen command."""
-        return self.command.run()
-
-
-Command = (
-    Annotated[Stylize, tyro.conf.subcommand("stylize")]
-    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
-    | Annotated[Samples, tyro.conf.subcommand("samples")]
-    | Annotated[Weights, tyro.conf.subcommand("weights")]
-)
 
 _CONFIG = (
     tyro.conf.OmitArgPrefixes,
@@ -66,13 +49,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
-def _parse(argv: Sequence[str] | None) -> Command:
+def _all_commands() -> Any:
+    """Returns the union of all classes of flags in `jaxstyle.cli.commands`, each with the name of its command."""
+    modules = [import_module(f"{commands.__name__}.{module.name}") for module in iter_modules(commands.__path__)]
+    named = [(name, flags) for module in modules for name, flags in module.COMMANDS.items()]
+    return reduce(or_, (Annotated[flags, tyro.conf.subcommand(name)] for name, flags in sorted(named)))  # type: ignore
+
+
+def _parse(argv: Sequence[str] | None) -> Any:
     """Parses the flags; an error of the parser, a box of several lines, becomes one line."""
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
             return tyro.cli(
-                Command,  # type: ignore[arg-type]
+                _all_commands(),
                 args=None if argv is None else list(argv),
                 prog="jaxstyle",
                 description="Image style transfer by optimization.",

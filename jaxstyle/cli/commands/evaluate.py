@@ -6,7 +6,9 @@ from typing import Annotated
 
 import tyro
 
-from jaxstyle.cli.objective import MATMUL_PRECISIONS, ObjectiveFlags, describe, read_scaled, resize_to
+from jaxstyle.cli.network import MATMUL_PRECISIONS, describe
+from jaxstyle.cli.objective import ObjectiveFlags
+from jaxstyle.cli.pictures import read_scaled, resize_to
 from jaxstyle.cli.records import to_json
 
 
@@ -26,7 +28,7 @@ class Evaluate(ObjectiveFlags):
         """Prints one JSON object: content, style, tv and total."""
         self.check()
         config = self.config()
-        network = self.load_network()
+        network = self.load_network(self.used_layers())
         print(describe(network), file=sys.stderr)
         picture = read_scaled(self.picture, None, self.matte)
         height, width, _ = picture.shape
@@ -43,3 +45,7 @@ class Evaluate(ObjectiveFlags):
             total, terms = jax.jit(problem.loss_fn)(picture * PIXEL_SCALE, problem.args, None)
         print(to_json({**{name: float(term) for name, term in terms.items()}, "total": float(total)}))
         return 0
+
+
+#: See `jaxstyle.cli.commands`.
+COMMANDS = {"evaluate": Evaluate}

@@ -57,3 +57,7 @@ class Samples:
         for sample in SAMPLES.values():
             height, width = sample.size
             print(f"{sample.name:<10} {sample.kind:<8} {f'{width}x{height}':<8} {sample.description}")
+
+
+#: See `jaxstyle.cli.commands`.
+COMMANDS = {"samples": Samples}

@@ -1,6 +1,7 @@
 """`jaxstyle weights`: converting foreign VGG files to ours, and saying what is in a file."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import tyro
 
@@ -68,3 +69,18 @@ class Info:
                 f"   bias {bias.min():8.4f} to {bias.max():7.4f}"
             )
         return 0
+
+
+@dataclass
+class Weights:
+    """Convert networks' weights, or say what is in a file of them."""
+
+    command: Annotated[Convert, tyro.conf.subcommand("convert")] | Annotated[Info, tyro.conf.subcommand("info")]
+
+    def run(self) -> int:
+        """Runs the chosen command."""
+        return self.command.run()
+
+
+#: See `jaxstyle.cli.commands`.
+COMMANDS = {"weights": Weights}

@@ -1,0 +1,243 @@
+"""`jaxstyle reconstruct content` and `jaxstyle reconstruct style`: what layers know of a picture."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import numpy as np
+import tyro
+
+from jaxstyle.checks import InputError, check_not_negative, check_positive
+from jaxstyle.cli.network import NetworkFlags, describe
+from jaxstyle.cli.pictures import read_scaled
+from jaxstyle.cli.running import PictureFlags
+
+if TYPE_CHECKING:
+    from jaxstyle.cli.session import Outcome
+    from jaxstyle.problem import Problem
+    from jaxstyle.types import NetworkParams
+
+#: The ladder of Gatys et al. (2016), figure 1, and of Gatys et al. (2015).
+LADDER = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+class Rung(NamedTuple):
+    """One picture of the sheet.
+
+    Attributes:
+        layer: Its name.
+        make_problem: `make_problem(height, width)`.
+    """
+
+    layer: str
+    make_problem: "Callable[[int, int], Problem]"
+
+
+@dataclass(kw_only=True)
+class Reconstruction(PictureFlags, NetworkFlags):
+    """Flags of both reconstructions.
+
+    Attributes:
+        picture: Picture to reconstruct: a file or sample:NAME.
+        layers: Layers, in order of depth. Several give a contact sheet.
+        width: Width that the picture is resized to. Default: its own.
+        iterations: Steps of the optimizer, for each layer.
+        optimizer: Name of the optimizer: lbfgs, adam, sgd, ... (an unknown name lists them all).
+        tv_weight: Weight of the total variation, which smooths what the layers leave open.
+        noise_deviation: Of the white noise to start from, in gray levels.
+        pictures: Where to write each layer's picture by itself: a file name with {} for the layer's name.
+    """
+
+    picture: Annotated[str, tyro.conf.Positional]
+    layers: tuple[str, ...] = LADDER
+    width: int | None = None
+    iterations: int = 200
+    optimizer: str = "lbfgs"
+    tv_weight: float = 0.0
+    noise_deviation: float = 0.256
+    pictures: str | None = None
+
+    def check(self) -> None:
+        """Raises for all that can be known to be wrong before the work starts."""
+        from jaxstyle import vgg
+
+        if not self.layers:
+            raise InputError("at least one of --layers", "none", "name for instance relu4_1")
+        vgg.check_order(self.layers)
+        if self.width is not None:
+            check_positive("--width", self.width)
+        check_not_negative("--tv-weight", self.tv_weight)
+        check_not_negative("--noise-deviation", self.noise_deviation)
+        if self.pictures is not None and self.pictures.count("{}") != 1:
+            raise InputError("--pictures with {} for the layer's name", repr(self.pictures), "write out_{}.png")
+        if self.checkpoint_output is not None and len(self.layers) > 1:
+            raise InputError("one layer with --checkpoint-output", f"{len(self.layers)}", "reconstruct one at a time")
+        super().check()
+
+    def pictures_to_write(self) -> list[str]:
+        """Returns the places of all pictures that the run will write."""
+        if self.pictures is None:
+            return super().pictures_to_write()
+        return [*super().pictures_to_write(), *(self.pictures.replace("{}", layer) for layer in self.layers)]
+
+    def reconstruct(
+        self,
+        original: np.ndarray,
+        height: int,
+        width: int,
+        make_rungs: "Callable[[NetworkParams], Sequence[Rung]]",
+        caption: "Callable[[Outcome], str]",
+    ) -> int:
+        """Runs one rung after the other, writes the pictures, and returns the exit code."""
+        optimizer = self.make_optimizer()
+        network = self.load_network(self.layers)
+
+        from jaxstyle.cli.session import Session, record_of
+        from jaxstyle.sheets import Cell, contact_sheet
+
+        cells, records, codes = [Cell(original, "original")], [], []
+        with Session(self) as session:
+            session.introduce(height, width, describe(network))
+            for rung in make_rungs(network.params):
+                label = rung.layer if len(self.layers) > 1 else ""
+                outcome = session.minimize_picture(rung.make_problem, height, width, optimizer=optimizer, label=label)
+                line = caption(outcome)
+                session.say(f"{rung.layer}: {line}")
+                cells.append(Cell(outcome.picture.clip(0, 1), f"{rung.layer}\n{line}"))
+                records.append({"layer": rung.layer, **record_of(outcome)})
+                codes.append(outcome.exit_code)
+                if self.pictures is not None:
+                    session.write(self.pictures.replace("{}", rung.layer), outcome.picture)
+                if session.is_interrupted:
+                    break
+            sheet = contact_sheet([cells]) if len(self.layers) > 1 else outcome.picture
+            session.write_result(sheet)
+            record = {"runs": records} if len(self.layers) > 1 else records[0]
+            session.write_summary(record, network=network.checksum)
+        return max(codes)
+
+
+@dataclass(kw_only=True)
+class ReconstructContent(Reconstruction):
+    """Make a picture again from the features of one layer alone (Mahendran and Vedaldi 2015).
+
+    Early layers keep nearly all of it, deep ones its forms but not its colors and details. Several layers make a
+    contact sheet, with each layer's final loss (1 is that of a picture without any activation) and its PSNR in dB.
+    """
+
+    def run(self) -> int:
+        """Reconstructs and returns the exit code."""
+        self.check()
+        original = read_scaled(self.picture, self.width, self.matte)
+        height, width, _ = original.shape
+
+        from jaxstyle.cli.pictures import resize_to
+        from jaxstyle.images import psnr
+        from jaxstyle.problems.pictures import check_size
+        from jaxstyle.vgg import minimum_size
+
+        # All that can fail at the last layer is to fail before the first.
+        check_size("the picture", *self.sizes(height, width)[0], minimum_size(self.layers))
+
+        from jaxstyle.problems.content_reconstruction import ContentReconstructionConfig, make_problem
+
+        def make_rungs(network: "NetworkParams") -> list[Rung]:
+            def make(layer: str, height: int, width: int) -> "Problem":
+                config = ContentReconstructionConfig(
+                    layers={layer: 1.0}, tv_weight=self.tv_weight, noise_deviation=self.noise_deviation,
+                    pooling=self.pooling, dtype=self.dtype, memory=self.memory,
+                )  # fmt: skip
+                return make_problem(config, network, resize_to(original, height, width))
+
+            return [Rung(layer, lambda height, width, layer=layer: make(layer, height, width)) for layer in self.layers]
+
+        def caption(outcome: "Outcome") -> str:
+            noise_ratio = float(psnr(np.clip(outcome.picture, 0, 1), original))
+            return f"{noise_ratio:.1f} dB, loss {outcome.loss:.3g}"
+
+        return self.reconstruct(original, height, width, make_rungs, caption)
+
+
+@dataclass(kw_only=True)
+class ReconstructStyle(Reconstruction):
+    """Make a new picture with the textures of another (Gatys, Ecker and Bethge 2015).
+
+    A layer stands for all the style layers up to it. Several make a contact sheet, from fine grain to large forms.
+
+    Attributes:
+        size: Size of the texture, as WIDTH or WIDTHxHEIGHT. Default: the picture's own.
+        tileable: Make opposite borders fit, so that the texture can be laid side by side without a seam.
+        style_weight: Weight of the style term.
+    """
+
+    size: str | None = None
+    tileable: bool = False
+    style_weight: float = 500.0
+
+    def run(self) -> int:
+        """Synthesizes and returns the exit code."""
+        self.check()
+        width, height = _parse_size(self.size)
+        original = read_scaled(self.picture, self.width, self.matte)
+        if width is None:
+            height, width, _ = original.shape
+
+        from jaxstyle.problems.style_transfer import STYLE_LAYERS
+        from jaxstyle.problems.texture import TextureConfig, check_texture_size, make_problem, seam_ratio
+        from jaxstyle.vgg import layer_names
+
+        assert height is not None
+        for size in self.sizes(height, width):
+            check_texture_size(*size, self.layers, is_tileable=self.tileable)
+        depth = layer_names("vgg19").index
+        first_width = width
+
+        def make_rungs(network: "NetworkParams") -> list[Rung]:
+            def make(layer: str, height: int, width: int) -> "Problem":
+                stack = [other for other in STYLE_LAYERS if depth(other) < depth(layer)] + [layer]
+                config = TextureConfig(
+                    layers=dict.fromkeys(stack, 1 / len(stack)), style_weight=self.style_weight,
+                    tv_weight=self.tv_weight, is_tileable=self.tileable, noise_deviation=self.noise_deviation,
+                    pooling=self.pooling, dtype=self.dtype, memory=self.memory,
+                )  # fmt: skip
+                source_width = max(1, round(original.shape[1] * width / first_width))
+                source = original if width == first_width else read_scaled(self.picture, source_width, self.matte)
+                return make_problem(config, network, source, height=height, width=width)
+
+            return [Rung(layer, lambda height, width, layer=layer: make(layer, height, width)) for layer in self.layers]
+
+        def caption(outcome: "Outcome") -> str:
+            rows, columns = seam_ratio(np.clip(outcome.picture, 0, 1))
+            seams = f", seams {rows:.2f} and {columns:.2f} of the inside's" if self.tileable else ""
+            return f"loss {outcome.loss:.3g}{seams}"
+
+        return self.reconstruct(original, height, width, make_rungs, caption)
+
+
+def _parse_size(text: str | None) -> tuple[int | None, int | None]:
+    """Returns the width and the height of `WIDTHxHEIGHT`, the same twice for one number, None without text."""
+    if text is None:
+        return None, None
+    found = re.fullmatch(r"([1-9]\d{0,5})(?:x([1-9]\d{0,5}))?", text)
+    if not found:
+        raise InputError("--size as WIDTH or WIDTHxHEIGHT", repr(text), "write for instance 512x384")
+    return int(found.group(1)), int(found.group(2) or found.group(1))
+
+
+@dataclass
+class Reconstruct:
+    """Make a picture again from its features: from one layer's (content) or from their statistics (style)."""
+
+    command: (
+        Annotated[ReconstructContent, tyro.conf.subcommand("content")]
+        | Annotated[ReconstructStyle, tyro.conf.subcommand("style")]
+    )
+
+    def run(self) -> int:
+        """Runs the chosen command."""
+        return self.command.run()
+
+
+#: See `jaxstyle.cli.commands`.
+COMMANDS = {"reconstruct": Reconstruct}

@@ -1,0 +1,60 @@
+"""The flags of the network that looks at the pictures, shared by every command that has one."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jaxstyle.checks import check_choice
+
+if TYPE_CHECKING:
+    from jaxstyle.pretrained import Network
+
+#: JAX's names for what --matmul-precision takes.
+MATMUL_PRECISIONS = {"highest": "highest", "tf32": "tensorfloat32"}
+
+
+@dataclass(kw_only=True)
+class NetworkFlags:
+    """The network and how it computes.
+
+    Attributes:
+        network: File with a VGG-16 or VGG-19, in any format that `jaxstyle weights` reads. Default: the VGG-19
+            that ships.
+        pooling: max or avg.
+        matte: Color that shows through transparent pixels: a name or #rrggbb.
+        dtype: Type of the features, float32 or bfloat16; pixels, losses and the optimizer are float32 in both.
+        memory: normal, or low: a third slower, in a fraction of the memory.
+        matmul_precision: Of float32 products on GPU and TPU: highest, or tf32, which is faster and keeps 10 bits.
+    """
+
+    network: str | None = None
+    pooling: str = "max"
+    matte: str = "white"
+    dtype: str = "float32"
+    memory: str = "normal"
+    matmul_precision: str = "highest"
+
+    def check(self) -> None:
+        """Raises `InputError` for what can be known to be wrong before any file is read."""
+        from jaxstyle.image_files import parse_color
+
+        parse_color(self.matte)
+        check_choice("--pooling", self.pooling, ("max", "avg"))
+        check_choice("--dtype", self.dtype, ("float32", "bfloat16"))
+        check_choice("--memory", self.memory, ("normal", "low"))
+        check_choice("--matmul-precision", self.matmul_precision, MATMUL_PRECISIONS)
+
+    def load_network(self, layers: Iterable[str]) -> "Network":
+        """Returns the network to use and checks that it has `layers`."""
+        from jaxstyle import vgg
+        from jaxstyle.pretrained import load_network
+
+        network = load_network(self.network)
+        vgg.check_layers(network.params, layers)
+        return network
+
+
+def describe(network: "Network") -> str:
+    """Returns the line that names a network and its checksum."""
+    kind = "" if network.name == network.architecture else f" ({network.architecture})"
+    return f"network: {network.name}{kind}, sha256 {network.checksum}"

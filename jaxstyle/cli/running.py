@@ -1,0 +1,239 @@
+"""The flags of a run: how to optimize, what to tell people meanwhile, what to write. Shared by every command that runs.
+
+Flags and their checks only; `jaxstyle.cli.session` does what they say.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxstyle.checks import InputError, check_between, check_choice, check_new_file, check_positive
+from jaxstyle.cli.checkpoints import checkpoint_name
+
+if TYPE_CHECKING:
+    import optax
+
+    from jaxstyle.runs import StopRule
+
+#: Steps are counted in 32 bits.
+MOST_STEPS = 2**31 - 2
+
+#: Iterations that --stop-delta has time for, where --stop-patience does not say.
+DEFAULT_PATIENCE = 50
+
+#: How many checkpoints' places are checked before the start: enough for any run one waits for.
+CHECKED_CHECKPOINTS = 10_000
+
+#: More scales than any picture has.
+MOST_SCALES = 30
+
+#: How often the histories get a line where --print-iterations does not say.
+HISTORY_ITERATIONS = 10
+
+#: The names in `jaxstyle.parameterizations`, known before JAX is loaded.
+PARAMETERIZATIONS = ("pixels", "bounded", "fourier", "laplacian", "network")
+
+
+@dataclass(kw_only=True)
+class RunFlags:
+    """How to optimize, what to print and what to write.
+
+    Attributes:
+        output: Picture to write; its ending chooses the format (.png .jpg .webp .tif).
+        iterations: Steps of the optimizer.
+        optimizer: Name of the optimizer: adam, lbfgs, sgd, momentum, ... (an unknown name lists them all).
+        learning_rate: Step size, on the scale of 0..255 pixels. Default: the optimizer's own, 10 for adam.
+        beta1: First decay rate of the Adam family. Default: the optimizer's own, 0.9 for adam.
+        beta2: Second decay rate of the Adam family. Default: the optimizer's own, 0.999 for adam.
+        eps: Small number of the Adam family. Default: the optimizer's own, 1e-8 for adam.
+        optimizer_options: More of the optimizer's options, as NAME=VALUE: for instance memory_size=50 of lbfgs.
+        seed: Seed of all that is random: the same seed gives the same picture on the same machine.
+        stop_delta: Stop when the best loss improved by less than this share over --stop-patience iterations.
+        stop_patience: Iterations without such an improvement before stopping. Default: 50 with --stop-delta; 0 never
+            stops early.
+        print_iterations: Print the loss every so many iterations. Default: only the first and the last.
+        progress_write: Write the losses of the printed iterations to progress.txt beside the output.
+        progress_plot: Plot them to progress.png beside the output.
+        history: JSON-lines file for the printed iterations; every tenth where --print-iterations does not say. An
+            optimizer with a line search takes one evaluation more for each.
+        summary: JSON file for the outcome and every flag's value.
+        compilation_cache: Folder that keeps compiled programs for the next run, or off. Default: a private one of
+            the user's.
+        bit_depth: 8, or 16 for .png and .tif.
+        overwrite: Replace files that exist.
+        quiet: Print nothing but errors.
+    """
+
+    output: str
+    iterations: int = 1000
+    optimizer: str = "adam"
+    learning_rate: float | None = None
+    beta1: float | None = None
+    beta2: float | None = None
+    eps: float | None = None
+    optimizer_options: tuple[str, ...] = ()
+    seed: int = 0
+    stop_delta: float = 0.0
+    stop_patience: int | None = None
+    print_iterations: int | None = None
+    progress_write: bool = False
+    progress_plot: bool = False
+    history: str | None = None
+    summary: str | None = None
+    compilation_cache: str | None = None
+    bit_depth: int = 8
+    overwrite: bool = False
+    quiet: bool = False
+
+    def check(self) -> None:
+        """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
+        super_check = getattr(super(), "check", None)  # the flags of a network, where the command has them
+        if super_check is not None:
+            super_check()
+        if self.print_iterations is not None:
+            check_positive("--print-iterations", self.print_iterations)
+        check_between("--stop-delta", self.stop_delta, 0, 1)
+        if self.stop_patience is not None:
+            check_between("--stop-patience", self.stop_patience, 0, MOST_STEPS)
+        check_between("--iterations", self.iterations, 1, MOST_STEPS)
+        check_between("--seed", self.seed, 0, 2**32 - 1)
+        self._check_places()
+
+    def make_optimizer(self, **defaults: float) -> "optax.GradientTransformation":
+        """Returns the optimizer that the flags name; `defaults` stand in for what they leave open, if it has them."""
+        from jaxstyle.optimizers import OPTIMIZERS, make_optimizer
+
+        known = OPTIMIZERS[check_choice("optimizer", self.optimizer, OPTIMIZERS)].defaults
+        options: dict[str, Any] = {name: value for name, value in defaults.items() if name in known}
+        options |= self._options()
+        return make_optimizer(self.optimizer, **options)
+
+    def _options(self) -> Mapping[str, Any]:
+        own = {"learning_rate": self.learning_rate, "b1": self.beta1, "b2": self.beta2, "eps": self.eps}
+        options: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
+        for item in self.optimizer_options:
+            name, equals, value = item.partition("=")
+            if not equals:
+                raise InputError("--optimizer-options as NAME=VALUE", repr(item), "write for instance memory_size=50")
+            options[name] = value
+        return options
+
+    def stop_rule(self) -> "StopRule":
+        """Returns the rule of --stop-delta and --stop-patience."""
+        from jaxstyle.runs import StopRule
+
+        patience = self.stop_patience
+        if patience is None:
+            patience = DEFAULT_PATIENCE if self.stop_delta > 0 else 0
+        return StopRule(self.stop_delta, patience)
+
+    def report_iterations(self) -> int:
+        """Returns how often to report; 0 for the first and the last iteration only."""
+        if self.print_iterations is not None:
+            return self.print_iterations
+        return HISTORY_ITERATIONS if self.history or self.progress_write or self.progress_plot else 0
+
+    def pictures_to_write(self) -> list[str]:
+        """Returns the places of all pictures that the run will write."""
+        return [self.output]
+
+    def texts_to_write(self) -> list[str]:
+        """Returns the places of all other files that the run will write."""
+        folder = Path(self.output).parent
+        texts = [text for text in (self.history, self.summary) if text is not None]
+        texts += [str(folder / "progress.txt")] * self.progress_write
+        texts += [str(folder / "progress.png")] * self.progress_plot
+        return texts
+
+    def _check_places(self) -> None:
+        from jaxstyle.image_files import check_output
+
+        pictures, texts = self.pictures_to_write(), self.texts_to_write()
+        for picture in pictures:
+            check_output(picture, overwrite=self.overwrite, bit_depth=self.bit_depth)
+        for text in texts:
+            check_new_file(text, overwrite=self.overwrite)
+        places = [Path(place).resolve() for place in (*pictures, *texts)]
+        if len(set(places)) < len(places):
+            raise InputError(
+                "a place of its own for each file to write", "one place for two", "change one of the names"
+            )
+
+
+@dataclass(kw_only=True)
+class PictureFlags(RunFlags):
+    """How a picture is optimized: what it is made of, and from coarse to fine.
+
+    Attributes:
+        parameterization: What the picture is made of while it is optimized: pixels; bounded (pixels that stay within
+            0..255); fourier (waves in uncorrelated colors); laplacian (a pyramid); network (of the position).
+        scales: How many sizes to go through, from coarse to fine, in steps of --scale-step; or their widths, the last
+            of which is the result's.
+        scale_step: How many times as wide each size is as the one before.
+        scale_iterations: Iterations at each size. Default: --iterations at each.
+        restart_moments: Start the optimizer anew at each size instead of enlarging its moments with the picture.
+        average: Decay of a running average of the picture, in [0, 1), for instance 0.99: the average is what is
+            written. Default: 0, none.
+        checkpoint_output: Where to write the best picture so far: a file name with {}, {:05}, %d, %05d or %s for the
+            iteration.
+        checkpoint_iterations: How often to write it, in iterations.
+    """
+
+    parameterization: str = "pixels"
+    scales: tuple[int, ...] = (1,)
+    scale_step: float = 2**0.5
+    scale_iterations: tuple[int, ...] = ()
+    restart_moments: bool = False
+    average: float = 0.0
+    checkpoint_output: str | None = None
+    checkpoint_iterations: int | None = None
+
+    def check(self) -> None:
+        """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
+        check_choice("--parameterization", self.parameterization, PARAMETERIZATIONS)
+        if not self.scales:
+            raise InputError("at least one number after --scales", "none", "write --scales 1 for one size")
+        count = self.scales[0] if len(self.scales) == 1 else len(self.scales)
+        check_between("--scales", count, 1, MOST_SCALES)
+        if self.scale_step <= 1:
+            raise InputError("--scale-step above 1", self.scale_step, "use 1.414 or 2")
+        if self.scale_iterations and len(self.scale_iterations) != count:
+            raise InputError(
+                f"{count} --scale-iterations, one for each scale", len(self.scale_iterations), "pass one for each"
+            )
+        for iterations in self.scale_iterations:
+            check_between("each of the --scale-iterations", iterations, 1, MOST_STEPS)
+        check_between("--average", self.average, 0, 0.999999)
+        if self.checkpoint_iterations is not None:
+            check_positive("--checkpoint-iterations", self.checkpoint_iterations)
+        if (self.checkpoint_output is None) != (self.checkpoint_iterations is None):
+            got = "one of them" if self.checkpoint_output is None else "no --checkpoint-iterations"
+            raise InputError("--checkpoint-output together with --checkpoint-iterations", got, "pass both or neither")
+        super().check()
+
+    def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Returns the `(height, width)` to go through; the last is the one given."""
+        from jaxstyle.pyramid import growing_sizes
+
+        if len(self.scales) > 1:
+            return growing_sizes(height, width, widths=self.scales)
+        return growing_sizes(height, width, count=self.scales[0], step=self.scale_step)
+
+    def steps(self) -> list[int]:
+        """Returns the iterations at each size."""
+        count = self.scales[0] if len(self.scales) == 1 else len(self.scales)
+        return list(self.scale_iterations) or [self.iterations] * count
+
+    def pictures_to_write(self) -> list[str]:
+        """Returns the places of all pictures that the run will write, checkpoints among them."""
+        if self.checkpoint_output is None:
+            return super().pictures_to_write()
+        every = self.checkpoint_iterations or 1
+        checkpoint_name(self.checkpoint_output, 0)
+        names, before = [], 0
+        for steps in self.steps():
+            numbers = range(before + every, before + steps + 1, every)[:CHECKED_CHECKPOINTS]
+            names += [checkpoint_name(self.checkpoint_output, number) for number in numbers]
+            before += steps
+        return [*super().pictures_to_write(), *names]

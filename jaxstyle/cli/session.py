@@ -1,0 +1,289 @@
+"""What every command that runs has in common: compiled programs kept, progress told, Ctrl-C heeded, results written."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import jax
+import numpy as np
+import optax
+
+from jaxstyle import __version__
+from jaxstyle.cli.checkpoints import checkpoint_name
+from jaxstyle.cli.compilation_cache import CompilationCache
+from jaxstyle.cli.network import MATMUL_PRECISIONS
+from jaxstyle.cli.records import to_json
+from jaxstyle.cli.report import Report
+from jaxstyle.cli.running import PictureFlags, RunFlags
+from jaxstyle.image_files import write_picture
+from jaxstyle.loop import Program, minimize
+from jaxstyle.problem import Params, Problem
+from jaxstyle.pyramid import Scale, chosen_params, minimize_pyramid
+from jaxstyle.runs import Progress, Result, Status
+from jaxstyle.transforms.averaging import average_of, keep_average
+
+EXIT_FAILED = 3
+EXIT_INTERRUPTED = 130
+
+
+class Outcome(NamedTuple):
+    """What a run gave.
+
+    Attributes:
+        picture: To look at and to write, `[height, width, 3]`, RGB in [0, 1] or somewhat beyond.
+        loss: Of that picture.
+        terms: Of that loss.
+        iteration: At which it was met.
+        results: One for each size gone through.
+        status: How the last of them ended.
+        problem: The last of them.
+        params: That make the picture.
+    """
+
+    picture: np.ndarray
+    loss: float
+    terms: dict[str, float]
+    iteration: int
+    results: list[Result]
+    status: Status
+    problem: Problem
+    params: Params
+
+    @property
+    def exit_code(self) -> int:
+        """0, or what tells a caller that the run failed or was interrupted."""
+        if self.status == Status.INTERRUPTED:
+            return EXIT_INTERRUPTED
+        return EXIT_FAILED if self.status.has_failed else 0
+
+
+class Session:
+    """A command's runs. A context manager; make it after the flags were checked and before the first computation.
+
+    Args:
+        flags: Of the command; those of a network as well, where it has one.
+        retouch: Applied to every picture before it is written.
+    """
+
+    def __init__(self, flags: RunFlags, *, retouch: Callable[[np.ndarray], Any] | None = None):
+        self.flags = flags
+        self.retouch = retouch
+        self.report = Report(flags)
+        self._cache = CompilationCache.enable(flags.compilation_cache)
+        self._precision = getattr(flags, "matmul_precision", "highest")
+        self._asked: list[int] = []
+        self._introduction = [self._cache.complaint] if self._cache.complaint else []
+        self._closing = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Shows progress from here on, and turns the first Ctrl-C into a request to stop."""
+        self._closing.enter_context(jax.default_matmul_precision(MATMUL_PRECISIONS[self._precision]))
+        self._closing.enter_context(self.report)
+        self._asked = self.report.interruptions()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes what was opened."""
+        self._closing.close()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return bool(self._asked)
+
+    def say(self, line: str) -> None:
+        """Prints a line on stderr, unless quiet."""
+        self.report.say(line)
+
+    def introduce(self, height: int, width: int, network: str | None = None) -> None:
+        """Says what is about to run, and on what, once its problem is made: an error is to be the only line.
+
+        Args:
+            height: Of the picture.
+            width: Of the picture.
+            network: The line that names the network.
+        """
+        self._introduction += [] if network is None else [network]
+        dtype = getattr(self.flags, "dtype", "float32")
+        where = f"{jax.devices()[0].device_kind}, {dtype}, {self._precision} matrix precision"
+        self._introduction.append(f"{width}x{height} pixels, {self.flags.optimizer}, on {where}; compiling ...")
+
+    def _begin(self) -> None:
+        for line in self._introduction:
+            self.say(line)
+        self._introduction = []
+
+    def minimize_picture(
+        self,
+        make_problem: Callable[[int, int], Problem],
+        height: int,
+        width: int,
+        *,
+        optimizer: optax.GradientTransformation | None = None,
+        carry: str = "picture",
+        label: str = "",
+    ) -> Outcome:
+        """Minimizes a problem of pixels as the flags say: parameterization, scales, average, checkpoints.
+
+        Args:
+            make_problem: `make_problem(height, width)`, for every size to go through.
+            height: Of the last of them.
+            width: Of the last of them.
+            optimizer: The flags' own, if left out.
+            carry: See `jaxstyle.pyramid.minimize_pyramid`.
+            label: Said before the numbers, where a command has several runs.
+        """
+        flags = self.flags
+        assert isinstance(flags, PictureFlags)
+        sizes, steps = flags.sizes(height, width), flags.steps()
+        optimizer = flags.make_optimizer() if optimizer is None else optimizer
+        optimizer = keep_average(optimizer, flags.average) if flags.average else optimizer
+        self.report.begin(label, sum(steps))
+        every = flags.checkpoint_iterations or 0
+
+        def make(height: int, width: int) -> Problem:
+            problem = make_problem(height, width)
+            self._begin()
+            return problem
+
+        def after_chunk(scale: Scale, progress: Progress) -> bool:
+            if progress.step == 0 and len(sizes) > 1:
+                self.say(f"scale {scale.index + 1} of {len(sizes)}: {scale.width}x{scale.height} pixels")
+            before = sum(steps[: scale.index])
+            self.report.progress(progress, width=scale.width if len(sizes) > 1 else None)
+            if every and progress.step > 0 and progress.step % every == 0 and not label:
+                picture = scale.problem.render_fn(chosen_params(scale.problem, progress.state), scale.problem.args)
+                self._write_checkpoint(before + progress.step, picture)
+            return self.is_interrupted
+
+        scales = minimize_pyramid(
+            make, optimizer, sizes=sizes, num_steps=steps, key=jax.random.key(flags.seed),
+            parameterization=flags.parameterization, carry=carry, carry_moments=not flags.restart_moments,
+            stop=flags.stop_rule(), report_every=(flags.report_iterations(), every), callback=after_chunk,
+        )  # fmt: skip
+        last = scales[-1]
+        return self._outcome(last.scale.problem, [scale.result for scale in scales], last.picture)
+
+    def minimize(
+        self,
+        problem: Problem,
+        optimizer: optax.GradientTransformation | Program,
+        *,
+        iterations: int | None = None,
+        params: Params | None = None,
+        seed: int | None = None,
+        report_every: Sequence[int] = (),
+        label: str = "",
+        after_chunk: Callable[[Progress], None] | None = None,
+    ) -> Outcome:
+        """Minimizes any problem, at one size.
+
+        Args:
+            problem: Any.
+            optimizer: As for `jaxstyle.minimize`.
+            iterations: The flags' own, if left out.
+            params: Where to start; where the problem says, if left out.
+            seed: The flags' own, if left out.
+            report_every: Numbers of steps whose multiples `after_chunk` must not miss.
+            label: Said before the numbers, where a command has several runs.
+            after_chunk: Called after each chunk.
+        """
+        iterations = self.flags.iterations if iterations is None else iterations
+        self._begin()
+        self.report.begin(label, iterations)
+
+        def callback(progress: Progress) -> bool:
+            self.report.progress(progress)
+            if after_chunk is not None:
+                after_chunk(progress)
+            return self.is_interrupted
+
+        result = minimize(
+            problem, optimizer, key=jax.random.key(self.flags.seed if seed is None else seed), num_steps=iterations,
+            params=params, stop=self.flags.stop_rule(), callback=callback,
+            report_every=(self.flags.report_iterations(), *report_every),
+        )  # fmt: skip
+        return self._outcome(problem, [result], problem.render_fn(chosen_params(problem, result), problem.args))
+
+    def _outcome(self, problem: Problem, results: list[Result], picture: Any) -> Outcome:
+        result = results[-1]
+        before = sum(len(earlier.trace.loss) - 1 for earlier in results[:-1])
+        loss, terms, iteration = result.best_loss, result.best_terms, before + result.best_step
+        params = chosen_params(problem, result)
+        if average_of(result.opt_state) is not None:
+            value, found = jax.jit(problem.loss_fn)(params, problem.args, jax.random.key(self.flags.seed))
+            loss, terms = float(value), {name: float(term) for name, term in found.items()}
+            iteration = before + len(result.trace.loss) - 1
+        elif params is result.params:
+            loss, iteration = float(result.trace.loss[-1]), before + len(result.trace.loss) - 1
+            terms = {name: float(values[-1]) for name, values in result.trace.terms.items()}
+        outcome = Outcome(np.asarray(picture), loss, terms, iteration, results, result.status, problem, params)
+        self.report.finish(outcome.results, loss, terms, iteration)
+        return outcome
+
+    def write(self, place: str, picture: Any) -> None:
+        """Writes a picture, retouched."""
+        if self.retouch is not None:
+            picture = self.retouch(picture)
+        flags = self.flags
+        write_picture(place, np.asarray(picture), bit_depth=flags.bit_depth, overwrite=flags.overwrite)
+
+    def write_result(self, picture: Any) -> None:
+        """Writes the result; if its place has become unusable, writes it beside it and complains."""
+        try:
+            self.write(self.flags.output, picture)
+        except OSError as error:
+            place = Path(self.flags.output)
+            rescue = place.with_name(f"{place.stem}-rescued-{time.time_ns()}{place.suffix}")
+            self.write(str(rescue), picture)
+            self.report.warn(f"the picture was saved as {str(rescue)!r} instead of {self.flags.output!r}: {error}")
+
+    def _write_checkpoint(self, iteration: int, picture: Any) -> None:
+        flags = self.flags
+        assert isinstance(flags, PictureFlags)
+        try:
+            self.write(checkpoint_name(flags.checkpoint_output or "", iteration), picture)
+        except OSError as error:  # a full disk must not cost the run
+            self.report.warn(f"no checkpoint at iteration {iteration}: {error}")
+
+    def write_summary(self, record: dict[str, Any], **facts: Any) -> None:
+        """Writes what came out (see `record_of`), `facts` and every flag to --summary; and the files of --progress."""
+        self.report.write_files()
+        if self.flags.summary is None:
+            return
+        record = {
+            **record,
+            "compilation_cache": self._cache.summary(),
+            "device": jax.devices()[0].device_kind,
+            "platform": jax.default_backend(),
+            "matmul_precision": self._precision,
+            **facts,
+            "seed": self.flags.seed,
+            "versions": {"jaxstyle": __version__, "jax": jax.__version__},
+            "flags": asdict(self.flags),
+        }
+        self.report.write_text(self.flags.summary, to_json(record, indent=1) + "\n")
+
+
+def record_of(outcome: Outcome) -> dict[str, Any]:
+    """Returns an outcome's numbers, for a summary or a table."""
+    results = outcome.results
+    record = {
+        **outcome.terms,
+        "total": outcome.loss,
+        "best_iteration": outcome.iteration,
+        "iterations": sum(len(result.trace.loss) - 1 for result in results),
+        "evaluations": sum(int(result.trace.evaluations[-1]) for result in results),
+        "status": outcome.status.name.lower(),
+        "compile_seconds": sum(result.compile_seconds for result in results),
+        "run_seconds": sum(result.run_seconds for result in results),
+    }
+    if len(results) > 1:
+        record["run_seconds_by_scale"] = [result.run_seconds for result in results]
+    return record
