@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from jaxstyle.loop import make_loop as make_loop
     from jaxstyle.loop import minimize as minimize
     from jaxstyle.loop import run_chunk as run_chunk
+    from jaxstyle.many import Task as Task
+    from jaxstyle.many import minimize_many as minimize_many
     from jaxstyle.optimizers import OPTIMIZERS as OPTIMIZERS
     from jaxstyle.optimizers import make_optimizer as make_optimizer
     from jaxstyle.parameterizations import apply_parameterization as apply_parameterization
@@ -54,6 +56,7 @@ _HOMES = {
     "image_files": ("read_picture", "write_picture"),
     "images": ("preserve_colors", "resize"),
     "loop": ("compile_run", "make_loop", "minimize", "run_chunk"),
+    "many": ("Task", "minimize_many"),
     "optimizers": ("OPTIMIZERS", "make_optimizer"),
     "parameterizations": ("apply_parameterization",),
     "pretrained": ("Network", "load_network", "save_network"),

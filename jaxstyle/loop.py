@@ -79,8 +79,7 @@ def make_loop(problem: Problem, optimizer: Optimizer) -> Loop:
     """
 
     def build(options: Mapping[str, Scalar]) -> optax.GradientTransformationExtraArgs:
-        is_ready = isinstance(optimizer, optax.GradientTransformation)
-        return optax.with_extra_args_support(optimizer if is_ready else optimizer(**options))
+        return optax.with_extra_args_support(optimizer(**options) if callable(optimizer) else optimizer)
 
     def init(
         params: Params, key: Key, options: Mapping[str, Any] | None = None, opt_state: optax.OptState | None = None
@@ -330,7 +329,7 @@ def minimize(
     length = 1
     status = Status.RUNNING
     while status == Status.RUNNING:
-        boundary = _next_boundary(done, num_steps, report_every, report_at)
+        boundary = next_boundary(done, num_steps, report_every, report_at)
         length = min(length, boundary - done, CHUNK_CAPACITY)
         clock = time.perf_counter()
         state, infos, count = program(state, *fixed, np.int32(length), np.bool_(done + length == boundary))
@@ -392,7 +391,7 @@ def stop_arrays(stop: StopRule | None) -> StopRule:
     return StopRule(np.float32(stop.relative_delta), np.int32(stop.patience))  # type: ignore[arg-type]
 
 
-def _next_boundary(done: int, num_steps: int, report_every: Sequence[int], report_at: Sequence[int]) -> int:
+def next_boundary(done: int, num_steps: int, report_every: Sequence[int], report_at: Sequence[int]) -> int:
     """Returns the first step after `done` that must end a chunk."""
     multiples = [(done // every + 1) * every for every in report_every if every > 0]
     return min([num_steps, *multiples, *(step for step in report_at if step > done)])

@@ -162,11 +162,16 @@ def minimize_pyramid(
 
 
 def chosen_params(problem: Problem, run: Result | LoopState) -> Params:
-    """Returns the parameters to show: the running average, or the best, or the last (see `ScaleResult.picture`)."""
+    """Returns the parameters to show: the running average, or the best, or the last (see `ScaleResult.picture`).
+
+    Of a run that failed, those are the best, whatever was asked for.
+    """
+    if Status(int(run.status)).has_failed:
+        return run.best_params
     average = average_of(run.opt_state)
     if average is not None:
         return average
-    return run.params if problem.is_stochastic and not Status(int(run.status)).has_failed else run.best_params
+    return run.params if problem.is_stochastic else run.best_params
 
 
 def carry_state(opt_state: optax.OptState, params: Params, new_params: Params) -> optax.OptState | None:
@@ -215,5 +220,5 @@ def _carry_leaf(
     return _enlarge(leaf, height, width, "cubic") * shrink
 
 
-def _enlarge(picture: Pixels, height: int, width: int, method: str) -> Pixels:
+def _enlarge(picture: Picture, height: int, width: int, method: str) -> Pixels:
     return jax.image.resize(picture, (height, width, picture.shape[2]), method)

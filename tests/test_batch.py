@@ -3,18 +3,19 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from jaxstyle import vgg
-from jaxstyle.batch import minimize_batch, stack_shared
+from jaxstyle.batch import BatchProgress, compile_batch, minimize_batch, stack_shared
 from jaxstyle.checks import InputError
 from jaxstyle.loop import minimize
-from jaxstyle.optimizers import make_optimizer
+from jaxstyle.optimizers import OPTIMIZERS, make_optimizer
 from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem
 from jaxstyle.runs import Status, StopRule
 
 from .conftest import make_wave_picture
-from .toys import make_rosenbrock
+from .toys import make_bowl, make_rosenbrock
 
 
 def test_leaves_that_are_the_same_object_are_shared():
@@ -23,6 +24,15 @@ def test_leaves_that_are_the_same_object_are_shared():
     assert axes == {"a": None, "b": 0}
     assert stacked["a"] is shared
     np.testing.assert_array_equal(stacked["b"], [[0, 0], [1, 1]])
+
+
+def test_axes_say_what_is_stacked():
+    shared = jnp.arange(3.0)
+    stacked, axes = stack_shared([{"a": shared, "b": {"c": shared}}] * 2, {"a": None, "b": 0})
+    assert axes == {"a": None, "b": {"c": 0}}
+    assert stacked["b"]["c"].shape == (2, 3)
+    with pytest.raises(InputError, match="one array that all runs"):
+        stack_shared([{"a": jnp.zeros(2)}, {"a": jnp.zeros(2)}], {"a": None})
 
 
 @pytest.mark.parametrize("name", ["adam", "lbfgs"])
@@ -61,6 +71,70 @@ def test_hyper_parameters_in_one_program_end_each_in_its_own_way():
         assert len(result.trace.loss) == len(single.trace.loss)
         np.testing.assert_allclose(result.trace.loss, single.trace.loss, rtol=1e-4)
         np.testing.assert_allclose(result.best_params, single.best_params, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["adam", "lbfgs"])
+def test_chunks_change_nothing_and_one_program_serves_several_batches(name: str):
+    runs, keys = [make_rosenbrock()] * 3, [jax.random.key(seed) for seed in range(3)]
+    make = make_optimizer(name)
+    whole = minimize_batch(runs, make, keys=keys, num_steps=30)
+    program = compile_batch(runs, make, keys=keys)
+    told: list[int] = []
+
+    def tell(progress: BatchProgress) -> None:
+        alone = progress.of(1)
+        assert alone.step == progress.step
+        assert float(alone.state.loss) == alone.infos.loss[-1]
+        told.append(progress.step)
+
+    for _ in range(2):
+        told.clear()
+        parts = minimize_batch(runs, program, keys=keys, num_steps=30, report_every=[7], report_at=[9], callback=tell)
+        assert {7, 9, 14, 21, 28, 30} <= set(told)
+        for one, other in zip(whole, parts, strict=True):
+            np.testing.assert_array_equal(one.trace.loss, other.trace.loss)
+            assert one.best_terms == pytest.approx(other.best_terms, rel=1e-5, abs=1e-12)
+            assert other.compile_seconds == 0 < one.compile_seconds
+
+
+def test_the_callback_ends_all_runs():
+    problem = make_bowl()
+    keys = [jax.random.key(0)] * 2
+    results = minimize_batch(
+        [problem] * 2, make_optimizer("adam"), keys=keys, num_steps=50, report_at=[5],
+        callback=lambda progress: progress.step >= 5,
+    )  # fmt: skip
+    assert [result.status for result in results] == [Status.INTERRUPTED] * 2
+    assert [len(result.trace.loss) for result in results] == [6, 6]
+
+
+def test_every_run_has_its_own_stop_rule():
+    problem = make_bowl()
+    stops = [StopRule(0.9, 3), None]
+    results = minimize_batch(
+        [problem] * 2,
+        make_optimizer("adam", learning_rate=0.01),
+        keys=[jax.random.key(0)] * 2,
+        num_steps=30,
+        stop=stops,
+    )
+    assert [result.status for result in results] == [Status.CONVERGED, Status.BUDGET_SPENT]
+    assert len(results[0].trace.loss) == 4
+
+
+def test_every_number_of_every_optimizer_may_be_an_argument():
+    """Runs that differ in such a number alone share a program: nothing may look at its value while tracing."""
+    for name, spec in OPTIMIZERS.items():
+        numbers = {option: value for option, value in spec.defaults.items() if isinstance(value, float)}
+
+        def one_step(options: dict, name: str = name) -> jax.Array:
+            optimizer = optax.with_extra_args_support(make_optimizer(name, **options))
+            params = jnp.ones((2, 2))
+            extra = {"value": jnp.float32(1), "grad": params, "value_fn": jnp.sum}
+            return optimizer.update(params, optimizer.init(params), params, **extra)[0]
+
+        arguments = {option: jnp.float32(value) for option, value in numbers.items()}
+        assert jax.eval_shape(one_step, arguments).shape == (2, 2), name
 
 
 def test_bad_input():

@@ -15,12 +15,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class ObjectiveFlags(NetworkFlags):
-    """What is minimized.
+class ContentAndStyles:
+    """The pictures; a class of its own so that --help begins with them.
 
     Attributes:
         content: Photograph to repaint: a file, or sample:NAME (see `jaxstyle samples`).
         styles: Paintings to take the style from: files, or sample:NAME.
+    """
+
+    content: str
+    styles: tuple[str, ...]
+
+
+@dataclass(kw_only=True)
+class ObjectiveFlags(NetworkFlags, ContentAndStyles):
+    """What is minimized.
+
+    Attributes:
         content_weight: Weight of the content term.
         content_weight_blend: Share of relu4_2 in the content term, in [0, 1]; relu5_2 has the rest.
         style_weight: Weight of the style term.
@@ -32,8 +43,6 @@ class ObjectiveFlags(NetworkFlags):
         style_layers: Style layers, as NAME or NAME=WEIGHT, in order of depth; weights are normalized to sum 1.
     """
 
-    content: str
-    styles: tuple[str, ...]
     content_weight: float = 5.0
     content_weight_blend: float = 1.0
     style_weight: float = 500.0

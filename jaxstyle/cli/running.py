@@ -106,10 +106,11 @@ class RunFlags:
 
         known = OPTIMIZERS[check_choice("optimizer", self.optimizer, OPTIMIZERS)].defaults
         options: dict[str, Any] = {name: value for name, value in defaults.items() if name in known}
-        options |= self._options()
+        options |= self.options()
         return make_optimizer(self.optimizer, **options)
 
-    def _options(self) -> Mapping[str, Any]:
+    def options(self) -> Mapping[str, Any]:
+        """Returns the optimizer's options that the flags name."""
         own = {"learning_rate": self.learning_rate, "b1": self.beta1, "b2": self.beta2, "eps": self.eps}
         options: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
         for item in self.optimizer_options:
@@ -194,7 +195,7 @@ class PictureFlags(RunFlags):
         check_choice("--parameterization", self.parameterization, PARAMETERIZATIONS)
         if not self.scales:
             raise InputError("at least one number after --scales", "none", "write --scales 1 for one size")
-        count = self.scales[0] if len(self.scales) == 1 else len(self.scales)
+        count = self._scale_count()
         check_between("--scales", count, 1, MOST_SCALES)
         if self.scale_step <= 1:
             raise InputError("--scale-step above 1", self.scale_step, "use 1.414 or 2")
@@ -218,12 +219,15 @@ class PictureFlags(RunFlags):
 
         if len(self.scales) > 1:
             return growing_sizes(height, width, widths=self.scales)
-        return growing_sizes(height, width, count=self.scales[0], step=self.scale_step)
+        return growing_sizes(height, width, count=self._scale_count(), step=self.scale_step)
 
     def steps(self) -> list[int]:
         """Returns the iterations at each size."""
-        count = self.scales[0] if len(self.scales) == 1 else len(self.scales)
-        return list(self.scale_iterations) or [self.iterations] * count
+        return list(self.scale_iterations) or [self.iterations] * self._scale_count()
+
+    def _scale_count(self) -> int:
+        first, *others = self.scales
+        return 1 + len(others) if others else first
 
     def pictures_to_write(self) -> list[str]:
         """Returns the places of all pictures that the run will write, checkpoints among them."""

@@ -21,7 +21,8 @@ def check_picture(name: str, picture: Picture, minimum: int) -> None:
     """Raises `InputError` if `picture` is not RGB, or if a side of it is below `minimum`."""
     if picture.ndim != 3 or picture.shape[-1] != 3:
         raise InputError(f"{name} of shape (height, width, 3)", tuple(picture.shape), "pass one RGB picture")
-    check_size(name, *picture.shape[:2], minimum)
+    height, width, _ = picture.shape
+    check_size(name, height, width, minimum)
 
 
 def check_size(name: str, height: int, width: int, minimum: int) -> None:

@@ -4,8 +4,8 @@ Gatys, Ecker and Bethge (2016), "Image style transfer using convolutional neural
 widely used TensorFlow program, whose weights people know (design: content 5, style 500, total variation 100).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -122,7 +122,8 @@ def make_problem(
     """
     content_layers, style_layers = config.used_layers()
     layers = vgg.check_layers(network, dict.fromkeys(content_layers + style_layers))
-    blend = check_weights("style_blend_weights", config.style_blend_weights or [1.0] * len(styles), len(styles))
+    if config.style_blend_weights:
+        check_weights("style_blend_weights", config.style_blend_weights, len(styles))
     pictures = {"the content": content, **{f"style {i}": style for i, style in enumerate(styles, start=1)}}
     for name, picture in pictures.items():
         check_picture(name, picture, vgg.minimum_size(layers))
@@ -131,34 +132,58 @@ def make_problem(
 
     height, width, _ = content.shape
     frozen = vgg.freeze(network, layers=layers, pixels=height * width, dtype=config.dtype)
+    grams = [find_grams(frozen, style, style_layers, pooling=config.pooling) for style in styles]
+    args = {
+        "network": frozen,
+        "content": find_features(frozen, content, content_layers, pooling=config.pooling),
+        "styles": {layer: jnp.stack([gram[layer] for gram in grams]) for layer in style_layers},
+        "weights": _weight_arrays(config, len(styles)),
+    }
+    jax.block_until_ready(args)
+    release_unused()
+    return Problem(
+        name="style_transfer",
+        init_fn=_start(config, network["mean"], content if initial is None else initial, initial is not None),
+        loss_fn=partial(style_transfer_loss, pooling=config.pooling, memory=config.memory),
+        args=args,
+        render_fn=lambda pixels, args: pixels / vgg.PIXEL_SCALE,
+    )
+
+
+def with_weights(
+    problem: Problem, config: StyleTransferConfig, *, mean: Array, start: Picture, is_given: bool
+) -> Problem:
+    """Returns a problem of style transfer with other weights and another start, and the same targets.
+
+    Args:
+        problem: From `make_problem`, of the same pictures, layers, pooling, dtype and memory.
+        config: What `make_problem` would have been given.
+        mean: The network's.
+        start: The picture to start from, or the content.
+        is_given: Whether there is a picture to start from.
+    """
+    weights = _weight_arrays(config, len(problem.args["weights"]["style_blend"]))
+    return replace(problem, args={**problem.args, "weights": weights}, init_fn=_start(config, mean, start, is_given))
+
+
+def _weight_arrays(config: StyleTransferConfig, styles: int) -> dict[str, Any]:
+    content_layers, style_layers = config.used_layers()
+    blend = config.style_blend_weights or [1.0] * styles
     weights = {
         "content": config.content_weight, "style": config.style_weight, "tv": config.tv_weight,
         "content_layers": {layer: config.content_layers[layer] for layer in content_layers},
         "style_layers": {layer: config.style_layers[layer] for layer in style_layers},
         "style_blend": [weight / sum(blend) for weight in blend],
     }  # fmt: skip
-    grams = [find_grams(frozen, style, style_layers, pooling=config.pooling) for style in styles]
-    args = {
-        "network": frozen,
-        "content": find_features(frozen, content, content_layers, pooling=config.pooling),
-        "styles": {layer: jnp.stack([gram[layer] for gram in grams]) for layer in style_layers},
-        "weights": jax.tree.map(
-            lambda weight: jnp.asarray(weight, jnp.float32), weights, is_leaf=lambda node: isinstance(node, list)
-        ),
-    }
-    jax.block_until_ready(args)
-    release_unused()
+    is_leaf = lambda node: isinstance(node, list)  # noqa: E731
+    return jax.tree.map(lambda weight: jnp.asarray(weight, jnp.float32), weights, is_leaf=is_leaf)
+
+
+def _start(config: StyleTransferConfig, mean: Any, start: Picture, is_given: bool) -> Callable[[Key], Array]:
     noise_blend = config.noise_blend
     if noise_blend is None:
-        noise_blend = 1.0 if initial is None else 0.0
-    start = jnp.asarray(content if initial is None else initial)
-    return Problem(
-        name="style_transfer",
-        init_fn=partial(initial_pixels, mean=jnp.asarray(network["mean"]), start=start, noise_blend=noise_blend),
-        loss_fn=partial(style_transfer_loss, pooling=config.pooling, memory=config.memory),
-        args=args,
-        render_fn=lambda pixels, args: pixels / vgg.PIXEL_SCALE,
-    )
+        noise_blend = 0.0 if is_given else 1.0
+    return partial(initial_pixels, mean=jnp.asarray(mean), start=jnp.asarray(start), noise_blend=noise_blend)
 
 
 def initial_pixels(

@@ -92,7 +92,7 @@ class Paint(RunFlags):
         steps = -(-known // self.batch_size)
         self.iterations = steps * self.epochs
         check_between("epochs times batches", self.iterations, 1, 2**31 - 2)
-        cells = [Cell(_hide(picture, holes), "what it learns")]
+        cells = [Cell(_hide(picture, holes), "what it learns", pixelated=True)]
         records, codes, rows = {}, [], []
         with Session(self) as session:
             session.introduce(*picture.shape[:2])
@@ -112,7 +112,7 @@ class Paint(RunFlags):
                 codes.append(outcome.exit_code)
                 if session.is_interrupted:
                     break
-            session.write_result(contact_sheet([cells]) if self.compare else painting)
+            session.write_result(contact_sheet([cells], cell_width=painting.shape[1]) if self.compare else painting)
             if self.curve is not None:
                 self._write_curve(self.curve, rows)
             session.write_summary({"runs": records} if self.compare else records[name])
