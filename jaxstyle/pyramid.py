@@ -6,6 +6,7 @@ with `carry="change"`.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -35,7 +36,7 @@ class Scale(NamedTuple):
         index: From 0.
         height: Of its pictures.
         width: Of its pictures.
-        problem: With the unknowns of the parameterization.
+        problem: With the unknowns of the parameterization; without its arguments, once the next size has run.
     """
 
     index: int
@@ -142,7 +143,7 @@ def minimize_pyramid(
         if done:
             before = done[-1]
             if not form.keeps_start:
-                params = before.result.params  # weights of a network, which are of no size
+                params = chosen_params(before.scale.problem, before.result)  # weights of a network, of no size
             else:
                 enlarged = _enlarge(change if start is not None else 255.0 * before.picture, height, width, "cubic")
                 params = form.init(init_key, enlarged if start is None else start + enlarged)
@@ -158,6 +159,9 @@ def minimize_pyramid(
             break
         if start is not None:
             change = form.decode(result.params) - start
+        if len(done) > 1:  # its network and targets are as large as those to come
+            passed = done[-2].scale
+            done[-2] = done[-2]._replace(scale=passed._replace(problem=replace(passed.problem, args=None)))
     return done
 
 
@@ -206,8 +210,8 @@ def _carry_leaf(
 ) -> jax.Array | None:
     if "average" in names:  # of the pictures of one size: `keep_average` begins again
         return jnp.zeros(shapes[leaf.shape], leaf.dtype)
-    if "remainder" in names:
-        return jnp.ones_like(leaf)
+    if "steps" in names:
+        return jnp.zeros_like(leaf)
     if leaf.ndim == 0:
         return leaf
     if leaf.shape not in shapes or not names & (FIRST_MOMENTS | SECOND_MOMENTS):

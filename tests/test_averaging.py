@@ -1,6 +1,7 @@
 """The running average, against NumPy."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -34,3 +35,12 @@ def test_without_an_average_or_a_step_there_is_none():
     assert average_of(keep_average(optax.adam(1.0)).init(np.zeros(2))) is None
     with pytest.raises(InputError, match="decay between"):
         keep_average(optax.adam(1.0), 1.0)
+
+
+def test_a_constant_has_itself_as_its_average():
+    optimizer = keep_average(optax.sgd(1.0), 0.999999)
+    params = jnp.full(3, 200.0)
+    state = optimizer.init(params)
+    for _ in range(20):
+        _, state = optimizer.update(jnp.zeros(3), state, params)
+    np.testing.assert_allclose(average_of(state), 200, rtol=1e-6)

@@ -112,6 +112,34 @@ def test_the_painter_fills_holes_and_shows_how_it_learns(folder: Path):
     assert error[16:24, 20:40].mean() < 0.25  # where it saw nothing
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["stylize", "--content", "picture.png", "--styles", "style.png", "--preserve-colors"],
+        ["reconstruct", "content", "picture.png", "--layers", "relu1_1", "relu2_1"],
+    ],
+    ids=["stylize", "reconstruct"],
+)
+def test_a_failure_at_a_coarse_size_leaves_its_picture(folder: Path, command: list[str]):
+    flags = ["--optimizer", "adam", "--learning-rate", "1e20", "--scales", "24", "32", "--width", "32"]
+    code = main([*command, *flags, "--iterations", "3", "--output", "o.png", "--summary", "s.json", "--quiet"])
+    assert code == 3
+    assert read_picture("o.png").size > 0
+    summary = json.loads(Path("s.json").read_text())
+    assert "not_finite" in json.dumps(summary)
+
+
+def test_a_painters_curve_and_cost_are_its_own(folder: Path):
+    code = main([
+        "paint", "picture.png", "--width", "24", "--epochs", "2", "--fourier-features", "8", "--curve", "c.csv",
+        "--summary", "s.json", "--output", "p.png", "--quiet",
+    ])  # fmt: skip
+    assert code == 0
+    last = Path("c.csv").read_text().splitlines()[-1].split(",")
+    assert last[:2] == ["Fourier features", "2"]
+    assert json.loads(Path("s.json").read_text())["cost"] == pytest.approx(float(last[2]), rel=1e-5)
+
+
 CONTENT = ["reconstruct", "content", "picture.png", "--output", "o.png"]
 STYLE = ["reconstruct", "style", "picture.png", "--output", "o.png"]
 STYLIZE = ["stylize", "--content", "picture.png", "--styles", "style.png", "--output", "o.png"]
@@ -139,6 +167,13 @@ PAINT = ["paint", "picture.png", "--output", "o.png"]
         ([*STYLIZE, "--average", "1"], "--average between 0"),
         ([*STYLIZE, "--parameterization", "wavelets"], "one of pixels, bounded, fourier, laplacian, network"),
         ([*STYLIZE, "--parameterization", "network", "--initial", "picture.png"], "noise to start from"),
+        ([*STYLIZE, "--scales", "16", "32", "--scale-style-scales", "1", "0.2"], "style 1 at least 16x16"),
+        ([*STYLIZE, "--style-layers", "relu3_1", "relu1_1"], "layers in order of depth"),
+        ([*STYLIZE, "--scale-step", "nan"], "--scale-step above 1"),
+        ([*STYLE, "--width", "20", "--size", "32"], "the source at least 16x16"),
+        ([*PAINT, "--paint-width", "20000"], "at most 100000000 pixels"),
+        ([*PAINT, "--epochs", "5", "--animation", "a.gif"], "--frame-epochs of at most the 5 epochs"),
+        ([*PAINT, "--animation", "o.webp", "--output", "o.webp"], "a place of its own"),
         ([*PAINT, "--holes", "style.png"], "a mask of the picture's size, 32x24, got 36x40"),
         ([*PAINT, "--holes", "empty.png"], "a mask with a hole in it"),
         ([*PAINT, "--epochs", "0"], "--epochs above 0"),

@@ -75,12 +75,14 @@ class ObjectiveFlags(NetworkFlags, ContentAndStyles):
     def config(self, noise_blend: float | None = None) -> "StyleTransferConfig":
         """Returns the library's configuration that these flags name."""
         from jaxstyle.problems import style_transfer
+        from jaxstyle.vgg import check_order
 
         if self.content_layers:
             content_layers = parse_layers("--content-layers", self.content_layers)
         else:
             content_layers = style_transfer.blended_content_layers(self.content_weight_blend)
         own = parse_layers("--style-layers", self.style_layers or style_transfer.STYLE_LAYERS)
+        check_order(tuple(own))
         check_weights("weights of --style-layers", own.values(), len(own))
         growing = style_transfer.exponential_style_layers(self.style_layer_weight_exp, tuple(own))
         total = sum(own[layer] * growing[layer] for layer in own)

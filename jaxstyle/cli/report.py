@@ -140,7 +140,10 @@ class Report:
         last, now = results[-1], self._latest
         row = self._rows[-1] if self._rows else {}
         if row.get("iteration") != now.steps or row.get("run", "") != self._label:  # a run that ended early
-            self._record(last.trace)
+            infos = last.trace
+            if iteration == now.steps:  # a line search may have left the terms of the last step unknown
+                infos = infos._replace(terms={name: [value] for name, value in terms.items()})
+            self._record(infos)
         seconds = sum(result.compile_seconds for result in results)
         of_what = f"{self._label}: " if self._label else ""
         self.say(
@@ -186,7 +189,7 @@ class Report:
             "evaluations": self._latest.evaluations,
             "seconds": round(self._latest.seconds, 4),
             **({} if self._width is None else {"width": self._width}),
-            **{name: float(values[-1]) for name, values in infos.terms.items()},
+            **{name: float(values[-1]) for name, values in infos.terms.items() if not math.isnan(values[-1])},
             "total": float(infos.loss[-1]),
         }
         self._rows.append(row)
@@ -201,7 +204,7 @@ class Report:
             self._history.flush()
         is_for_files = self._flags.print_iterations is None and step > 0 and step % HISTORY_ITERATIONS == 0
         if not is_for_files or step == self._iterations:
-            numbers = "  ".join(f"{name} {row[name]:.6g}" for name in ("total", *infos.terms))
+            numbers = "  ".join(f"{name} {row[name]:.6g}" for name in ("total", *infos.terms) if name in row)
             of_what = f"{self._label}: " if self._label else ""
             self.say(f"{of_what}iteration {step}/{self._iterations}  {numbers}  {row['seconds']:.1f} s")
 
@@ -223,7 +226,8 @@ class Report:
             rows = [row for row in self._rows if row.get("run", "") == run]
             label = run if len(runs) > 1 else name
             style = "-" if label == "total" else styles[(index + 1) % len(styles)]
-            axes.plot([row["iteration"] for row in rows], [row[name] for row in rows], style, label=label)
+            values = [row.get(name, math.nan) for row in rows]
+            axes.plot([row["iteration"] for row in rows], values, style, label=label)
         axes.legend()
         with replace_file(place, overwrite=self._flags.overwrite) as part:
             figure.savefig(part, format="png", dpi=120)

@@ -25,6 +25,9 @@ DEFAULT_PATIENCE = 50
 #: How many checkpoints' places are checked before the start: enough for any run one waits for.
 CHECKED_CHECKPOINTS = 10_000
 
+#: From one pixel to the largest picture.
+MOST_SCALE_STEP = 1e5
+
 #: More scales than any picture has.
 MOST_SCALES = 30
 
@@ -197,8 +200,8 @@ class PictureFlags(RunFlags):
             raise InputError("at least one number after --scales", "none", "write --scales 1 for one size")
         count = self._scale_count()
         check_between("--scales", count, 1, MOST_SCALES)
-        if self.scale_step <= 1:
-            raise InputError("--scale-step above 1", self.scale_step, "use 1.414 or 2")
+        if not 1 < self.scale_step <= MOST_SCALE_STEP:
+            raise InputError(f"--scale-step above 1, up to {MOST_SCALE_STEP}", self.scale_step, "use 1.414 or 2")
         if self.scale_iterations and len(self.scale_iterations) != count:
             raise InputError(
                 f"{count} --scale-iterations, one for each scale", len(self.scale_iterations), "pass one for each"

@@ -159,7 +159,7 @@ class Session:
             self.report.progress(progress, width=scale.width if len(sizes) > 1 else None)
             if every and progress.step > 0 and progress.step % every == 0 and not label:
                 picture = scale.problem.render_fn(chosen_params(scale.problem, progress.state), scale.problem.args)
-                self._write_checkpoint(before + progress.step, picture)
+                self.write_extra(checkpoint_name(flags.checkpoint_output or "", before + progress.step), picture)
             return self.is_interrupted
 
         scales = minimize_pyramid(
@@ -216,7 +216,7 @@ class Session:
         before = sum(len(earlier.trace.loss) - 1 for earlier in results[:-1])
         loss, terms, iteration = result.best_loss, result.best_terms, before + result.best_step
         params = chosen_params(problem, result)
-        if average_of(result.opt_state) is not None:
+        if average_of(result.opt_state) is not None and not result.status.has_failed:
             value, found = jax.jit(problem.loss_fn)(params, problem.args, jax.random.key(self.flags.seed))
             loss, terms = float(value), {name: float(term) for name, term in found.items()}
             iteration = before + len(result.trace.loss) - 1
@@ -244,13 +244,12 @@ class Session:
             self.write(str(rescue), picture)
             self.report.warn(f"the picture was saved as {str(rescue)!r} instead of {self.flags.output!r}: {error}")
 
-    def _write_checkpoint(self, iteration: int, picture: Any) -> None:
-        flags = self.flags
-        assert isinstance(flags, PictureFlags)
+    def write_extra(self, place: str, picture: Any) -> None:
+        """Writes a picture beside the result; if that fails, complains and goes on: it must not cost the run."""
         try:
-            self.write(checkpoint_name(flags.checkpoint_output or "", iteration), picture)
-        except OSError as error:  # a full disk must not cost the run
-            self.report.warn(f"no checkpoint at iteration {iteration}: {error}")
+            self.write(place, picture)
+        except OSError as error:
+            self.report.warn(f"no {place!r}: {error}")
 
     def write_summary(self, record: dict[str, Any], **facts: Any) -> None:
         """Writes what came out (see `record_of`), `facts` and every flag to --summary; and the files of --progress."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
-from jaxstyle.checks import InputError, check_between, check_new_file, check_not_negative, check_positive, replace_file
+from jaxstyle.checks import InputError, check_between, check_not_negative, check_positive
 from jaxstyle.cli.checkpoints import checkpoint_name, checkpoint_names
-from jaxstyle.cli.pictures import read_scaled
+from jaxstyle.cli.pictures import MAX_SIDE, read_scaled
 from jaxstyle.cli.records import to_json
 from jaxstyle.cli.running import CHECKED_CHECKPOINTS, RunFlags
 
@@ -82,10 +82,13 @@ class Paint(RunFlags):
         picture = read_scaled(self.picture, self.width, self.matte, method="linear")
         holes = None if self.holes is None else _read_mask(self.holes, self.picture, picture.shape[:2], self.matte)
 
-        from jaxstyle.cli.session import Session, record_of
-        from jaxstyle.problems.painter import make_problem
+        from jaxstyle.cli.session import EXIT_INTERRUPTED, Session, record_of
+        from jaxstyle.image_files import MAX_PIXELS
+        from jaxstyle.problems.painter import full_cost, make_problem
         from jaxstyle.sheets import Cell, contact_sheet
 
+        if self.paint_width is not None and self.paint_width**2 * picture.shape[0] > MAX_PIXELS * picture.shape[1]:
+            raise InputError(f"at most {MAX_PIXELS} pixels", f"a painting {self.paint_width} wide", "paint it smaller")
         configs = self._configs()
         problems = {name: make_problem(config, picture, holes=holes) for name, config in configs.items()}
         known = int(next(iter(problems.values())).args["known"].size)
@@ -93,29 +96,33 @@ class Paint(RunFlags):
         self.iterations = steps * self.epochs
         check_between("epochs times batches", self.iterations, 1, 2**31 - 2)
         cells = [Cell(_hide(picture, holes), "what it learns", pixelated=True)]
-        records, codes, rows = {}, [], []
+        records, codes, rows, watches = {}, [], [], []
         with Session(self) as session:
             session.introduce(*picture.shape[:2])
             for name, problem in problems.items():
                 label = name if len(problems) > 1 else ""
-                watch = _Watch(self, session, problem, steps, label)
+                watch = _Watch(self, session, problem, steps, name, label)
                 outcome = session.minimize(
                     problem, optimizer, iterations=self.iterations, report_every=(steps,), label=label,
                     after_chunk=watch.look,
                 )  # fmt: skip
-                watch.finish()
+                watches.append(watch)
                 rows += watch.rows
                 painting = watch.paint(outcome.params)
-                cost = watch.rows[-1]["cost"] if watch.rows else float("nan")
+                cost = float(full_cost(outcome.params, problem.args))
                 cells.append(Cell(painting, f"{name}\ncost {cost:.1f}"))
                 records[name] = {**record_of(outcome), "cost": cost}
                 codes.append(outcome.exit_code)
                 if session.is_interrupted:
                     break
             session.write_result(contact_sheet([cells], cell_width=painting.shape[1]) if self.compare else painting)
+            for watch in watches:
+                watch.finish()
             if self.curve is not None:
-                self._write_curve(self.curve, rows)
+                self._write_curve(session, self.curve, rows)
             session.write_summary({"runs": records} if self.compare else records[name])
+            if session.is_interrupted and len(records) < len(problems):
+                codes.append(EXIT_INTERRUPTED)
         return max(codes)
 
     def check(self) -> None:
@@ -129,10 +136,14 @@ class Paint(RunFlags):
         check_not_negative("--fourier-features", self.fourier_features)
         check_not_negative("--print-epochs", self.print_epochs)
         if self.paint_width is not None:
-            check_positive("--paint-width", self.paint_width)
+            check_between("--paint-width", self.paint_width, 1, MAX_SIDE)
         if self.optimizer in OPTIMIZERS and OPTIMIZERS[self.optimizer].searches_line:
             raise InputError(
                 "an optimizer without a line search, as each step sees other pixels", self.optimizer, "use adam"
+            )
+        if (self.frames or self.animation) and self.epochs < self.frame_epochs:
+            raise InputError(
+                f"--frame-epochs of at most the {self.epochs} epochs", self.frame_epochs, "take pictures more often"
             )
         if self.compare and (self.frames or self.animation):
             raise InputError("--compare or pictures while it learns", "both", "run each network by itself")
@@ -152,7 +163,7 @@ class Paint(RunFlags):
 
     def texts_to_write(self) -> list[str]:
         """Returns the places of all other files that the run will write."""
-        return [*super().texts_to_write(), *([] if self.curve is None else [self.curve])]
+        return [*super().texts_to_write(), *(place for place in (self.curve, self.animation) if place is not None)]
 
     def _configs(self) -> "dict[str, PainterConfig]":
         from jaxstyle.problems.painter import PainterConfig
@@ -167,15 +178,13 @@ class Paint(RunFlags):
             return {"classic": config(0), "Fourier features": config(self.fourier_features or FOURIER_FEATURES)}
         return {"Fourier features" if self.fourier_features else "classic": config(self.fourier_features)}
 
-    def _write_curve(self, place: str, rows: list[dict[str, Any]]) -> None:
+    def _write_curve(self, session: "Session", place: str, rows: list[dict[str, Any]]) -> None:
         names = ("network", "epoch", "cost")
         if place.endswith(".csv"):
             lines = [",".join(names), *(",".join(str(row[name]) for name in names) for row in rows)]
         else:
             lines = [to_json(row) for row in rows]
-        check_new_file(place, overwrite=self.overwrite)
-        with replace_file(place, overwrite=self.overwrite) as part:
-            part.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        session.report.write_text(place, "\n".join(lines) + "\n")
 
 
 class _Watch:
@@ -186,11 +195,13 @@ class _Watch:
         session: To speak and to write with.
         problem: That is learned.
         steps: Of an epoch.
+        name: Of the network.
         label: Of the run, where there are two.
     """
 
-    def __init__(self, flags: Paint, session: "Session", problem: Any, steps: int, label: str):
-        self._flags, self._session, self._problem, self._steps, self._label = flags, session, problem, steps, label
+    def __init__(self, flags: Paint, session: "Session", problem: Any, steps: int, name: str, label: str):
+        self._flags, self._session, self._problem, self._steps = flags, session, problem, steps
+        self._name, self._label = name, label
         self.rows: list[dict[str, Any]] = []
         self._frames: list[np.ndarray] = []
 
@@ -203,14 +214,14 @@ class _Watch:
             return
         epoch = progress.step // self._steps
         cost = float(full_cost(progress.state.params, self._problem.args))
-        self.rows.append({"network": self._label or "classic", "epoch": epoch, "cost": cost})
+        self.rows.append({"network": self._name, "epoch": epoch, "cost": cost})
         if flags.print_epochs and (epoch in (1, flags.epochs) or epoch % flags.print_epochs == 0):
             before = f"{self._label}: " if self._label else ""
             self._session.say(f"{before}epoch {epoch}/{flags.epochs}  cost {cost:.4g}  {progress.run_seconds:.1f} s")
         if (flags.frames or flags.animation) and epoch % flags.frame_epochs == 0:
             picture = self.paint(progress.state.params)
             if flags.frames:
-                self._session.write(checkpoint_name(flags.frames, epoch), picture)
+                self._session.write_extra(checkpoint_name(flags.frames, epoch), picture)
             if flags.animation:
                 self._frames.append(picture)
 

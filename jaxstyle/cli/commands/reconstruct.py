@@ -93,13 +93,15 @@ class Reconstruction(PictureFlags, NetworkFlags):
         optimizer = self.make_optimizer()
         network = self.load_network(self.layers)
 
-        from jaxstyle.cli.session import Session, record_of
+        from jaxstyle.cli.session import EXIT_INTERRUPTED, Session, record_of
         from jaxstyle.sheets import Cell, contact_sheet
 
         cells, records, codes = [Cell(original, "original")], [], []
         with Session(self) as session:
             session.introduce(height, width, describe(network))
+            outcome = None
             for rung in make_rungs(network.params):
+                del outcome  # of the layer before: a network, targets and an optimizer's state
                 label = rung.layer if len(self.layers) > 1 else ""
                 outcome = session.minimize_picture(rung.make_problem, height, width, optimizer=optimizer, label=label)
                 line = caption(outcome)
@@ -108,13 +110,16 @@ class Reconstruction(PictureFlags, NetworkFlags):
                 records.append({"layer": rung.layer, **record_of(outcome)})
                 codes.append(outcome.exit_code)
                 if self.pictures is not None:
-                    session.write(self.pictures.replace("{}", rung.layer), outcome.picture)
+                    session.write_extra(self.pictures.replace("{}", rung.layer), outcome.picture)
                 if session.is_interrupted:
                     break
-            sheet = contact_sheet([cells]) if len(self.layers) > 1 else outcome.picture
-            session.write_result(sheet)
+            picture = outcome.picture
+            del outcome  # a network, targets and an optimizer's state
+            session.write_result(contact_sheet([cells]) if len(self.layers) > 1 else picture)
             record = {"runs": records} if len(self.layers) > 1 else records[0]
             session.write_summary(record, network=network.checksum)
+            if session.is_interrupted and len(records) < len(self.layers):
+                codes.append(EXIT_INTERRUPTED)
         return max(codes)
 
 
@@ -153,7 +158,8 @@ class ReconstructContent(Reconstruction):
             return [Rung(layer, lambda height, width, layer=layer: make(layer, height, width)) for layer in self.layers]
 
         def caption(outcome: "Outcome") -> str:
-            noise_ratio = float(psnr(np.clip(outcome.picture, 0, 1), original))
+            whole = resize_to(original, *outcome.picture.shape[:2])  # a run that ended early may be at a coarse size
+            noise_ratio = float(psnr(np.clip(outcome.picture, 0, 1), whole))
             return f"{noise_ratio:.1f} dB, loss {outcome.loss:.3g}"
 
         return self.reconstruct(original, height, width, make_rungs, caption)
@@ -183,13 +189,17 @@ class ReconstructStyle(Reconstruction):
         if width is None:
             height, width, _ = original.shape
 
+        from jaxstyle.problems.pictures import check_size
         from jaxstyle.problems.style_transfer import STYLE_LAYERS
         from jaxstyle.problems.texture import TextureConfig, check_texture_size, make_problem, seam_ratio
-        from jaxstyle.vgg import layer_names
+        from jaxstyle.vgg import layer_names, minimum_size
 
         assert height is not None
         for size in self.sizes(height, width):
             check_texture_size(*size, self.layers, is_tileable=self.tileable)
+            scale = size[1] / width
+            source_size = (round(scale * original.shape[0]), round(scale * original.shape[1]))
+            check_size("the source", *source_size, minimum_size(self.layers))
         depth = layer_names("vgg19").index
         first_width = width
 

@@ -53,7 +53,12 @@ class Stylize(PictureFlags, ObjectiveFlags):
         introduction, checksum = describe(network), network.checksum
         make_problem = self.problem_maker(network.params, content, initial)
         del network  # the problems have what they need of it; 80 MB less while they run
-        retouch = (lambda picture: preserve_colors(picture.clip(0, 1), content)) if self.preserve_colors else None
+
+        def retouch(picture: np.ndarray) -> Any:
+            if not self.preserve_colors:
+                return picture
+            return preserve_colors(picture.clip(0, 1), resize_to(content, *picture.shape[:2]))
+
         with Session(self, retouch=retouch) as session:
             session.introduce(height, width, introduction)
             outcome = session.minimize_picture(make_problem, height, width, optimizer=optimizer)
@@ -96,11 +101,20 @@ class Stylize(PictureFlags, ObjectiveFlags):
         self, network: "NetworkParams", content: np.ndarray, initial: np.ndarray | None
     ) -> "Callable[[int, int], Problem]":
         """Returns the function that makes the problem at a size, all pictures scaled to it."""
+        from jaxstyle.problems.pictures import check_size
         from jaxstyle.problems.style_transfer import make_problem
+        from jaxstyle.vgg import minimum_size
 
         config = self.config(self.initial_noiseblend)
-        widths = [width for _, width in self.sizes(*content.shape[:2])]
+        sizes = self.sizes(*content.shape[:2])
+        widths = [width for _, width in sizes]
         factors = dict(zip(widths, self.scale_style_scales or [1.0] * len(widths), strict=True))
+
+        least = minimum_size(self.used_layers())
+        for height, width in sizes:  # what can fail at the last size is to fail before the first
+            check_size("the content", height, width, least)
+            for number, style in enumerate(self.read_styles(width, factors[width]), start=1):
+                check_size(f"style {number}", *style.shape[:2], least)
 
         def make(height: int, width: int) -> "Problem":
             start: Any = None if initial is None else resize_to(initial, height, width)
