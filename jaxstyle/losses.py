@@ -5,11 +5,16 @@ that users of the known programs carry in their heads are tied to that scale.
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from jaxstyle.types import Features, Gram, Scalar
+
+#: Positions of a picture that are compared with a guide's at once: of 1024 of the guide, 4 MB of dot products.
+GUIDE_BLOCK = 1024
 
 
 def content_loss(features: Features, target: Features) -> Scalar:
@@ -36,12 +41,19 @@ def style_loss(gram: Gram, targets: Float[Array, "styles channels channels"], bl
     return jnp.dot(blend, jnp.mean(jnp.square(gram - targets), axis=(1, 2)))
 
 
-def total_variation(pixels: Float[Array, "height width 3"]) -> Scalar:
+def total_variation(pixels: Float[Array, "height width 3"], *, circular: bool = False) -> Scalar:
     """Returns `mean(dy^2) + mean(dx^2)` over the differences of neighboring pixels, on the 0..255 scale.
 
     The squared form of Mahendran and Vedaldi (2015), equation 4 with beta = 2; each mean is over its own number of
     differences. A picture one pixel high or wide has no differences that way, and that part is 0.
+
+    Args:
+        pixels: On 0..255.
+        circular: Whether opposite borders are neighbors.
     """
+    if circular:
+        down, right = (jnp.mean(jnp.square(pixels - jnp.roll(pixels, 1, axis))) for axis in (0, 1))
+        return down + right
     rows = jnp.square(pixels[1:] - pixels[:-1])
     columns = jnp.square(pixels[:, 1:] - pixels[:, :-1])
     return rows.sum() / max(rows.size, 1) + columns.sum() / max(columns.size, 1)
@@ -50,3 +62,47 @@ def total_variation(pixels: Float[Array, "height width 3"]) -> Scalar:
 def weighted_sum(terms: Mapping[str, Scalar], weights: Mapping[str, Scalar]) -> Scalar:
     """Returns `sum_l weights[l] * terms[l]` over the layers `l` of `terms`; an empty mapping gives 0."""
     return sum((weights[layer] * term for layer, term in terms.items()), start=jnp.zeros(()))
+
+
+def layer_activation(features: Features) -> Scalar:
+    """Returns `mean(F^2)` of one layer: the objective of DeepDream (Mordvintsev et al. 2015), as a mean.
+
+    Its program climbs `sum(F^2) / 2`; the mean does not grow with the picture.
+    """
+    return jnp.mean(jnp.square(_widen(features)))
+
+
+def channel_activation(features: Features, weights: Float[Array, " channels"]) -> Scalar:
+    """Returns `sum_c weights[c] mean_p F[p, c]` over the positions p: Olah et al. (2017), "Feature visualization".
+
+    Their channel objective is that of a single channel, of weight 1.
+
+    Args:
+        features: `F`.
+        weights: One for each channel; as an array, so that one program serves every channel.
+    """
+    return jnp.dot(jnp.mean(_widen(features), axis=(0, 1)), weights)
+
+
+def guided_activation(features: Features, guide: Float[Array, "positions channels"]) -> Scalar:
+    """Returns `mean_p max_j <F_p, G_j> / C`: how well each position agrees with the part of a guide that suits it best.
+
+    The objective of DeepDream's guided example (Mordvintsev et al. 2015), whose gradient at each position is the
+    guide's features of the largest dot product; here it is a mean over positions and channels.
+
+    The largest is sought block by block, so that never more than `GUIDE_BLOCK` rows of the dot products exist at once;
+    the gradient then needs one of the guide's positions for each of the picture's.
+
+    Args:
+        features: `F`.
+        guide: `G`, the features of some positions of another picture.
+    """
+    rows = _widen(features).reshape(-1, features.shape[-1])
+    guide = _widen(guide)
+    product = partial(jnp.dot, precision=lax.Precision.HIGHEST)  # or a GPU would choose by 10 bits
+    best = lax.map(lambda row: jnp.argmax(product(guide, row)), lax.stop_gradient(rows), batch_size=GUIDE_BLOCK)
+    return jnp.mean(rows * guide[best])
+
+
+def _widen(features: Array) -> Array:
+    return features.astype(jnp.promote_types(features.dtype, jnp.float32))

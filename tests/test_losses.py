@@ -1,10 +1,20 @@
 """Loss terms against NumPy and by hand."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle.losses import content_loss, style_loss, total_variation, weighted_sum
+from jaxstyle import losses
+from jaxstyle.losses import (
+    channel_activation,
+    content_loss,
+    guided_activation,
+    layer_activation,
+    style_loss,
+    total_variation,
+    weighted_sum,
+)
 
 
 def test_content_loss_is_the_mean_square():
@@ -33,3 +43,48 @@ def test_total_variation_of_a_constant_is_zero(shape: tuple[int, ...]):
 def test_weighted_sum():
     assert weighted_sum({"a": jnp.float32(2), "b": jnp.float32(3)}, {"a": 0.5, "b": 2.0}) == 7
     assert weighted_sum({}, {}) == 0
+
+
+def test_circular_total_variation_against_numpy():
+    pixels = np.random.default_rng(2).normal(size=(5, 4, 3)).astype(np.float32)
+    wrapped = np.pad(pixels, ((0, 1), (0, 1), (0, 0)), mode="wrap")
+    expected = np.mean(np.diff(wrapped[:, :-1], axis=0) ** 2) + np.mean(np.diff(wrapped[:-1], axis=1) ** 2)
+    np.testing.assert_allclose(total_variation(jnp.asarray(pixels), circular=True), expected, rtol=1e-6)
+
+
+def test_layer_activation_is_the_mean_square():
+    features = np.random.default_rng(2).normal(size=(4, 5, 3)).astype(np.float32)
+    np.testing.assert_allclose(layer_activation(jnp.asarray(features)), np.mean(features**2), rtol=1e-6)
+
+
+def test_channel_activation_is_the_mean_of_the_weighted_channels():
+    features = np.random.default_rng(3).normal(size=(4, 5, 3)).astype(np.float32)
+    expected = 2 * features[..., 0].mean() - features[..., 2].mean()
+    found = channel_activation(jnp.asarray(features), jnp.array([2.0, 0.0, -1.0]))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("block", [3, 1024])
+def test_guided_activation_and_its_gradient_by_brute_force(block: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(losses, "GUIDE_BLOCK", block)
+    rng = np.random.default_rng(4)
+    features, guide = rng.normal(size=(4, 5, 3)).astype(np.float32), rng.normal(size=(7, 3)).astype(np.float32)
+    rows = features.reshape(-1, 3)
+    products = rows @ guide.T
+    found, gradient = jax.value_and_grad(guided_activation)(jnp.asarray(features), jnp.asarray(guide))
+    np.testing.assert_allclose(found, products.max(axis=1).mean() / 3, rtol=1e-5)
+    # DeepDream's guided example writes this gradient down, but for the means' divisor.
+    expected = guide[products.argmax(axis=1)].reshape(features.shape) / features.size
+    np.testing.assert_allclose(gradient, expected, rtol=1e-6)
+
+
+def test_activations_are_summed_in_full_precision():
+    features = jnp.full((64, 64, 2), 1.01, jnp.bfloat16)  # in bfloat16 such a sum stops growing at 256
+    one = float(features[0, 0, 0])
+    for found, expected in (
+        (layer_activation(features), one**2),
+        (channel_activation(features, jnp.array([1.0, 0.0])), one),
+        (guided_activation(features, features[0]), one**2),
+    ):
+        assert found.dtype == jnp.float32
+        assert found == pytest.approx(expected, rel=1e-5)

@@ -1,0 +1,337 @@
+"""`jaxstyle dream`: what the network sees in a picture, made to be seen; and the endless zoom into it."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import tyro
+
+from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative, check_positive, check_weights
+from jaxstyle.cli.checkpoints import checkpoint_name
+from jaxstyle.cli.network import NetworkFlags, describe
+from jaxstyle.cli.objective import parse_layers
+from jaxstyle.cli.pictures import read_scaled, resize_to
+from jaxstyle.cli.running import CHECKED_CHECKPOINTS, MOST_STEPS, PictureFlags
+
+if TYPE_CHECKING:
+    import optax
+
+    from jaxstyle.cli.session import Outcome, Session
+    from jaxstyle.problem import Problem
+    from jaxstyle.problems.dream import DreamConfig
+    from jaxstyle.types import NetworkParams
+
+#: Adam's, of waves or bounded pixels: chosen by looking at dreams of samples with 2, 3, 4 and 6. With 2 they are faint;
+#: with 6 the colors burn out.
+LEARNING_RATE = 3.0
+
+#: The stride of relu5_1, so that its grid falls on every pixel.
+JITTER = 16
+
+#: An endless zoom, but one has to end.
+MOST_FRAMES = CHECKED_CHECKPOINTS
+
+
+@dataclass(kw_only=True)
+class ZoomFlags:
+    """The endless zoom.
+
+    Attributes:
+        zoom: Frames of an endless zoom into the dream, the first of which is the dream itself; each of the others is
+            the one before, enlarged and dreamt on. Default: 0, none.
+        zoom_factor: How many times as large things become from one frame to the next.
+        zoom_rotation: Degrees by which they turn, counterclockwise.
+        zoom_iterations: Steps of the optimizer for each frame, all at the full size.
+        zoom_frames: Where to write the frames: a file name with {}, {:03}, %d, %03d or %s for the number, from 0 on.
+        animation: Where to write them all as one .gif or .webp.
+        frame_seconds: How long the animation shows each frame.
+    """
+
+    zoom: int = 0
+    zoom_factor: float = 1.05
+    zoom_rotation: float = 0.0
+    zoom_iterations: int = 6
+    zoom_frames: str | None = None
+    animation: str | None = None
+    frame_seconds: float = 0.1
+
+    def check_zoom(self) -> None:
+        """Raises `InputError` for flags of the zoom that cannot be used."""
+        from jaxstyle.animation_files import SECONDS_PER_FRAME
+
+        check_between("--zoom", self.zoom, 0, MOST_FRAMES)
+        has_place = self.zoom_frames is not None or self.animation is not None
+        if has_place != (self.zoom > 0):
+            got = "a place and no --zoom" if has_place else "--zoom without a place"
+            advice = "pass for instance --zoom 30 --animation zoom.gif"
+            raise InputError("--zoom together with --zoom-frames or --animation", got, advice)
+        # Beyond, a frame shows nothing of the one before, or the whole of it as a dot.
+        check_between("--zoom-factor", self.zoom_factor, 0.5, 2)
+        check_between("--zoom-rotation", self.zoom_rotation, -360, 360)
+        check_between("--zoom-iterations", self.zoom_iterations, 1, MOST_STEPS)
+        check_between("--frame-seconds", self.frame_seconds, *SECONDS_PER_FRAME)
+
+    def frame_names(self) -> list[str]:
+        """Returns the places of the frames."""
+        if self.zoom_frames is None:
+            return []
+        try:
+            return [checkpoint_name(self.zoom_frames, number) for number in range(self.zoom)]
+        except InputError:
+            advice = "put one of {}, {:03}, %d, %03d or %s into the name"
+            raise InputError("--zoom-frames with one place for the number", repr(self.zoom_frames), advice) from None
+
+
+@dataclass(kw_only=True)
+class Dream(ZoomFlags, PictureFlags, NetworkFlags):
+    """Let a network dream: change a picture so that some layers see more of what they see in it (DeepDream).
+
+    Middle layers (relu3_3, relu4_1) dream of strokes, whirls and eyes, deep ones (relu4_3, relu5_1) of animals. The
+    picture is dreamt on at several sizes, octaves, from coarse to fine; details of the original come in again at each.
+
+    Attributes:
+        picture: Picture to dream of: a file, or sample:NAME (see `jaxstyle samples`).
+        layers: Layers to excite, as NAME or NAME=WEIGHT, in order of depth. Each counts as a multiple of what it was at
+            the start.
+        channels: Channels of the one layer, counted from 0, to excite instead of all of it.
+        guide: Another picture, a file or sample:NAME: the dream is of what the layers see there.
+        width: Width of the result; its height keeps the picture's shape. Default: the picture's own width.
+        jitter: Pixels by which the picture is shifted at random for each step, at most, against the network's grid.
+            Default: 16, or 0 for an optimizer with a line search, which needs it.
+        tv_weight: Weight of the total variation, which smooths.
+        headroom: Share of its contrast that the picture loses at the start, in [0, 1]: what is black or white cannot
+            change.
+        iterations: Steps of the optimizer at each octave.
+        learning_rate: Step size, on the scale of 0..255 pixels. Default: 3 for adam, else the optimizer's own.
+        parameterization: What the picture is made of while it is optimized: fourier (waves in uncorrelated colors,
+            which dream without pixel noise, within 0..255); bounded (pixels that stay within 0..255); pixels;
+            laplacian (a pyramid); network (of the position, which starts from gray instead of the picture).
+        scales: How many octaves to go through, from coarse to fine, in steps of --scale-step; or their widths, the last
+            of which is the result's.
+        scale_step: How many times as wide each octave is as the one before.
+    """
+
+    picture: Annotated[str, tyro.conf.Positional]
+    layers: tuple[str, ...] = ("relu4_2", "relu5_1")
+    channels: tuple[int, ...] = ()
+    guide: str | None = None
+    width: int | None = None
+    jitter: int | None = None
+    tv_weight: float = 0.0
+    headroom: float = 0.2
+    iterations: int = 14
+    learning_rate: float | None = None
+    parameterization: str = "fourier"
+    scales: Annotated[tuple[int, ...], tyro.conf.arg(aliases=("--octaves",))] = (4,)
+    scale_step: Annotated[float, tyro.conf.arg(aliases=("--octave-scale",))] = 1.4
+
+    def run(self) -> int:
+        """Dreams and returns the exit code."""
+        self.check()
+        config, optimizer = self.config(), self.make_dream_optimizer()
+        network = self.load_network(config.layers)
+        picture, guide = self.read_pictures(network.params, config)
+        height, width, _ = picture.shape
+
+        from jaxstyle.cli.session import Session, record_of
+        from jaxstyle.problems.dream import make_problem
+
+        params = network.params
+
+        def make(height: int, width: int, num_steps: int = max(self.steps())) -> "Problem":
+            small = resize_to(picture, height, width)
+            return make_problem(config, params, small, guide=guide, num_steps=num_steps)
+
+        with Session(self) as session:
+            session.introduce(height, width, describe(network))
+            outcome = session.minimize_picture(make, height, width, optimizer=optimizer, carry="change")
+            session.write_result(outcome.picture)
+            facts, exit_code = {}, outcome.exit_code
+            if self.zoom:
+                make_zoom_problem = partial(make, height, width, self.zoom * self.zoom_iterations)
+                facts["frames"], exit_code = self.make_zoom(session, outcome, make_zoom_problem, optimizer)
+            session.write_summary(record_of(outcome), network=network.checksum, **facts)
+        return exit_code
+
+    def check(self) -> None:
+        """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
+        self.check_zoom()
+        if self.width is not None:
+            check_positive("--width", self.width)
+        if self.channels and self.guide is not None:
+            raise InputError("--channels or --guide", "both", "leave one of them out")
+        if self.channels and len(self.layers) != 1:
+            raise InputError(
+                "one of --layers with --channels", f"{len(self.layers)}", "name one layer, or leave the channels out"
+            )
+        if self.zoom and self.parameterization == "network":
+            raise InputError(
+                "a parameterization that can start from a frame with --zoom", "'network'", "use fourier or bounded"
+            )
+        self.config()
+        super().check()
+        if self.animation is not None:
+            from jaxstyle.animation_files import check_animation
+
+            check_animation(self.animation, overwrite=self.overwrite)
+
+    def pictures_to_write(self) -> list[str]:
+        """Returns the places of all pictures that the run will write, frames among them."""
+        return [*super().pictures_to_write(), *self.frame_names()]
+
+    def texts_to_write(self) -> list[str]:
+        """Returns the places of all other files that the run will write."""
+        return [*super().texts_to_write(), *([] if self.animation is None else [self.animation])]
+
+    def config(self) -> "DreamConfig":
+        """Returns the library's configuration that these flags name."""
+        from jaxstyle import vgg
+        from jaxstyle.problems.dream import DreamConfig
+
+        if not self.layers:
+            raise InputError("at least one layer after --layers", "none", "name for instance relu4_1")
+        layers = parse_layers("--layers", self.layers)
+        check_weights("weights of --layers", layers.values(), len(layers))
+        vgg.check_order(tuple(layers))
+        check_not_negative("--tv-weight", self.tv_weight)
+        check_between("--headroom", self.headroom, 0, 1)
+        return DreamConfig(
+            layers=layers, channels=self.channels, jitter=choose_jitter(self.jitter, self.optimizer, JITTER),
+            tv_weight=self.tv_weight, headroom=self.headroom, pooling=self.pooling, dtype=self.dtype,
+            memory=self.memory,
+        )  # fmt: skip
+
+    def make_dream_optimizer(self) -> "optax.GradientTransformation":
+        """Returns the optimizer; where its rate is left open, Adam's is one for dreams."""
+        return self.make_optimizer(**({"learning_rate": LEARNING_RATE} if self.optimizer == "adam" else {}))
+
+    def read_pictures(self, network: "NetworkParams", config: "DreamConfig") -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns the picture in the result's size, and the guide as wide; checks them against the layers."""
+        from jaxstyle import vgg
+        from jaxstyle.problems.dream import check_channel
+        from jaxstyle.problems.pictures import check_picture
+
+        for channel in config.channels:
+            check_channel(network, config.used_layers()[0], channel)
+        minimum = vgg.minimum_size(config.used_layers())
+        picture = read_scaled(self.picture, self.width, self.matte)
+        height, width, _ = picture.shape
+        check_picture("the picture", picture, minimum)
+        least = self.sizes(height, width)[0]
+        if min(least) < minimum:
+            raise InputError(
+                f"octaves of at least {minimum}x{minimum} pixels", f"a first one of {least[1]}x{least[0]}",
+                "use fewer of them (--octaves), a larger --width, or a shallower deepest layer",
+            )  # fmt: skip
+        guide = None if self.guide is None else read_scaled(self.guide, width, self.matte)
+        return picture, guide
+
+    def make_zoom(
+        self,
+        session: "Session",
+        dream: "Outcome",
+        make_problem: "Callable[[], Problem]",
+        optimizer: "optax.GradientTransformation",
+    ) -> tuple[int, int]:
+        """Makes the frames, and writes them and the animation; frames made before an interruption are kept.
+
+        Args:
+            session: That made the dream.
+            dream: The first frame.
+            make_problem: Makes the problem of pixels, in its size.
+            optimizer: Of every frame.
+
+        Returns:
+            How many frames there are, and the exit code.
+        """
+        frames: list[np.ndarray] = []  # in bytes, as the animation has them
+        exit_code = 0
+        for index, outcome in enumerate(self._dream_on(session, dream, make_problem, optimizer)):
+            exit_code = outcome.exit_code
+            if index and exit_code:  # half dreamt, it would be a jump in the animation
+                break
+            frames.append((outcome.picture.clip(0, 1) * 255).round().astype(np.uint8))
+            self._write_frame(session, index, outcome.picture)
+            if exit_code:
+                break
+        if self.animation is not None:
+            self._write_animation(session, self.animation, frames)
+        return len(frames), exit_code
+
+    def _dream_on(
+        self,
+        session: "Session",
+        dream: "Outcome",
+        make_problem: "Callable[[], Problem]",
+        optimizer: "optax.GradientTransformation",
+    ) -> "Iterator[Outcome]":
+        """Yields the first frame and those after it; one program serves them all."""
+        import jax
+        import jax.numpy as jnp
+
+        from jaxstyle.images import match_color
+        from jaxstyle.loop import compile_run
+        from jaxstyle.parameterizations import apply_parameterization, make_parameterization
+        from jaxstyle.problems.dream import zoom_in
+
+        yield dream
+        height, width, _ = dream.picture.shape
+        form = make_parameterization(self.parameterization, height, width)
+        problem = apply_parameterization(make_problem(), self.parameterization, height, width)
+        before, program, key = dream.picture, None, jax.random.key(self.seed)
+        for index in range(1, self.zoom):
+            seen = zoom_in(before, self.zoom_factor, degrees=self.zoom_rotation)
+            # Without this, colors burn out within some ten frames.
+            params = form.init(key, 255 * jnp.asarray(match_color(seen, dream.picture)))
+            program = program or compile_run(problem, optimizer, params, key)
+            outcome = session.minimize(
+                problem, program, iterations=self.zoom_iterations, params=params,
+                seed=(self.seed + index) % 2**32, label=f"frame {index} of {self.zoom - 1}",
+            )  # fmt: skip
+            yield outcome
+            before = outcome.picture
+
+    def _write_frame(self, session: "Session", index: int, picture: np.ndarray) -> None:
+        if self.zoom_frames is None:
+            return
+        try:
+            session.write(checkpoint_name(self.zoom_frames, index), picture)
+        except OSError as error:  # a full disk must not cost the run
+            session.report.warn(f"no frame {index}: {error}")
+
+    def _write_animation(self, session: "Session", place: str, frames: Sequence[np.ndarray]) -> None:
+        from jaxstyle.animation_files import write_animation
+
+        write = partial(write_animation, seconds_per_frame=self.frame_seconds, overwrite=self.overwrite)
+        try:
+            write(place, (frame / np.float32(255) for frame in frames))
+        except OSError as error:
+            path = Path(place)
+            rescue = path.with_name(f"{path.stem}-rescued-{time.time_ns()}{path.suffix}")
+            write(rescue, (frame / np.float32(255) for frame in frames))
+            session.report.warn(f"the animation was saved as {str(rescue)!r} instead of {place!r}: {error}")
+
+
+def choose_jitter(jitter: int | None, optimizer: str, usual: int) -> int:
+    """Returns the jitter that a flag names, or `usual`, or 0 for an optimizer that searches along lines.
+
+    Raises:
+        InputError: If it is negative, or above 0 with such an optimizer: the loss would be another at each point.
+    """
+    from jaxstyle.optimizers import OPTIMIZERS
+
+    searches_line = OPTIMIZERS[check_choice("optimizer", optimizer, OPTIMIZERS)].searches_line
+    if jitter is None:
+        return 0 if searches_line else usual
+    check_not_negative("--jitter", jitter)
+    if jitter and searches_line:
+        raise InputError(f"--jitter 0 with {optimizer}, which searches along lines", jitter, "use 0, or adam")
+    return jitter
+
+
+#: See `jaxstyle.cli.commands`.
+COMMANDS = {"dream": Dream}
