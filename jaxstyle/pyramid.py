@@ -187,7 +187,8 @@ def carry_state(opt_state: optax.OptState, params: Params, new_params: Params) -
     function, and the spectrum of `fourier` has other waves.
 
     Deviation: losses are means over the pixels, so that a pixel's gradient falls as their number grows; first moments
-    are divided by that factor, averages of squares by its square.
+    are divided by that factor, averages of squares by its square. (So is adamax's `nu`, which is a maximum and no
+    square; its next step mends that.)
 
     Args:
         opt_state: The state to carry.

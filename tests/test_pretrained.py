@@ -10,7 +10,7 @@ from jax import lax
 
 from jaxstyle import pretrained
 from jaxstyle.checks import InputError
-from jaxstyle.cli.weights import Convert, Info
+from jaxstyle.cli.commands.weights import Convert, Info
 from jaxstyle.formats import native
 from jaxstyle.formats.layout import find_architecture, layer_channels
 from jaxstyle.pretrained import Network, check_params, load_network, recognize_format, save_network, shipped_path

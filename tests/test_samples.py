@@ -10,7 +10,7 @@ import tyro
 
 from jaxstyle import paintings
 from jaxstyle.checks import InputError
-from jaxstyle.cli.samples import Samples
+from jaxstyle.cli.commands.samples import Samples
 from jaxstyle.samples import SAMPLES, is_sample, load_sample
 
 CONTENTS = [name for name, sample in SAMPLES.items() if sample.kind == "content"]
@@ -53,7 +53,7 @@ def test_contents_need_neither_network_nor_home(tmp_path):
 
 def test_importing_is_light():
     program = (
-        "import sys, jaxstyle.samples, jaxstyle.cli.samples; print('skimage' in sys.modules, 'scipy' in sys.modules)"
+        "import sys, jaxstyle.samples, jaxstyle.cli.commands.samples; print('skimage' in sys.modules, 'scipy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

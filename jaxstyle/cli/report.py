@@ -97,6 +97,11 @@ class Report:
         """Prints a line on stderr, unless quiet."""
         self._console.print(line, markup=False)
 
+    @property
+    def steps(self) -> int:
+        """How many iterations the run has taken, at all its sizes together."""
+        return self._latest.steps
+
     def begin(self, label: str, iterations: int) -> None:
         """Begins a run.
 
@@ -202,8 +207,10 @@ class Report:
                 self._history = self._closing.enter_context(file)
             self._history.write(to_json(row) + "\n")
             self._history.flush()
-        is_for_files = self._flags.print_iterations is None and step > 0 and step % HISTORY_ITERATIONS == 0
-        if not is_for_files or step == self._iterations:
+        own_step = step - self._before.steps
+        is_for_files = self._flags.print_iterations is None and own_step > 0 and own_step % HISTORY_ITERATIONS == 0
+        is_one_of_many = self._flags.print_iterations is None and self._label  # its end is said in one line
+        if not is_one_of_many and (not is_for_files or step == self._iterations):
             numbers = "  ".join(f"{name} {row[name]:.6g}" for name in ("total", *infos.terms) if name in row)
             of_what = f"{self._label}: " if self._label else ""
             self.say(f"{of_what}iteration {step}/{self._iterations}  {numbers}  {row['seconds']:.1f} s")

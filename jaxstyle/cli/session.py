@@ -155,11 +155,10 @@ class Session:
         def after_chunk(scale: Scale, progress: Progress) -> bool:
             if progress.step == 0 and len(sizes) > 1:
                 self.say(f"scale {scale.index + 1} of {len(sizes)}: {scale.width}x{scale.height} pixels")
-            before = sum(steps[: scale.index])
             self.report.progress(progress, width=scale.width if len(sizes) > 1 else None)
             if every and progress.step > 0 and progress.step % every == 0 and not label:
                 picture = scale.problem.render_fn(chosen_params(scale.problem, progress.state), scale.problem.args)
-                self.write_extra(checkpoint_name(flags.checkpoint_output or "", before + progress.step), picture)
+                self.write_extra(checkpoint_name(flags.checkpoint_output or "", self.report.steps), picture)
             return self.is_interrupted
 
         scales = minimize_pyramid(

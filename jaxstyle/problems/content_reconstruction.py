@@ -100,9 +100,9 @@ def content_reconstruction_loss(
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """Returns the loss of `pixels` (on 0..255) and its terms `content` and `tv`.
 
-    `L = sum_l w_l |F_l - T_l|^2 / |T_l|^2 + w_tv TV`: Mahendran and Vedaldi (2015), equation 2, so that 1 is what a
-    picture without any activation has, in every layer. Deviation: of their regularizers only total variation, with
-    beta = 2.
+    `L = sum_l w_l |F_l - T_l|^2 / |T_l|^2 + w_tv TV`: Mahendran and Vedaldi (2015), equation 2, divided by the target's
+    own norm as in their objective, so that 1 is what a picture without any activation has, in every layer. Deviation:
+    of their regularizers only total variation, with beta = 2.
 
     Args:
         pixels: The unknowns.

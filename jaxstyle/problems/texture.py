@@ -110,8 +110,9 @@ def check_texture_size(height: int, width: int, layers: Sequence[str], *, is_til
     if is_tileable and (height % least or width % least):
         nearest = "x".join(str(max(1, round(side / least)) * least) for side in (width, height))
         raise InputError(
-            f"a tileable texture with sides that {least} divides", f"{width}x{height}", f"make it {nearest}"
-        )
+            f"a tileable texture with sides that {least} divides", f"{width}x{height}",
+            f"make it {nearest}; each of several scales must be such a size (--scale-step 2)",
+        )  # fmt: skip
 
 
 def texture_loss(
@@ -125,7 +126,7 @@ def texture_loss(
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """Returns the loss of `pixels` (on 0..255) and its terms `style` and `tv`.
 
-    `L = w_style sum_l w_l mean((G_l - A_l)^2) + w_tv TV`: Gatys et al. (2015), equations 3 and 4, with the divisors of
+    `L = w_style sum_l w_l mean((G_l - A_l)^2) + w_tv TV`: Gatys et al. (2015), equations 2 and 3, with the divisors of
     `gram_matrix` and a mean in place of `1 / (4 N^2 M^2)`, so that texture and source may differ in size.
 
     Args:

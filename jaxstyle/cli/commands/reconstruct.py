@@ -99,22 +99,20 @@ class Reconstruction(PictureFlags, NetworkFlags):
         cells, records, codes = [Cell(original, "original")], [], []
         with Session(self) as session:
             session.introduce(height, width, describe(network))
-            outcome = None
+            picture = original
             for rung in make_rungs(network.params):
-                del outcome  # of the layer before: a network, targets and an optimizer's state
                 label = rung.layer if len(self.layers) > 1 else ""
                 outcome = session.minimize_picture(rung.make_problem, height, width, optimizer=optimizer, label=label)
-                line = caption(outcome)
+                line, picture = caption(outcome), outcome.picture
                 session.say(f"{rung.layer}: {line}")
-                cells.append(Cell(outcome.picture.clip(0, 1), f"{rung.layer}\n{line}"))
+                cells.append(Cell(picture.clip(0, 1), f"{rung.layer}\n{line}"))
                 records.append({"layer": rung.layer, **record_of(outcome)})
                 codes.append(outcome.exit_code)
                 if self.pictures is not None:
-                    session.write_extra(self.pictures.replace("{}", rung.layer), outcome.picture)
+                    session.write_extra(self.pictures.replace("{}", rung.layer), picture)
+                del outcome  # a network, targets and an optimizer's state, as large as the next layer's
                 if session.is_interrupted:
                     break
-            picture = outcome.picture
-            del outcome  # a network, targets and an optimizer's state
             session.write_result(contact_sheet([cells]) if len(self.layers) > 1 else picture)
             record = {"runs": records} if len(self.layers) > 1 else records[0]
             session.write_summary(record, network=network.checksum)

@@ -101,7 +101,7 @@ class Stylize(PictureFlags, ObjectiveFlags):
         self, network: "NetworkParams", content: np.ndarray, initial: np.ndarray | None
     ) -> "Callable[[int, int], Problem]":
         """Returns the function that makes the problem at a size, all pictures scaled to it."""
-        from jaxstyle.problems.pictures import check_size
+        from jaxstyle.problems.pictures import check_picture, check_size
         from jaxstyle.problems.style_transfer import make_problem
         from jaxstyle.vgg import minimum_size
 
@@ -114,7 +114,7 @@ class Stylize(PictureFlags, ObjectiveFlags):
         for height, width in sizes:  # what can fail at the last size is to fail before the first
             check_size("the content", height, width, least)
             for number, style in enumerate(self.read_styles(width, factors[width]), start=1):
-                check_size(f"style {number}", *style.shape[:2], least)
+                check_picture(f"style {number}", style, least)
 
         def make(height: int, width: int) -> "Problem":
             start: Any = None if initial is None else resize_to(initial, height, width)
