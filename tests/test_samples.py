@@ -53,7 +53,8 @@ def test_contents_need_neither_network_nor_home(tmp_path):
 
 def test_importing_is_light():
     program = (
-        "import sys, jaxstyle.samples, jaxstyle.cli.commands.samples; print('skimage' in sys.modules, 'scipy' in sys.modules)"
+        "import sys, jaxstyle.samples, jaxstyle.cli.commands.samples; "
+        "print('skimage' in sys.modules, 'scipy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
