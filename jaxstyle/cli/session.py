@@ -248,7 +248,7 @@ class Session:
         try:
             self.write(place, picture)
         except OSError as error:
-            self.report.warn(f"no {place!r}: {error}")
+            self.report.warn(f"{place!r} was not written: {error}")
 
     def write_summary(self, record: dict[str, Any], **facts: Any) -> None:
         """Writes what came out (see `record_of`), `facts` and every flag to --summary; and the files of --progress."""
