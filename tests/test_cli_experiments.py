@@ -167,7 +167,7 @@ PAINT = ["paint", "picture.png", "--output", "o.png"]
         ([*STYLIZE, "--average", "1"], "--average between 0"),
         ([*STYLIZE, "--parameterization", "wavelets"], "one of pixels, bounded, fourier, laplacian, network"),
         ([*STYLIZE, "--parameterization", "network", "--initial", "picture.png"], "noise to start from"),
-        ([*STYLIZE, "--scales", "16", "32", "--scale-style-scales", "1", "0.2"], "style 1 at least 16x16"),
+        ([*STYLIZE, "--scales", "24", "32", "--scale-style-scales", "1", "0.2"], "style 1 at least 16x16"),
         ([*STYLIZE, "--style-layers", "relu3_1", "relu1_1"], "layers in order of depth"),
         ([*STYLIZE, "--scale-step", "nan"], "--scale-step above 1"),
         ([*STYLE, "--width", "20", "--size", "32"], "the source at least 16x16"),

@@ -122,8 +122,7 @@ def make_problem(
     """
     content_layers, style_layers = config.used_layers()
     layers = vgg.check_layers(network, dict.fromkeys(content_layers + style_layers))
-    if config.style_blend_weights:
-        check_weights("style_blend_weights", config.style_blend_weights, len(styles))
+    check_weights("style_blend_weights", config.style_blend_weights or [1.0] * len(styles), len(styles))
     pictures = {"the content": content, **{f"style {i}": style for i, style in enumerate(styles, start=1)}}
     for name, picture in pictures.items():
         check_picture(name, picture, vgg.minimum_size(layers))
