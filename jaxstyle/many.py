@@ -16,6 +16,7 @@ import optax
 from jaxstyle.batch import BatchProgram, BatchProgress, compile_batch, minimize_batch
 from jaxstyle.checks import InputError
 from jaxstyle.loop import Optimizer, Program, compile_run, make_loop, minimize
+from jaxstyle.memory import DoesNotFitError
 from jaxstyle.problem import Problem
 from jaxstyle.runs import Progress, Result, StopRule
 from jaxstyle.types import Key
@@ -106,7 +107,7 @@ def minimize_many(
         made.extend(_make(task, kind) for task in tasks[len(made) : size])
         try:
             program = _compile_for(list(made)[:size], tasks[:size], optimizer, axes)
-        except InputError:  # so large a batch does not fit
+        except DoesNotFitError:
             if size == 1:
                 raise
             size = -(-size // 2)

@@ -18,6 +18,10 @@ _CGROUP_USE = Path("/sys/fs/cgroup/memory.current")
 _GIGABYTE = 1e9
 
 
+class DoesNotFitError(InputError):
+    """A program that needs more memory than there is."""
+
+
 def available_bytes() -> int:
     """Returns the memory that a new program may take on the first device: of the GPU or TPU, or of the machine."""
     statistics = jax.local_devices()[0].memory_stats()
@@ -49,7 +53,7 @@ def compile_to_fit(function: jax.stages.Wrapped, *args: Any, **kwargs: Any) -> j
         **kwargs: Its keyword arguments.
 
     Raises:
-        InputError: If the program needs more memory than there is, with what would need less.
+        DoesNotFitError: If the program needs more memory than there is, with what would need less.
     """
     program = function.lower(*args, **kwargs).compile()
     planned = sum(
@@ -61,7 +65,7 @@ def compile_to_fit(function: jax.stages.Wrapped, *args: Any, **kwargs: Any) -> j
     if needed > available:
         # Nearly all memory is features of the picture, so that it grows with the square of the width.
         scale = 0.95 * (available / needed) ** 0.5
-        raise InputError(
+        raise DoesNotFitError(
             f"a program of at most {available / _GIGABYTE:.2f} GB, the free memory",
             f"one of {needed / _GIGABYTE:.2f} GB",
             f"make the pictures {scale:.2f} times as wide (--width, --style-scales), or use --memory low, "

@@ -82,7 +82,7 @@ def growing_sizes(
         if step <= 1:
             raise InputError("a step between scales above 1", step, "use 1.414 or 2")
         widths = [round(width / step**back) for back in reversed(range(count))]
-    if widths[-1] > width or max(widths) > width:
+    if max(widths) > width:
         raise InputError(f"scales of at most the picture's width, {width}", max(widths), "leave the larger ones out")
     if list(widths) != sorted(set(widths)) or widths[-1] != width or widths[0] < 1:
         raise InputError(

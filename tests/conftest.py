@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks.speed.pictures import make_wave_picture as make_wave_picture
-from jaxstyle import vgg
+from jaxstyle import pretrained, vgg
 
 TINY_WIDTHS = (4, 6, 8, 8, 8)
 
@@ -52,3 +52,12 @@ def float64():
     """Runs a test in double precision."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def load_tiny_network(monkeypatch: pytest.MonkeyPatch, tiny_network: dict):
+    """Gives the command line a network of few channels; returns what now loads it."""
+    network = pretrained.Network("tiny", "vgg19", tiny_network, "0" * 64, "random")
+    load = lambda path=None: network  # noqa: E731
+    monkeypatch.setattr(pretrained, "load_network", load)
+    return load

@@ -18,6 +18,7 @@ from jaxstyle.images import luminance, rgb_to_ycbcr
 from jaxstyle.pretrained import load_network
 
 from .conftest import make_wave_picture
+from .refusals import assert_refused
 
 
 @pytest.fixture(scope="module")
@@ -310,15 +311,9 @@ def test_bad_input_is_one_line_and_touches_nothing(
     (tmp_path / "notes.txt").write_text("not a picture, nor a network")
     write_picture(tmp_path / "tiny.png", make_wave_picture(12, 12, 0.0))
     write_picture(tmp_path / "old.png", make_wave_picture(16, 16, 0.0))
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert stylize(*(flag.replace("{folder}", tmp_path.name) for flag in flags)) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1
-    assert captured.err.startswith("jaxstyle: ")
-    assert "expected" in captured.err
-    assert message in captured.err
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert_refused(
+        lambda: stylize(*(flag.replace("{folder}", tmp_path.name) for flag in flags)), tmp_path, capsys, message
+    )
 
 
 def test_evaluate_resizes_the_content_only_where_sizes_differ(pictures: Path, capsys: pytest.CaptureFixture):

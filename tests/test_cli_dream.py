@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxstyle import animation_files, loop, pretrained, vgg
+from jaxstyle import animation_files, loop, vgg
 from jaxstyle.cli import main
 from jaxstyle.cli.commands import dream as command
 from jaxstyle.image_files import read_picture, write_picture
@@ -19,6 +19,7 @@ from jaxstyle.images import color_statistics, match_color
 from jaxstyle.problems.dream import DreamConfig, zoom_in
 
 from .conftest import make_wave_picture
+from .refusals import assert_refused
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +31,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def dream(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_network: dict):
+def dream(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_tiny_network):
     """Runs `dream` in an empty folder, on a small picture and a network of few channels; returns its exit code."""
     monkeypatch.chdir(tmp_path)
-    network = pretrained.Network("tiny", "vgg19", tiny_network, "0" * 64, "random")
-    monkeypatch.setattr(pretrained, "load_network", lambda path=None: network)
 
     def run(*flags: str, picture: str | Path = pictures / "picture.png", output: str = "out.png") -> int:
         usual = {"--layers": "relu1_1", "--octaves": "1", "--iterations": "2"}
@@ -274,14 +273,7 @@ def test_bad_input_is_one_line_and_touches_nothing(
     for name, height in (("flat.png", 4), ("old1.png", 24), ("guide.png", 24)):
         write_picture(tmp_path / name, make_wave_picture(height, 32, 0.0))
     (tmp_path / "old.gif").write_bytes(b"GIF")
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert dream(*flags) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1, captured.err
-    assert captured.err.startswith("jaxstyle: expected")
-    assert message in captured.err
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert_refused(lambda: dream(*flags), tmp_path, capsys, message, start="jaxstyle: expected")
 
 
 def test_bad_pictures(dream, capsys: pytest.CaptureFixture):

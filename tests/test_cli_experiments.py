@@ -11,6 +11,7 @@ from jaxstyle.cli import main
 from jaxstyle.image_files import read_picture, write_picture
 
 from .conftest import make_wave_picture
+from .refusals import assert_refused
 
 
 @pytest.fixture
@@ -186,9 +187,4 @@ PAINT = ["paint", "picture.png", "--output", "o.png"]
 def test_bad_input_is_one_line_and_touches_nothing(
     folder: Path, capsys: pytest.CaptureFixture, command: list[str], message: str
 ):
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert main(command) == 2
-    captured = capsys.readouterr()
-    assert captured.err.count("\n") == 1, captured.err
-    assert message in captured.err
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert_refused(lambda: main(command), folder, capsys, message)

@@ -10,22 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxstyle import loop, pretrained, sheets, vgg
+from jaxstyle import loop, sheets, vgg
 from jaxstyle.cli import main
 from jaxstyle.image_files import read_picture, write_picture
 from jaxstyle.runs import Status
 
 from .conftest import make_wave_picture
+from .refusals import assert_refused
 
 PICTURE = make_wave_picture(24, 32, 0.7)
 
 
 @pytest.fixture
-def features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_network: dict):
+def features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_tiny_network):
     """Runs `features` in an empty folder, on a small picture and a network of few channels; returns its exit code."""
     monkeypatch.chdir(tmp_path)
-    network = pretrained.Network("tiny", "vgg19", tiny_network, "0" * 64, "random")
-    monkeypatch.setattr(pretrained, "load_network", lambda path=None: network)
     write_picture("picture.png", PICTURE)
 
     def run(*flags: str, picture: str = "picture.png", output: str = "out.png") -> int:
@@ -189,14 +188,7 @@ def test_bad_input_is_one_line_and_touches_nothing(
     features, tmp_path: Path, capsys: pytest.CaptureFixture, flags: list[str], message: str
 ):
     write_picture("old.png", PICTURE)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert features(*flags) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1, captured.err
-    assert captured.err.startswith("jaxstyle: expected")
-    assert message in captured.err
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert_refused(lambda: features(*flags), tmp_path, capsys, message, start="jaxstyle: expected")
 
 
 def test_bad_pictures(features, capsys: pytest.CaptureFixture):

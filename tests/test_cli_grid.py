@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxstyle import batch, loop, many, pretrained, sheets
+from jaxstyle import batch, loop, many, sheets
 from jaxstyle.checks import InputError
 from jaxstyle.cli import main, points
 from jaxstyle.cli.axes import Axis, combine, lay_out, make_axis, order_given, read_values, take_several
@@ -23,6 +23,7 @@ from jaxstyle.image_files import read_picture, write_picture
 from jaxstyle.problems import style_transfer
 
 from .conftest import make_wave_picture
+from .refusals import assert_refused
 
 LAYERS = ("--content-layers", "relu2_1", "--style-layers", "relu1_1,relu2_1")
 
@@ -37,12 +38,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def small(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_network: dict):
+def small(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_tiny_network):
     """Runs commands in an empty folder, on small pictures and a network of few channels; returns the exit code."""
     monkeypatch.chdir(tmp_path)
-    network = pretrained.Network("tiny", "vgg19", tiny_network, "0" * 64, "random")
-    monkeypatch.setattr(pretrained, "load_network", lambda path=None: network)
-    monkeypatch.setattr(points, "load_network", lambda path=None: network)
+    monkeypatch.setattr(points, "load_network", load_tiny_network)
 
     def run(command: str, *flags: str, output: str = "out.png") -> int:
         defaults = {"--content": "content.png", "--styles": "style.png"}
@@ -363,15 +362,8 @@ def test_bad_input_is_one_line_and_touches_nothing(
     small, tmp_path: Path, capsys: pytest.CaptureFixture, compilations: list[str], flags: list[str], message: str
 ):
     write_picture(tmp_path / "old1.png", make_wave_picture(16, 16, 0.0))
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     layers = [] if "--style-layers" in flags else LAYERS
-    assert small("grid", *layers, *flags) == 2
-    captured = capsys.readouterr()
-    assert captured.err.count("\n") == 1
-    assert captured.err.startswith("jaxstyle: ")
-    assert "expected" in captured.err
-    assert message in captured.err
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert_refused(lambda: small("grid", *layers, *flags), tmp_path, capsys, message)
     assert compilations == []
 
 

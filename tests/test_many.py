@@ -12,6 +12,7 @@ from jaxstyle import many
 from jaxstyle.checks import InputError
 from jaxstyle.loop import minimize
 from jaxstyle.many import Task, choose_batch, minimize_many
+from jaxstyle.memory import DoesNotFitError
 from jaxstyle.optimizers import make_optimizer
 from jaxstyle.problem import Problem
 from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem
@@ -109,7 +110,7 @@ def test_a_batch_that_does_not_fit_is_halved(monkeypatch: pytest.MonkeyPatch, co
 
     def refuse(problems, *args, **kwargs):
         if len(problems) > 3:
-            raise InputError("a program of at most 1 GB, the free memory", "one of 2 GB")
+            raise DoesNotFitError("a program of at most 1 GB, the free memory", "one of 2 GB")
         return compile_batch(problems, *args, **kwargs)
 
     monkeypatch.setattr(many, "compile_batch", refuse)

@@ -21,9 +21,9 @@ import tyro
 
 from jaxstyle.checks import InputError
 from jaxstyle.cli import commands
+from jaxstyle.cli.running import EXIT_INTERRUPTED
 
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
 
 
 _CONFIG = (

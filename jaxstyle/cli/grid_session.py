@@ -14,8 +14,8 @@ from jaxstyle.checks import InputError
 from jaxstyle.cli.points import Point, Run, Shared, group, make_shared_optimizer, varied_options
 from jaxstyle.cli.records import to_json
 from jaxstyle.cli.report import Report, StepCount
-from jaxstyle.cli.running import RunFlags
-from jaxstyle.cli.session import EXIT_FAILED, EXIT_INTERRUPTED, Session, record_of
+from jaxstyle.cli.running import EXIT_FAILED, EXIT_INTERRUPTED, RunFlags
+from jaxstyle.cli.session import Session, record_of
 from jaxstyle.images import resize, size_for_width
 from jaxstyle.many import Task, minimize_many
 from jaxstyle.parameterizations import apply_parameterization

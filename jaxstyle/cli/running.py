@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from jaxstyle.runs import StopRule
 
+EXIT_FAILED = 3
+EXIT_INTERRUPTED = 130
+
 #: Steps are counted in 32 bits.
 MOST_STEPS = 2**31 - 2
 

@@ -18,16 +18,13 @@ from jaxstyle.cli.compilation_cache import CompilationCache
 from jaxstyle.cli.network import MATMUL_PRECISIONS
 from jaxstyle.cli.records import to_json
 from jaxstyle.cli.report import Report
-from jaxstyle.cli.running import PictureFlags, RunFlags
+from jaxstyle.cli.running import EXIT_FAILED, EXIT_INTERRUPTED, PictureFlags, RunFlags
 from jaxstyle.image_files import write_picture
 from jaxstyle.loop import Program, minimize
 from jaxstyle.problem import Params, Problem
 from jaxstyle.pyramid import Scale, chosen_params, minimize_pyramid
 from jaxstyle.runs import Progress, Result, Status
 from jaxstyle.transforms.averaging import average_of, keep_average
-
-EXIT_FAILED = 3
-EXIT_INTERRUPTED = 130
 
 
 class Outcome(NamedTuple):
@@ -235,13 +232,17 @@ class Session:
 
     def write_result(self, picture: Any) -> None:
         """Writes the result; if its place has become unusable, writes it beside it and complains."""
+        self.save("the picture", self.flags.output, lambda place: self.write(place, picture))
+
+    def save(self, what: str, place: str, write: Callable[[str], None]) -> None:
+        """Calls `write(place)`; if the place has become unusable, writes beside it and complains."""
         try:
-            self.write(self.flags.output, picture)
+            write(place)
         except OSError as error:
-            place = Path(self.flags.output)
-            rescue = place.with_name(f"{place.stem}-rescued-{time.time_ns()}{place.suffix}")
-            self.write(str(rescue), picture)
-            self.report.warn(f"the picture was saved as {str(rescue)!r} instead of {self.flags.output!r}: {error}")
+            path = Path(place)
+            rescue = str(path.with_name(f"{path.stem}-rescued-{time.time_ns()}{path.suffix}"))
+            write(rescue)
+            self.report.warn(f"{what} was saved as {rescue!r} instead of {place!r}: {error}")
 
     def write_extra(self, place: str, picture: Any) -> None:
         """Writes a picture beside the result; if that fails, complains and goes on: it must not cost the run."""

@@ -9,16 +9,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle import vgg
-from jaxstyle.checks import check_choice, check_not_negative, check_weights
+from jaxstyle.checks import check_not_negative, check_weights
 from jaxstyle.losses import content_loss, total_variation, weighted_sum
-from jaxstyle.memory import release_unused
 from jaxstyle.problem import Problem
-from jaxstyle.problems.pictures import NOISE_DEVIATION, check_picture, find_features, noise
+from jaxstyle.problems.pictures import (
+    NOISE_DEVIATION,
+    check_network_options,
+    check_picture,
+    find_features,
+    make_pixel_problem,
+    noise,
+)
 from jaxstyle.types import Key, NetworkParams, Picture, Scalar
 
 
@@ -46,9 +51,7 @@ class ContentReconstructionConfig:
         check_weights("weights of layers", self.layers.values(), len(self.layers))
         check_not_negative("tv_weight", self.tv_weight)
         check_not_negative("noise_deviation", self.noise_deviation)
-        check_choice("pooling", self.pooling, vgg.POOLINGS)
-        check_choice("dtype", self.dtype, vgg.DTYPES)
-        check_choice("memory", self.memory, vgg.MEMORY_MODES)
+        check_network_options(self)
 
 
 def make_problem(config: ContentReconstructionConfig, network: NetworkParams, picture: Picture) -> Problem:
@@ -77,16 +80,13 @@ def make_problem(config: ContentReconstructionConfig, network: NetworkParams, pi
         "weights": {layer: config.layers[layer] / jnp.maximum(scale, 1e-12) for layer, scale in scales.items()},
         "tv_weight": jnp.float32(config.tv_weight),
     }
-    jax.block_until_ready(args)
-    release_unused()
-    return Problem(
+    return make_pixel_problem(
         name="content_reconstruction",
         init_fn=partial(
             noise, mean=jnp.asarray(network["mean"]), height=height, width=width, deviation=config.noise_deviation
         ),
         loss_fn=partial(content_reconstruction_loss, pooling=config.pooling, memory=config.memory),
         args=args,
-        render_fn=lambda pixels, args: pixels / vgg.PIXEL_SCALE,
     )
 
 

@@ -17,11 +17,10 @@ from jaxtyping import Array, Float
 from scipy import ndimage
 
 from jaxstyle import vgg
-from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative, check_positive, check_weights
+from jaxstyle.checks import InputError, check_between, check_not_negative, check_positive, check_weights
 from jaxstyle.losses import channel_activation, guided_activation, layer_activation, total_variation
-from jaxstyle.memory import release_unused
 from jaxstyle.problem import Problem
-from jaxstyle.problems.pictures import check_picture, run_once
+from jaxstyle.problems.pictures import check_network_options, check_picture, make_pixel_problem, run_once
 from jaxstyle.types import Features, Key, NetworkParams, Picture, Scalar
 
 #: Positions of the guide that are kept at most: a picture of 256x256 has as many at relu4_1, one of 224x224 has 784 in
@@ -80,9 +79,7 @@ class DreamConfig:
         check_between("jitter", self.jitter, 0, MOST_JITTER)
         check_not_negative("tv_weight", self.tv_weight)
         check_between("headroom", self.headroom, 0, 1)
-        check_choice("pooling", self.pooling, vgg.POOLINGS)
-        check_choice("dtype", self.dtype, vgg.DTYPES)
-        check_choice("memory", self.memory, vgg.MEMORY_MODES)
+        check_network_options(self)
 
     def used_layers(self) -> tuple[str, ...]:
         """Returns the layers whose weight is above 0."""
@@ -141,14 +138,11 @@ def make_problem(
             for layer, scale in scales.items()
         }
     args["weights"] = {layer: config.layers[layer] / scale for layer, scale in scales.items()}
-    jax.block_until_ready(args)
-    release_unused()
-    return Problem(
+    return make_pixel_problem(
         name="dream",
         init_fn=lambda key: vgg.PIXEL_SCALE * start,
         loss_fn=partial(dream_loss, jitter=int(config.jitter), pooling=config.pooling, memory=config.memory),
         args=args,
-        render_fn=lambda pixels, args: pixels / vgg.PIXEL_SCALE,
         is_stochastic=config.jitter > 0,
         is_bounded_below=False,
     )

@@ -2,19 +2,79 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle import vgg
-from jaxstyle.checks import InputError
-from jaxstyle.memory import compile_to_fit
+from jaxstyle.checks import InputError, check_choice
+from jaxstyle.memory import compile_to_fit, release_unused
+from jaxstyle.problem import Problem
 from jaxstyle.statistics import gram_matrix
-from jaxstyle.types import Features, Gram, Key, NetworkParams, Picture
+from jaxstyle.types import Features, Gram, Key, NetworkParams, Picture, Scalar
 
 #: Standard deviation of the initial noise, on 0..255: the widely used TensorFlow program's.
 NOISE_DEVIATION = 0.256
+
+
+class NetworkOptions(Protocol):
+    """What every config of a problem of pictures says of its network."""
+
+    @property
+    def pooling(self) -> str:
+        """`max` or `avg`."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """Of the features."""
+        ...
+
+    @property
+    def memory(self) -> str:
+        """`normal` or `low`."""
+        ...
+
+
+def check_network_options(config: NetworkOptions) -> None:
+    """Raises `InputError` for an unknown pooling, type or memory mode."""
+    check_choice("pooling", config.pooling, vgg.POOLINGS)
+    check_choice("dtype", config.dtype, vgg.DTYPES)
+    check_choice("memory", config.memory, vgg.MEMORY_MODES)
+
+
+def make_pixel_problem(
+    name: str,
+    init_fn: Callable[[Key], Array],
+    loss_fn: Callable[..., tuple[Scalar, dict[str, Scalar]]],
+    args: dict[str, Any],
+    *,
+    is_stochastic: bool = False,
+    is_bounded_below: bool = True,
+) -> Problem:
+    """Returns the problem whose unknowns are pixels on 0..255, once its arguments are computed.
+
+    Args:
+        name: See `Problem`, as for the others.
+        init_fn: Gives pixels, `[height, width, 3]` on 0..255.
+        loss_fn: Of such pixels.
+        args: Computed here, and what computing them took is given back to the system.
+        is_stochastic: Whether the loss uses its key.
+        is_bounded_below: Whether the loss has a least value.
+    """
+    jax.block_until_ready(args)
+    release_unused()
+    return Problem(
+        name=name,
+        init_fn=init_fn,
+        loss_fn=loss_fn,
+        args=args,
+        render_fn=lambda pixels, args: pixels / vgg.PIXEL_SCALE,
+        is_stochastic=is_stochastic,
+        is_bounded_below=is_bounded_below,
+    )
 
 
 def check_picture(name: str, picture: Picture, minimum: int) -> None:

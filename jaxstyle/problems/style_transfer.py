@@ -14,11 +14,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle import vgg
-from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative, check_weights
+from jaxstyle.checks import InputError, check_between, check_not_negative, check_weights
 from jaxstyle.losses import content_loss, style_loss, total_variation, weighted_sum
-from jaxstyle.memory import release_unused
 from jaxstyle.problem import Problem
-from jaxstyle.problems.pictures import check_picture, find_features, find_grams, noise
+from jaxstyle.problems.pictures import (
+    check_network_options,
+    check_picture,
+    find_features,
+    find_grams,
+    make_pixel_problem,
+    noise,
+)
 from jaxstyle.statistics import gram_matrix
 from jaxstyle.types import Key, NetworkParams, Picture, Scalar
 
@@ -83,9 +89,7 @@ class StyleTransferConfig:
         for name in ("content_layers", "style_layers"):
             for layer, weight in getattr(self, name).items():
                 check_not_negative(f"the weight of {layer} in {name}", weight)
-        check_choice("pooling", self.pooling, vgg.POOLINGS)
-        check_choice("dtype", self.dtype, vgg.DTYPES)
-        check_choice("memory", self.memory, vgg.MEMORY_MODES)
+        check_network_options(self)
         if self.noise_blend is not None:
             check_between("noise_blend", self.noise_blend, 0, 1)
 
@@ -138,14 +142,11 @@ def make_problem(
         "styles": {layer: jnp.stack([gram[layer] for gram in grams]) for layer in style_layers},
         "weights": _weight_arrays(config, len(styles)),
     }
-    jax.block_until_ready(args)
-    release_unused()
-    return Problem(
+    return make_pixel_problem(
         name="style_transfer",
         init_fn=_start(config, network["mean"], content if initial is None else initial, initial is not None),
         loss_fn=partial(style_transfer_loss, pooling=config.pooling, memory=config.memory),
         args=args,
-        render_fn=lambda pixels, args: pixels / vgg.PIXEL_SCALE,
     )
 
 

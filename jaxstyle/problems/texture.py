@@ -8,17 +8,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from jaxstyle import vgg
-from jaxstyle.checks import InputError, check_choice, check_not_negative, check_weights
+from jaxstyle.checks import InputError, check_not_negative, check_weights
 from jaxstyle.losses import style_loss, total_variation, weighted_sum
-from jaxstyle.memory import release_unused
 from jaxstyle.problem import Problem
-from jaxstyle.problems.pictures import NOISE_DEVIATION, check_picture, check_size, find_grams, noise
+from jaxstyle.problems.pictures import (
+    NOISE_DEVIATION,
+    check_network_options,
+    check_picture,
+    check_size,
+    find_grams,
+    make_pixel_problem,
+    noise,
+)
 from jaxstyle.statistics import gram_matrix
 from jaxstyle.types import Key, NetworkParams, Picture, Scalar
 
@@ -55,9 +61,7 @@ class TextureConfig:
         check_weights("weights of layers", self.layers.values(), len(self.layers))
         for name in ("style_weight", "tv_weight", "noise_deviation"):
             check_not_negative(name, getattr(self, name))
-        check_choice("pooling", self.pooling, vgg.POOLINGS)
-        check_choice("dtype", self.dtype, vgg.DTYPES)
-        check_choice("memory", self.memory, vgg.MEMORY_MODES)
+        check_network_options(self)
 
 
 def make_problem(config: TextureConfig, network: NetworkParams, source: Picture, *, height: int, width: int) -> Problem:
@@ -90,16 +94,13 @@ def make_problem(config: TextureConfig, network: NetworkParams, source: Picture,
         "weights": {layer: jnp.float32(config.style_weight * config.layers[layer]) for layer in layers},
         "tv_weight": jnp.float32(config.tv_weight),
     }
-    jax.block_until_ready(args)
-    release_unused()
-    return Problem(
+    return make_pixel_problem(
         name="texture",
         init_fn=partial(
             noise, mean=jnp.asarray(network["mean"]), height=height, width=width, deviation=config.noise_deviation
         ),
         loss_fn=partial(texture_loss, pooling=config.pooling, memory=config.memory, is_tileable=config.is_tileable),
         args=args,
-        render_fn=lambda pixels, args: pixels / vgg.PIXEL_SCALE,
     )
 
 

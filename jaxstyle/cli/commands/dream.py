@@ -1,10 +1,8 @@
 """`jaxstyle dream`: what the network sees in a picture, made to be seen; and the endless zoom into it."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -306,14 +304,11 @@ class Dream(ZoomFlags, PictureFlags, NetworkFlags):
     def _write_animation(self, session: "Session", place: str, frames: Sequence[np.ndarray]) -> None:
         from jaxstyle.animation_files import write_animation
 
-        write = partial(write_animation, seconds_per_frame=self.frame_seconds, overwrite=self.overwrite)
-        try:
-            write(place, (frame / np.float32(255) for frame in frames))
-        except OSError as error:
-            path = Path(place)
-            rescue = path.with_name(f"{path.stem}-rescued-{time.time_ns()}{path.suffix}")
-            write(rescue, (frame / np.float32(255) for frame in frames))
-            session.report.warn(f"the animation was saved as {str(rescue)!r} instead of {place!r}: {error}")
+        def write(place: str) -> None:
+            pictures = (frame / np.float32(255) for frame in frames)
+            write_animation(place, pictures, seconds_per_frame=self.frame_seconds, overwrite=self.overwrite)
+
+        session.save("the animation", place, write)
 
 
 def choose_jitter(jitter: int | None, optimizer: str, usual: int) -> int:

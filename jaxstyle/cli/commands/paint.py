@@ -11,7 +11,7 @@ from jaxstyle.checks import InputError, check_between, check_not_negative, check
 from jaxstyle.cli.checkpoints import checkpoint_name, checkpoint_names
 from jaxstyle.cli.pictures import MAX_SIDE, read_scaled
 from jaxstyle.cli.records import to_json
-from jaxstyle.cli.running import CHECKED_CHECKPOINTS, RunFlags
+from jaxstyle.cli.running import CHECKED_CHECKPOINTS, EXIT_INTERRUPTED, RunFlags
 
 if TYPE_CHECKING:
     from jaxstyle.cli.session import Session
@@ -82,7 +82,7 @@ class Paint(RunFlags):
         picture = read_scaled(self.picture, self.width, self.matte, method="linear")
         holes = None if self.holes is None else _read_mask(self.holes, self.picture, picture.shape[:2], self.matte)
 
-        from jaxstyle.cli.session import EXIT_INTERRUPTED, Session, record_of
+        from jaxstyle.cli.session import Session, record_of
         from jaxstyle.image_files import MAX_PIXELS
         from jaxstyle.problems.painter import full_cost, make_problem
         from jaxstyle.sheets import Cell, contact_sheet
@@ -240,7 +240,12 @@ class _Watch:
         from jaxstyle.animation_files import write_animation
 
         if self._flags.animation and self._frames:
-            write_animation(self._flags.animation, _frames_with_rest(self._frames), overwrite=self._flags.overwrite)
+            self._session.save(
+                "the animation", self._flags.animation,
+                lambda place: write_animation(
+                    place, _frames_with_rest(self._frames), overwrite=self._flags.overwrite
+                ),
+            )  # fmt: skip
 
 
 def _frames_with_rest(frames: list[np.ndarray]) -> Iterator[np.ndarray]:

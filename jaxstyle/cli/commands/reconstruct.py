@@ -11,7 +11,7 @@ import tyro
 from jaxstyle.checks import InputError, check_not_negative, check_positive
 from jaxstyle.cli.network import NetworkFlags, describe
 from jaxstyle.cli.pictures import read_scaled
-from jaxstyle.cli.running import PictureFlags
+from jaxstyle.cli.running import EXIT_INTERRUPTED, PictureFlags
 
 if TYPE_CHECKING:
     from jaxstyle.cli.session import Outcome
@@ -93,7 +93,7 @@ class Reconstruction(PictureFlags, NetworkFlags):
         optimizer = self.make_optimizer()
         network = self.load_network(self.layers)
 
-        from jaxstyle.cli.session import EXIT_INTERRUPTED, Session, record_of
+        from jaxstyle.cli.session import Session, record_of
         from jaxstyle.sheets import Cell, contact_sheet
 
         cells, records, codes = [Cell(original, "original")], [], []

@@ -107,19 +107,17 @@ class Stylize(PictureFlags, ObjectiveFlags):
 
         config = self.config(self.initial_noiseblend)
         sizes = self.sizes(*content.shape[:2])
-        widths = [width for _, width in sizes]
-        factors = dict(zip(widths, self.scale_style_scales or [1.0] * len(widths), strict=True))
-
-        least = minimum_size(self.used_layers())
+        factors = self.scale_style_scales or [1.0] * len(sizes)
+        styles = {width: self.read_styles(width, factor) for (_, width), factor in zip(sizes, factors, strict=True)}
+        least = minimum_size([layer for layers in config.used_layers() for layer in layers])
         for height, width in sizes:  # what can fail at the last size is to fail before the first
             check_size("the content", height, width, least)
-            for number, style in enumerate(self.read_styles(width, factors[width]), start=1):
+            for number, style in enumerate(styles[width], start=1):
                 check_picture(f"style {number}", style, least)
 
         def make(height: int, width: int) -> "Problem":
             start: Any = None if initial is None else resize_to(initial, height, width)
-            styles = self.read_styles(width, factors.get(width, 1.0))
-            return make_problem(config, network, resize_to(content, height, width), styles, initial=start)
+            return make_problem(config, network, resize_to(content, height, width), styles[width], initial=start)
 
         return make
 

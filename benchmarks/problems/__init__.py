@@ -1,0 +1,45 @@
+"""The problems on which optimizers are compared: each file has a family of them, and `PROBLEMS` has them all."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxstyle.problem import Args, Params, Problem
+from jaxstyle.types import Scalar
+
+
+@dataclass(frozen=True)
+class BenchmarkProblem:
+    """A problem for optimizers to be compared on.
+
+    Attributes:
+        name: What people type; also in records.
+        title: What it is, in half a line, for reports.
+        make: `make(instance)`, for one of the names in `tuning` and `scoring`; for pictures `make(instance, shrink)`,
+            1 for full size, 2 for half the height and width. The problem's `init_fn(key)` is the start: with the same
+            key the same for every optimizer.
+        tuning: Instances (pictures, data) that settings may be chosen on.
+        scoring: Instances that they are scored on; none of `tuning` is among them.
+        budget: Evaluations of value and gradient that a run may take, unless its suite says otherwise.
+        reference: `reference(params, args)`: the frozen loss that scores every optimizer, whatever it minimizes itself;
+            the problem's own loss, where that does not draw anything at random, if left out.
+        defaults: By an optimizer's name, what its default settings are here. Where none are given, they are those of
+            `jaxstyle.optimizers`, which are made for 0..255 pixels.
+        methods: Names of the methods that it is for; all of them, if left out.
+        is_picture: Whether its unknowns are pixels, so that parameterizations and sizes apply.
+    """
+
+    name: str
+    title: str
+    make: Callable[..., Problem]
+    tuning: tuple[str, ...]
+    scoring: tuple[str, ...]
+    budget: int
+    reference: Callable[[Params, Args], Scalar] | None = None
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    methods: tuple[str, ...] | None = None
+    is_picture: bool = False
+
+    def __post_init__(self):
+        if shared := set(self.tuning) & set(self.scoring):
+            raise ValueError(f"expected other instances to score on than to tune on, got {sorted(shared)} in both")

@@ -1,0 +1,26 @@
+"""What every command does with input that it cannot use."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def assert_refused(
+    run: Callable[[], int],
+    folder: Path,
+    capsys: pytest.CaptureFixture,
+    message: str,
+    *,
+    start: str = "jaxstyle: ",
+) -> None:
+    """Runs a command: exit code 2, one line that says what was expected and `message`, and no file touched."""
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert run() == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1, captured.err
+    assert captured.err.startswith(start)
+    assert "expected" in captured.err
+    assert message in captured.err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
