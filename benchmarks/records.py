@@ -15,7 +15,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,14 +36,14 @@ class Point:
     """Where a run stood.
 
     Attributes:
-        evaluations: Of value and gradient, since its start.
+        evaluations: Of value and gradient, since its start. One at a smaller size counts as its share of the pixels.
         step: Updates since its start.
         loss: The problem's reference loss there; not a number if it was not finite.
         best: The lowest of the run so far.
         seconds: Of running since its start, without compilation and without what only the records need.
     """
 
-    evaluations: int
+    evaluations: float
     step: int
     loss: float
     best: float
@@ -86,7 +86,7 @@ class Run:
     budget: int
     status: str
     reason: str = ""
-    evaluations: int = 0
+    evaluations: float = 0.0
     steps: int = 0
     seconds: float = 0.0
     compile_seconds: float = 0.0
@@ -149,20 +149,10 @@ class Writer:
 
     def run(self, run: Run, session: int) -> None:
         """Appends a run's points and its end."""
-        ended = asdict(run)
+        ended = row_of(run)
         points = ended.pop("points")
         rows = [{"kind": "point", "run": run.run, "session": session, **point} for point in points]
         self._write([*rows, {"kind": "end", "session": session, **ended}])
-
-    def point(self, name: str, point: Point, session: int) -> None:
-        """Appends one point of a run that has not ended."""
-        self._write([{"kind": "point", "run": name, "session": session, **asdict(point)}])
-
-    def end(self, run: Run, session: int) -> None:
-        """Appends the end of a run whose points are there."""
-        ended = asdict(run)
-        del ended["points"]
-        self._write([{"kind": "end", "session": session, **ended}])
 
     def _write(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self._file.writelines(json.dumps(_finite(row), allow_nan=False) + "\n" for row in rows)
@@ -194,8 +184,8 @@ def read(path: Path) -> Records:
                 place = (row.pop("run"), row.pop("session"))
                 points.setdefault(place, []).append(Point(**_numbers(row, ("loss", "best"))))
             elif kind == "end":
-                found = tuple(points.pop((row["run"], row.pop("session")), ()))
-                runs[row["run"]] = Run(**_numbers(row, ("initial", "best")), points=found)
+                found = points.pop((row["run"], row.pop("session")), ())
+                runs[row["run"]] = replace(run_from(row | {"points": []}), points=tuple(found))
     if not sessions:
         raise InputError("a file of records with a session in it", f"{str(path)!r}", "name the file that `run` wrote")
     return Records(tuple(sessions), tuple(runs.values()), broken)
@@ -205,10 +195,21 @@ def without_timings(records: Records) -> list[dict[str, Any]]:
     """Returns all that must be the same in two records of the same suite, sorted by run."""
     rows = []
     for run in sorted(records.runs, key=lambda run: run.run):
-        row = {name: value for name, value in asdict(run).items() if name not in TIMINGS}
+        row = {name: value for name, value in row_of(run).items() if name not in TIMINGS}
         row["points"] = [{name: value for name, value in point.items() if name != "seconds"} for point in row["points"]]
-        rows.append(json.loads(json.dumps(_finite(row))))
+        rows.append(row)
     return rows
+
+
+def row_of(run: Run) -> dict[str, Any]:
+    """Returns a run as what JSON can hold, its points included."""
+    return _finite(asdict(run))
+
+
+def run_from(row: Mapping[str, Any]) -> Run:
+    """Returns the run that `row_of` made a row of."""
+    points = tuple(Point(**_numbers(point, ("loss", "best"))) for point in row["points"])
+    return Run(**_numbers(row, ("initial", "best")) | {"points": points})
 
 
 def _finite(value: Any) -> Any:
@@ -221,5 +222,5 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _numbers(row: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return row | {name: math.nan for name in names if row[name] is None}
+def _numbers(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return dict(row) | {name: math.nan for name in names if row[name] is None}

@@ -220,7 +220,9 @@ def _judge(problem: Problem, state: LoopState, stop: StopRule, is_stuck: jax.Arr
     is_rising = (high_steps >= DIVERGENCE_STEPS) & (state.loss > high_loss)
     is_diverged = is_rising | (high_steps >= HOPELESS_STEPS)
 
-    status = jnp.where(is_converged, Status.CONVERGED, Status.RUNNING)
+    is_spent = (stop.max_evaluations > 0) & (state.evaluations >= stop.max_evaluations)
+    status = jnp.where(is_spent, Status.BUDGET_SPENT, Status.RUNNING)
+    status = jnp.where(is_converged, Status.CONVERGED, status)
     status = jnp.where(is_diverged, Status.DIVERGED, status)
     status = jnp.where(jnp.isfinite(state.loss), status, Status.NOT_FINITE)
     return state._replace(
@@ -387,8 +389,10 @@ def compile_run(
 def stop_arrays(stop: StopRule | None) -> StopRule:
     """Returns a stop rule as strongly typed arguments of a program; the rule that never stops for None."""
     stop = StopRule(*(stop or StopRule()))
-    check_between("patience", stop.patience, 0, np.iinfo(np.int32).max)
-    return StopRule(np.float32(stop.relative_delta), np.int32(stop.patience))  # type: ignore[arg-type]
+    for name in ("patience", "max_evaluations"):
+        check_between(name, getattr(stop, name), 0, np.iinfo(np.int32).max)
+    delta, patience, most = np.float32(stop.relative_delta), np.int32(stop.patience), np.int32(stop.max_evaluations)
+    return StopRule(delta, patience, most)  # type: ignore[arg-type]
 
 
 def next_boundary(done: int, num_steps: int, report_every: Sequence[int], report_at: Sequence[int]) -> int:

@@ -49,6 +49,20 @@ def _lbfgs(memory_size: int, max_linesearch_steps: int, initial_guess: str) -> o
     return optax.lbfgs(memory_size=int(memory_size), linesearch=search)
 
 
+def _lbfgs_backtracking(
+    memory_size: int, max_linesearch_steps: int, decrease_factor: float
+) -> optax.GradientTransformation:
+    search = optax.scale_by_backtracking_linesearch(
+        max_backtracking_steps=int(max_linesearch_steps), decrease_factor=decrease_factor, max_learning_rate=1.0,
+        store_grad=True,
+    )  # fmt: skip
+    return optax.lbfgs(memory_size=int(memory_size), linesearch=search)
+
+
+def _lbfgs_fixed(memory_size: int, learning_rate: float) -> optax.GradientTransformation:
+    return optax.lbfgs(learning_rate, memory_size=int(memory_size), linesearch=None)
+
+
 _SPECS = (
     OptimizerSpec(
         "adam", optax.adam, {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
@@ -58,6 +72,16 @@ _SPECS = (
         "lbfgs", _lbfgs, {"memory_size": 20, "max_linesearch_steps": 20, "initial_guess": "one"},
         "Liu and Nocedal (1989); zoom line search of Nocedal and Wright (2006), algorithms 3.5 and 3.6",
         searches_line=True,
+    ),
+    OptimizerSpec(
+        "lbfgs_backtracking", _lbfgs_backtracking,
+        {"memory_size": 20, "max_linesearch_steps": 20, "decrease_factor": 0.5},
+        "Liu and Nocedal (1989); backtracking of Nocedal and Wright (2006), algorithm 3.1",
+        searches_line=True,
+    ),
+    OptimizerSpec(
+        "lbfgs_fixed", _lbfgs_fixed, {"memory_size": 20, "learning_rate": 1.0},
+        "Liu and Nocedal (1989) with no line search, as the known PyTorch programs run it",
     ),
     OptimizerSpec("sgd", optax.sgd, {"learning_rate": 0.001}, "gradient descent, Cauchy (1847); rate measured"),
     OptimizerSpec(

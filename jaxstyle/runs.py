@@ -43,7 +43,7 @@ class Status(IntEnum):
 _ADVICE = {
     Status.RUNNING: "The run goes on.",
     Status.CONVERGED: "The best loss has stopped improving: by the stop rule, or a line search found nothing lower.",
-    Status.BUDGET_SPENT: "All steps were taken; more steps may still lower the loss.",
+    Status.BUDGET_SPENT: "All steps or evaluations were taken; more may still lower the loss.",
     Status.DIVERGED: f"The loss stayed above {DIVERGENCE_FACTOR:g} times its initial value; "
     "lower the learning rate, by a factor of 10 to begin with.",
     Status.NOT_FINITE: "The loss became infinite or not a number; lower the learning rate, by a factor of 10 to begin "
@@ -53,15 +53,18 @@ _ADVICE = {
 
 
 class StopRule(NamedTuple):
-    """Stop when the best loss improved by less than `relative_delta` over the last `patience` steps.
+    """Stop when the best loss improved by less than `relative_delta` over the last `patience` steps, or at a budget.
 
     Attributes:
         relative_delta: Least relative improvement, in [0, 1); 0 never stops a run that still improves at all.
         patience: Steps it has time for; 0 switches the rule off.
+        max_evaluations: The first step that reaches so many evaluations is the last; 0 for no such budget. A line
+            search is not cut off, so that a run may take a few more.
     """
 
     relative_delta: float = 0.0
     patience: int = 0
+    max_evaluations: int = 0
 
 
 class LoopState(NamedTuple):

@@ -15,8 +15,8 @@ class BenchmarkProblem:
     Attributes:
         name: What people type; also in records.
         title: What it is, in half a line, for reports.
-        make: `make(instance)`, for one of the names in `tuning` and `scoring`; for pictures `make(instance, shrink)`,
-            1 for full size, 2 for half the height and width. The problem's `init_fn(key)` is the start: with the same
+        make: `make(instance)`, for one of the names in `tuning` and `scoring`; where unknowns are pixels
+            `make(instance, shrink)`, 1 for full size, 2 for half the height and width. The problem's `init_fn(key)` is the start: with the same
             key the same for every optimizer.
         tuning: Instances (pictures, data) that settings may be chosen on.
         scoring: Instances that they are scored on; none of `tuning` is among them.
@@ -26,7 +26,8 @@ class BenchmarkProblem:
         defaults: By an optimizer's name, what its default settings are here. Where none are given, they are those of
             `jaxstyle.optimizers`, which are made for 0..255 pixels.
         methods: Names of the methods that it is for; all of them, if left out.
-        is_picture: Whether its unknowns are pixels, so that parameterizations and sizes apply.
+        is_picture: Whether what it renders is a picture, to be shown in reports.
+        has_pixels: Whether its unknowns are pixels, so that parameterizations and sizes apply.
     """
 
     name: str
@@ -39,6 +40,7 @@ class BenchmarkProblem:
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     methods: tuple[str, ...] | None = None
     is_picture: bool = False
+    has_pixels: bool = False
 
     def __post_init__(self):
         if shared := set(self.tuning) & set(self.scoring):

@@ -95,11 +95,9 @@ def item_type(kind: Any) -> tuple[type, bool]:
     >>> item_type(tuple[float, ...]), item_type(int | None)
     ((<class 'float'>, True), (<class 'int'>, False))
     """
-    if get_origin(kind) is tuple:
-        return get_args(kind)[0], True
     if get_origin(kind) is UnionType:
         (kind,) = (part for part in get_args(kind) if part is not NoneType)
-    return kind, False
+    return (get_args(kind)[0], True) if get_origin(kind) is tuple else (kind, False)
 
 
 def _several(kind: Any, default: Any) -> tuple[Any, Any]:

@@ -252,7 +252,7 @@ class GridSession(Session):
         finished = minimize_many(
             [self._task(run.flags, height, width) for run in runs], make_shared_optimizer(first, self._varied),
             num_steps=first.steps()[0], batch=self._batch, axes=AXES, report_every=(first.report_iterations(),),
-            report_at=[point.iterations for point in runs[0].points], callback=after_chunk,
+            report_at=[point.steps()[-1] for point in runs[0].points], callback=after_chunk,
         )  # fmt: skip
         for run, watch, (problem, result) in zip(runs, watches, finished, strict=False):  # fewer after Ctrl-C
             taken = watch.take(problem, result, evaluate)
@@ -268,7 +268,7 @@ class GridSession(Session):
     def _task(self, point: Point, height: int, width: int) -> Task:
         def make_problem() -> Problem:
             problem = self._shared.problem(point, height, width)
-            return apply_parameterization(problem, point.parameterization, height, width)
+            return apply_parameterization(problem, str(point.parameterization), height, width)
 
         settings = point.settings()
         options = {name: settings[name] for name in sorted(self._varied[point.optimizer])}

@@ -59,6 +59,7 @@ class Point(Stylize):
         self, shared: "Shared", number: int, values: Mapping[str, Any], labels: Mapping[str, str], flags: dict[str, Any]
     ):
         super().__init__(**flags)
+        self.fill()
         self.shared, self.number, self.values, self.labels = shared, number, values, labels
 
     def check_all(self) -> None:
@@ -199,7 +200,7 @@ def fold(points: Sequence[Point]) -> list[Run]:
         folded.setdefault(tuple(others), []).append(point)
     runs = []
     for number, (key, members) in enumerate(folded.items(), start=1):
-        members.sort(key=lambda point: point.iterations)
+        members.sort(key=lambda point: point.steps()[-1])
         labels = [members[0].labels[name] for name, _ in key]  # type: ignore[attr-defined]
         runs.append(Run(members, ", ".join([f"run {number} of {len(folded)}", *labels])))
     return runs

@@ -38,7 +38,7 @@ MOST_SCALES = 30
 HISTORY_ITERATIONS = 10
 
 #: The names in `jaxstyle.parameterizations`, known before JAX is loaded.
-PARAMETERIZATIONS = ("pixels", "bounded", "fourier", "laplacian", "network")
+PARAMETERIZATIONS = ("pixels", "bounded", "fourier", "preconditioned", "laplacian", "network")
 
 
 @dataclass(kw_only=True)
@@ -174,7 +174,8 @@ class PictureFlags(RunFlags):
 
     Attributes:
         parameterization: What the picture is made of while it is optimized: pixels; bounded (pixels that stay within
-            0..255); fourier (waves in uncorrelated colors); laplacian (a pyramid); network (of the position).
+            0..255); fourier (waves in uncorrelated colors, bounded); preconditioned (pixels, with long waves easier to
+            change); laplacian (a pyramid); network (of the position).
         scales: How many sizes to go through, from coarse to fine, in steps of --scale-step; or their widths, the last
             of which is the result's.
         scale_step: How many times as wide each size is as the one before.

@@ -34,8 +34,8 @@ ONCE = (
     "overwrite", "quiet",
 )  # fmt: skip
 
-#: Flags of `stylize` that the grid has something better for: several --iterations, and the table.
-WITHOUT = ("checkpoint_output", "checkpoint_iterations", "progress_write", "progress_plot")
+#: Flags of `stylize` that the grid has something better for: several --iterations, several flags, and the table.
+WITHOUT = ("settings", "schedule", "checkpoint_output", "checkpoint_iterations", "progress_write", "progress_plot")
 
 #: Runs beyond which --yes is asked for.
 MOST_RUNS = 1000

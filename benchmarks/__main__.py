@@ -1,0 +1,36 @@
+"""`python -m benchmarks`: compares optimizers, reports it, and finds the best one for your own pictures."""
+
+import sys
+from typing import Annotated
+
+import tyro
+
+from benchmarks.commands import List, Resume, Run, named
+from jaxstyle.checks import InputError
+
+EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
+
+
+def main() -> int:
+    """Runs a command and returns its exit code."""
+    from benchmarks.meta import Tune
+    from benchmarks.report import Report
+
+    command = tyro.cli(
+        Annotated[Run, named("run")] | Annotated[Resume, named("resume")] | Annotated[Report, named("report")]
+        | Annotated[List, named("list")] | Annotated[Tune, named("tune")],
+        prog="python -m benchmarks", description=__doc__,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
+    )  # fmt: skip
+    try:
+        return command.run()
+    except (InputError, OSError) as error:
+        print(f"benchmarks: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("benchmarks: interrupted; go on with: python -m benchmarks resume", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""The commands that run comparisons: their flags, what they print, and the facts they put into the records."""
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from os import cpu_count
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from benchmarks.records import Records, Writer, read
+from jaxstyle.checks import InputError, check_choice, check_positive
+
+#: What a comparison's outcome may depend on.
+PACKAGES = ("jaxstyle", "jax", "jaxlib", "optax", "flax", "numpy", "scipy", "torch")
+
+named = tyro.conf.subcommand
+
+
+def place_of(suite: str, out: str | None) -> Path:
+    """Returns the folder of a comparison."""
+    return Path(out or f"results/{suite}")
+
+
+@dataclass(kw_only=True)
+class Run:
+    """Run a suite from its beginning.
+
+    Attributes:
+        suite: smoke, quick, style or full: see `python -m benchmarks list`.
+        problems: Problems instead of the suite's.
+        optimizers: Methods instead of the suite's.
+        seeds: Starts to score from, instead of the suite's number.
+        trials: Settings to try for each method, instead of the suite's number.
+        instances: Pictures of each problem to score on at most; 0 for all.
+        budget: Evaluations of each run instead of the suite's.
+        timeout: Seconds that a run may take.
+        jobs: Groups of runs at a time. More than one shares the processor: seconds are then worth little.
+        out: Folder to write to. Default: results/SUITE.
+    """
+
+    suite: tyro.conf.Positional[str]
+    problems: tuple[str, ...] = ()
+    optimizers: tuple[str, ...] = ()
+    seeds: int | None = None
+    trials: int | None = None
+    instances: int | None = None
+    budget: int | None = None
+    timeout: float | None = None
+    jobs: int = 1
+    out: str | None = None
+
+    def run(self) -> int:
+        """Runs and returns the exit code."""
+        from benchmarks.suites import SUITES
+
+        suite = SUITES[check_choice("suite", self.suite, SUITES)]
+        given = {
+            "problems": self.problems or None, "methods": self.optimizers or None, "seeds": self.seeds,
+            "trials": self.trials, "instances": self.instances, "budget": self.budget, "timeout": self.timeout,
+        }  # fmt: skip
+        suite = replace(suite, **{name: value for name, value in given.items() if value is not None})
+        path = place_of(self.suite, self.out) / "records.jsonl"
+        if path.exists():
+            raise InputError(
+                "a folder without records", f"{str(path)!r}",
+                f"go on with: python -m benchmarks resume {self.suite}, or choose another --out",
+            )  # fmt: skip
+        return _go(suite, path, None, self.jobs, "run")
+
+
+@dataclass(kw_only=True)
+class Resume:
+    """Go on with a suite that was interrupted, with what it was begun with.
+
+    Attributes:
+        suite: As for `run`.
+        jobs: As for `run`.
+        out: As for `run`.
+    """
+
+    suite: tyro.conf.Positional[str]
+    jobs: int = 1
+    out: str | None = None
+
+    def run(self) -> int:
+        """Runs what is left and returns the exit code."""
+        from benchmarks.suites import Suite
+
+        path = place_of(self.suite, self.out) / "records.jsonl"
+        records = read(path)
+        settings = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in records.sessions[0]["settings"].items()
+        }
+        return _go(Suite(**settings), path, records, self.jobs, "resume")
+
+
+@dataclass(kw_only=True)
+class List:
+    """List suites, problems and methods."""
+
+    def run(self) -> int:
+        """Prints Markdown tables and returns the exit code."""
+        from benchmarks.methods import METHODS
+        from benchmarks.problems.registry import PROBLEMS
+        from benchmarks.protocol import count_runs
+        from benchmarks.suites import SUITES
+
+        print("| suite | problems | methods | seeds | trials | runs |\n|---|---|---|---|---|---|")
+        for suite in SUITES.values():
+            counts = (len(suite.problems), len(suite.methods), suite.seeds, suite.trials, count_runs(suite))
+            print(f"| {suite.name} | " + " | ".join(map(str, counts)) + " |")
+        print("\n| problem | is |\n|---|---|")
+        for problem in PROBLEMS.values():
+            print(f"| {problem.name} | {problem.title} |")
+        print("\nmethods:", ", ".join(METHODS))
+        return 0
+
+
+def _go(suite: Any, path: Path, records: Records | None, jobs: int, command: str) -> int:
+    """Runs what the records lack of a suite."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from benchmarks.protocol import count_runs
+    from benchmarks.runner import Worker, run_suite
+
+    check_positive("jobs", jobs)
+    console = Console(stderr=True)
+    ended = [] if records is None else list(records.runs)
+    session = 1 if records is None else len(records.sessions) + 1
+    clock, statuses = time.perf_counter(), Counter(run.status for run in ended)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with ExitStack() as stack:
+        writer = stack.enter_context(Writer(path))
+        workers = [stack.enter_context(Worker()) for _ in range(jobs)]
+        device = workers[0].start()
+        writer.session(
+            number=session, command=command, suite=suite.name, settings=asdict(suite), versions=_versions(),
+            cores=cpu_count(), jobs=jobs, commit=_commit(), flags=sys.argv[1:],
+            started=datetime.now(UTC).isoformat(timespec="seconds"), **device,
+        )  # fmt: skip
+        progress = stack.enter_context(Progress(*columns, console=console))
+        bar = progress.add_task(suite.name, total=count_runs(suite), completed=len(ended))
+
+        def tell(run: Any) -> None:
+            statuses[run.status] += 1
+            progress.update(bar, advance=1, description=f"{run.problem} {run.method}")
+            if run.status not in ("done", "budget"):
+                progress.print(f"{run.run}: {run.status}: {run.reason}", soft_wrap=True)
+
+        run_suite(suite, writer, ended, session, jobs=jobs, workers=workers, tell=tell)
+    counted = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
+    console.print(f"{path}: {counted} in {time.perf_counter() - clock:.0f} s", soft_wrap=True, highlight=False)
+    return 0
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": sys.version.split()[0]}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str:
+    """Returns the commit of the code, with a + if files differ from it; nothing outside a checkout."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""

@@ -1,0 +1,113 @@
+"""Optimizers of other libraries on jaxstyle's problems: SciPy's L-BFGS-B and PyTorch's L-BFGS.
+
+They get the same compiled value and gradient as everybody; what their seconds have more is their own arithmetic, on the
+host, and the way there and back.
+"""
+
+import importlib.util
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from benchmarks.engine import Kept, Outcome, Trace, make_kept, start_key
+from benchmarks.methods import Method
+from benchmarks.problems import BenchmarkProblem
+from jaxstyle.runs import DIVERGENCE_FACTOR
+
+#: History of the known PyTorch programs, whose iterations are otherwise L-BFGS with steps of 1 and no line search.
+TORCH_HISTORY = 100
+
+
+class _Spent(Exception):  # noqa: N818, it is no error
+    """Raised inside an evaluation once the budget is spent."""
+
+
+def is_installed(peer: str) -> bool:
+    """Returns whether the library is there."""
+    return importlib.util.find_spec(peer) is not None
+
+
+def run_peer(
+    entry: BenchmarkProblem, instance: str, method: Method, settings: Mapping[str, Any], number: int, budget: int,
+    kept: Kept,
+) -> Outcome:  # fmt: skip
+    """Runs a peer from the start that all methods have, on the problem's own loss, until its budget is spent."""
+    problem = make_kept(entry, instance, kept)
+    start, unravel = ravel_pytree(problem.init_fn(start_key(number)))
+
+    def loss(flat: jax.Array, args: Any) -> jax.Array:
+        return problem.loss_fn(unravel(flat), args, start_key(0))[0]
+
+    def compile_gradient() -> tuple[jax.stages.Compiled, float]:
+        clock = time.perf_counter()
+        compiled = jax.jit(jax.value_and_grad(loss)).lower(start, problem.args).compile()
+        return compiled, time.perf_counter() - clock
+
+    compiled, compile_seconds = kept.get(entry.name, ("gradient", start.shape), compile_gradient)
+    settings = {**method.defaults, **settings}
+    outcome = Outcome(Trace(), "budget", compile_seconds=compile_seconds)
+    best = (np.inf, np.asarray(start))
+    clock = time.perf_counter()
+
+    def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal best
+        taken = len(outcome.trace.losses)
+        if taken >= budget:
+            raise _Spent
+        value, grad = compiled(jnp.asarray(flat, start.dtype), problem.args)
+        value, grad = float(value), np.asarray(grad)
+        outcome.trace.add(taken + 1, taken, value, time.perf_counter() - clock)
+        if value < best[0]:
+            best = (value, np.array(flat))
+        return value, grad
+
+    try:
+        _PEERS[method.peer](evaluate, np.asarray(start), settings, budget)
+        outcome.status = "done"
+    except _Spent:
+        pass
+    losses = outcome.trace.losses
+    outcome.initial = losses[0]
+    if not np.isfinite(losses[-1]) or (problem.is_bounded_below and losses[-1] > DIVERGENCE_FACTOR * losses[0]):
+        outcome.status, outcome.reason = "diverged", "its last loss is not finite, or ten times the first"
+    if entry.is_picture:
+        outcome.picture = np.asarray(problem.render_fn(unravel(jnp.asarray(best[1], start.dtype)), problem.args))
+    return outcome
+
+
+def _scipy(evaluate: Callable, start: np.ndarray, settings: Mapping[str, Any], budget: int) -> None:
+    from scipy.optimize import minimize
+
+    def in_double(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        value, grad = evaluate(flat)
+        return value, grad.astype(np.float64)
+
+    # Its tolerances are absolute: with losses of another scale it would stop at once. So it has none.
+    options = {"maxcor": settings["memory_size"], "ftol": 0.0, "gtol": 0.0, "maxfun": 10 * budget,
+               "maxiter": 10 * budget}  # fmt: skip
+    minimize(in_double, start.astype(np.float64), jac=True, method="L-BFGS-B", options=options)
+
+
+def _torch(evaluate: Callable, start: np.ndarray, settings: Mapping[str, Any], budget: int) -> None:
+    import torch
+
+    params = torch.tensor(start, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [params], lr=settings["learning_rate"], max_iter=10 * budget, max_eval=10 * budget,
+        history_size=TORCH_HISTORY, tolerance_grad=-1.0, tolerance_change=-1.0,
+    )  # fmt: skip
+
+    def closure() -> torch.Tensor:
+        value, grad = evaluate(params.detach().numpy())
+        params.grad = torch.tensor(grad)
+        return torch.tensor(value)
+
+    optimizer.step(closure)
+
+
+_PEERS = {"scipy": _scipy, "torch": _torch}

@@ -1,0 +1,39 @@
+"""The image painter of `jaxstyle.problems.painter`, on sample photographs at 64x64.
+
+The network of six layers of 64 units learns the color at each position. Published, in P. K. Mital's course (2016,
+session 2), for the astronaut with Adam at 0.001 and 50 pixels a step: see `PUBLISHED_COSTS`.
+"""
+
+from benchmarks.problems import BenchmarkProblem
+from benchmarks.problems.defaults import NETWORK_DEFAULTS
+from jaxstyle.images import resize
+from jaxstyle.problem import Problem
+from jaxstyle.problems import painter
+from jaxstyle.samples import load_sample
+
+#: Height and width of the pictures.
+SIZE = 64
+
+#: By epoch, the published cost of the astronaut.
+PUBLISHED_COSTS = {1: 171.7, 50: 93.0, 100: 76.0, 200: 61.0, 300: 50.0, 400: 45.0, 500: 41.0}
+
+
+def make_problem(instance: str) -> Problem:
+    """Returns the problem of painting a sample, resized by the linear filter that the published costs are of."""
+    picture = resize(load_sample(instance), SIZE, SIZE, method="linear")
+    return painter.make_problem(painter.PainterConfig(), picture)
+
+
+PROBLEMS = (
+    BenchmarkProblem(
+        name="painter",
+        title="2-64x6-3 network that paints a picture of 64x64",
+        make=make_problem,
+        tuning=("chelsea", "rocket"),
+        scoring=("astronaut", "coffee"),
+        budget=5000,  # about 60 epochs
+        reference=painter.full_cost,
+        defaults=NETWORK_DEFAULTS,
+        is_picture=True,
+    ),
+)

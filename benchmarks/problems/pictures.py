@@ -1,0 +1,134 @@
+"""The problems whose unknowns are pictures: style transfer, reconstruction, texture, dream.
+
+Photographs are cropped to a square, paintings are painted at one. The default rates of `jaxstyle.optimizers` were
+measured on the astronaut with the swirl, which is why that pair is one to tune on and never one to score on.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
+
+import jax
+import numpy as np
+
+from benchmarks.problems import BenchmarkProblem
+from jaxstyle.images import resize
+from jaxstyle.parameterizations import apply_parameterization
+from jaxstyle.pretrained import load_network
+from jaxstyle.problem import Problem
+from jaxstyle.problems import content_reconstruction, dream, style_transfer, texture
+from jaxstyle.problems.pictures import NOISE_DEVIATION
+from jaxstyle.samples import load_sample
+from jaxstyle.types import Key, NetworkParams
+
+#: Content and style, joined by a plus.
+TUNING_PAIRS = ("astronaut+swirl",)
+SCORING_PAIRS = ("chelsea+waves", "coffee+garden", "rocket+mosaic")
+
+SIZES = (64, 128, 256)
+
+#: What seeds add to a start that is a photograph, on 0..255: as much as the widely used program's noise.
+START_DEVIATION = NOISE_DEVIATION
+
+
+@cache
+def _network() -> NetworkParams:
+    return load_network().params
+
+
+def _photograph(name: str, size: int) -> np.ndarray:
+    picture = load_sample(name)
+    side = min(picture.shape[:2])
+    top, left = ((length - side) // 2 for length in picture.shape[:2])
+    return np.asarray(resize(picture[top : top + side, left : left + side], size, size))
+
+
+def make_pictures(pair: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the content and the style of a pair, square."""
+    content, style = pair.split("+")
+    return _photograph(content, size), load_sample(style, height=size, width=size)
+
+
+def make_style_transfer(instance: str, shrink: int = 1, *, size: int, start: str, layers: int = 5) -> Problem:
+    """Returns the default objective for a pair of `SCORING_PAIRS` or `TUNING_PAIRS`.
+
+    Args:
+        instance: CONTENT+STYLE.
+        shrink: Divisor of the size.
+        size: Of the square picture.
+        start: `noise`, or `content`: the photograph with a trace of noise, so that seeds differ.
+        layers: How many of the five style layers, from the shallowest; with 2, relu2_1 stands for the content too.
+    """
+    content, style = make_pictures(instance, size // shrink)
+    names = style_transfer.STYLE_LAYERS[:layers]
+    config = style_transfer.StyleTransferConfig(
+        style_layers=dict.fromkeys(names, 1 / layers),
+        content_layers={"relu4_2" if layers == 5 else names[-1]: 1.0},
+        noise_blend=0.0 if start == "content" else None,
+    )
+    problem = style_transfer.make_problem(config, _network(), content, [style])
+    return _disturb(problem) if start == "content" else problem
+
+
+def make_reconstruction(instance: str, shrink: int = 1, *, size: int) -> Problem:
+    """Returns the reconstruction of a photograph from relu3_1, from noise."""
+    config = content_reconstruction.ContentReconstructionConfig({"relu3_1": 1.0})
+    return content_reconstruction.make_problem(config, _network(), _photograph(instance, size // shrink))
+
+
+def make_texture(instance: str, shrink: int = 1, *, size: int) -> Problem:
+    """Returns the synthesis of a texture like a painting, from noise."""
+    side = size // shrink
+    source = load_sample(instance, height=side, width=side)
+    return texture.make_problem(texture.TextureConfig(), _network(), source, height=side, width=side)
+
+
+def make_dream(instance: str, *, size: int) -> Problem:
+    """Returns the dream of a photograph in bounded pixels, without its jitter: what is left is deterministic."""
+    problem = dream.make_problem(dream.DreamConfig(jitter=0), _network(), _photograph(instance, size))
+    return apply_parameterization(_disturb(problem), "bounded", size, size)
+
+
+def _disturb(problem: Problem) -> Problem:
+    def init_fn(key: Key) -> jax.Array:
+        start = problem.init_fn(key)
+        return start + START_DEVIATION * jax.random.normal(key, start.shape)
+
+    return replace(problem, init_fn=init_fn)
+
+
+def _style_problem(size: int, start: str) -> BenchmarkProblem:
+    return BenchmarkProblem(
+        name=f"style-{size}-{start}",
+        title=f"style transfer, {size}x{size}, from {'noise' if start == 'noise' else 'the content'}",
+        make=partial(make_style_transfer, size=size, start=start),
+        tuning=TUNING_PAIRS, scoring=SCORING_PAIRS, budget=400, is_picture=True, has_pixels=True,
+    )  # fmt: skip
+
+
+def _single(
+    name: str, title: str, make: Callable[..., Problem], size: int, names: tuple[str, ...], *, has_pixels: bool = True
+) -> BenchmarkProblem:
+    return BenchmarkProblem(
+        name=f"{name}-{size}", title=f"{title}, {size}x{size}", make=partial(make, size=size),
+        tuning=names[:1], scoring=names[1:], budget=400, is_picture=True, has_pixels=has_pixels,
+    )  # fmt: skip
+
+
+_PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
+_PAINTINGS = ("swirl", "waves", "garden", "mosaic")
+
+PROBLEMS = (
+    BenchmarkProblem(
+        name="style-32-shallow",
+        title="style transfer with the two shallowest layers, 32x32, from noise: for trying things out",
+        make=partial(make_style_transfer, size=32, start="noise", layers=2),
+        tuning=TUNING_PAIRS, scoring=SCORING_PAIRS, budget=60, is_picture=True, has_pixels=True,
+    ),
+    *(_style_problem(size, start) for size in SIZES for start in ("noise", "content")),
+    *(_single("reconstruction", "reconstruction from relu3_1", make_reconstruction, size, _PHOTOGRAPHS)
+      for size in SIZES),
+    *(_single("texture", "texture synthesis", make_texture, size, _PAINTINGS) for size in SIZES),
+    *(_single("dream", "a dream in bounded pixels", make_dream, size, _PHOTOGRAPHS, has_pixels=False)
+      for size in SIZES),
+)  # fmt: skip

@@ -1,0 +1,190 @@
+"""An LSTM that predicts two coupled waves 23 steps ahead.
+
+The exercise of S. Joglekar, "Predicting trigonometric waves few steps ahead with LSTMs in TensorFlow" (2016): the waves
+are
+
+    5 + 5 sin a + 10 cos b    and    7 + 7 sin b + 14 cos a,
+
+where a and b advance by 2 pi / 300 and 2 pi / 200 a step. The network sees both values and their first and second
+differences, not normalized, and has one layer of 6 units with a linear read-out. The published run took 80,000 single
+steps, one after the other along one endless wave: the state was carried from step to step, and each gradient was that
+of one step, with the state before it as a constant.
+
+Deviations. A step here knows a key, not its place in a wave. So each draws where its own sequence begins, and starts
+from the state zero, `length` steps before the end. `through_time=False` is what is nearest to the published run: the
+error of the last step alone, and its gradient by that step alone. By default the error is that of all steps of the
+sequence, with the gradient through all of them.
+
+Not said by the source, and chosen as the TensorFlow of that time did by default: gates of weights uniform in
++-sqrt(3 / inputs), biases of 0 and a forget gate that has 1 added. The read-out starts from a normal of deviation 1,
+cut off at two deviations, and a bias of 0: this is said.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from benchmarks.problems import BenchmarkProblem
+from benchmarks.problems.defaults import NETWORK_DEFAULTS
+from jaxstyle.checks import check_positive
+from jaxstyle.problem import Problem
+from jaxstyle.types import Key, Scalar
+
+#: Steps of a whole turn of a and of b.
+PERIODS = (300, 200)
+
+#: Steps from what is seen to what is predicted.
+AHEAD = 23
+
+#: Units of the LSTM, and numbers that it sees: two values, two first and two second differences.
+UNITS = INPUTS = 6
+
+#: Added to the sums of the forget gate (Jozefowicz, Zaremba and Sutskever 2015), so that it begins by remembering.
+FORGET_BIAS = 1.0
+
+#: Sequences in the validation batch.
+VALIDATION_SEQUENCES = 64
+
+#: The rate that the author found best, for Adam.
+PUBLISHED_RATE = 6e-4
+
+
+@dataclass(frozen=True)
+class WavesConfig:
+    """How the network is trained.
+
+    Attributes:
+        length: Steps of a sequence.
+        through_time: Whether the gradient goes through all steps; see the module's text.
+    """
+
+    length: int = 32
+    through_time: bool = True
+
+    def __post_init__(self):
+        check_positive("length", self.length)
+
+
+def waves(a: Float[Array, "*batch"], b: Float[Array, "*batch"]) -> Float[Array, "*batch 2"]:
+    """Returns both waves at the phases a and b, in radians."""
+    first = 5 + 5 * jnp.sin(a) + 10 * jnp.cos(b)
+    second = 7 + 7 * jnp.sin(b) + 14 * jnp.cos(a)
+    return jnp.stack([first, second], axis=-1)
+
+
+def draw_sequence(key: Key, length: int) -> tuple[Float[Array, "length 6"], Float[Array, "length 2"]]:
+    """Draws where a and b begin, and returns what is seen at each step and what is to be predicted there.
+
+    The differences of the first step are those to the values before it: every step knows six numbers of the wave.
+    """
+    start = jax.random.uniform(key, (2,), maxval=2 * jnp.pi)
+    steps = jnp.arange(-2, length + AHEAD)
+    values = waves(*(start[:, None] + 2 * jnp.pi * steps / jnp.array(PERIODS)[:, None]))
+    first = jnp.diff(values, axis=0)
+    second = jnp.diff(first, axis=0)
+    seen = jnp.concatenate([values[2:], first[1:], second], axis=-1)[:length]
+    return seen, values[2 + AHEAD :]
+
+
+def init_lstm(key: Key) -> dict[str, Any]:
+    """Draws the network's weights: see the module's text. Gates are in the order input, candidate, forget, output."""
+    gates_key, readout_key = jax.random.split(key)
+    bound = (3 / (INPUTS + UNITS)) ** 0.5
+    return {
+        "gates": {
+            "kernel": jax.random.uniform(gates_key, (INPUTS + UNITS, 4 * UNITS), minval=-bound, maxval=bound),
+            "bias": jnp.zeros(4 * UNITS),
+        },
+        "readout": {
+            "kernel": jax.random.truncated_normal(readout_key, -2.0, 2.0, (UNITS, 2)),
+            "bias": jnp.zeros(2),
+        },
+    }
+
+
+def predict(
+    params: dict[str, Any], seen: Float[Array, "length 6"], *, through_time: bool = True
+) -> Float[Array, "length 2"]:
+    """Returns what the network predicts at each step of a sequence, from the state zero.
+
+    With the sums z = [x, h] W + b, split into i, g, f and o: c <- sigmoid(f + 1) c + sigmoid(i) tanh(g), then
+    h <- sigmoid(o) tanh(c), and the prediction is h V + v (Hochreiter and Schmidhuber 1997; Gers et al. 2000).
+
+    Args:
+        params: See `init_lstm`.
+        seen: See `draw_sequence`.
+        through_time: Whether gradients go through the state from step to step.
+    """
+    kernel = params["gates"]["kernel"]
+    sums = seen @ kernel[:INPUTS] + params["gates"]["bias"]  # of all steps at once: the scan is left with little to do
+
+    def step(state: tuple[jax.Array, jax.Array], total: jax.Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+        hidden, cell = state if through_time else lax.stop_gradient(state)
+        enter, candidate, forget, leave = jnp.split(total + hidden @ kernel[INPUTS:], 4)
+        cell = jax.nn.sigmoid(forget + FORGET_BIAS) * cell + jax.nn.sigmoid(enter) * jnp.tanh(candidate)
+        hidden = jax.nn.sigmoid(leave) * jnp.tanh(cell)
+        return (hidden, cell), hidden
+
+    _, hidden = lax.scan(step, (jnp.zeros(UNITS), jnp.zeros(UNITS)), sums)
+    return hidden @ params["readout"]["kernel"] + params["readout"]["bias"]
+
+
+def sequence_loss(
+    params: dict[str, Any], args: dict[str, Any], key: Key, *, config: WavesConfig
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """Returns the squared error of one sequence, drawn from `key`: summed over both waves, averaged over its steps.
+
+    Without `through_time`, it is that of the last step alone.
+    """
+    del args
+    seen, wanted = draw_sequence(key, config.length)
+    errors = jnp.sum((predict(params, seen, through_time=config.through_time) - wanted) ** 2, axis=-1)
+    loss = jnp.mean(errors) if config.through_time else errors[-1]
+    return loss, {"squared_error": loss}
+
+
+def validation_loss(params: dict[str, Any], args: dict[str, Any]) -> Scalar:
+    """Returns the squared error over the validation batch: summed over both waves, averaged over all else."""
+    predicted = jax.vmap(partial(predict, params))(args["seen"])
+    return jnp.mean(jnp.sum((predicted - args["wanted"]) ** 2, axis=-1))
+
+
+def make_problem(config: WavesConfig = WavesConfig(), *, seed: int = 0) -> Problem:
+    """Returns the problem of training the network.
+
+    Args:
+        config: See there.
+        seed: Of the validation batch.
+    """
+    keys = jax.random.split(jax.random.key(seed), VALIDATION_SEQUENCES)
+    seen, wanted = jax.jit(jax.vmap(partial(draw_sequence, length=config.length)))(keys)
+    return Problem(
+        name="waves",
+        init_fn=init_lstm,
+        loss_fn=partial(sequence_loss, config=config),
+        args={"seen": seen, "wanted": wanted},
+        render_fn=lambda params, args: predict(params, args["seen"][0]),
+        is_stochastic=True,
+    )
+
+
+#: By instance: the seed of its validation batch.
+_SEEDS = {"waves-0": 0, "waves-1": 1}
+
+PROBLEMS = (
+    BenchmarkProblem(
+        name="waves",
+        title="LSTM of 6 units, two coupled waves 23 steps ahead",
+        make=lambda instance: make_problem(seed=_SEEDS[instance]),
+        tuning=("waves-0",),
+        scoring=("waves-1",),
+        budget=20_000,
+        reference=validation_loss,
+        defaults={**NETWORK_DEFAULTS, "adam": {"learning_rate": PUBLISHED_RATE}},
+    ),
+)

@@ -1,0 +1,179 @@
+"""The order of a comparison: for each problem and method the trials of the tuning, then the scored runs.
+
+Pure: what is to be run next follows from the suite and from the runs that have ended, so that a comparison that was
+killed goes on where it stood, and ends with the same rows.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import qmc
+
+from benchmarks.methods import METHODS, Method
+from benchmarks.peers import is_installed
+from benchmarks.problems import BenchmarkProblem
+from benchmarks.problems.registry import PROBLEMS
+from benchmarks.records import Run
+from benchmarks.suites import Suite
+from jaxstyle.optimizers import OPTIMIZERS
+
+#: How a run ended that is worth comparing.
+FINE = ("done", "budget")
+
+
+class Task(NamedTuple):
+    """A run to come: the fields of the same names in `Run`."""
+
+    run: str
+    stage: str
+    problem: str
+    instance: str
+    method: str
+    number: int
+    settings: Mapping[str, Any]
+    budget: int
+
+
+def groups(suite: Suite) -> list[tuple[str, str]]:
+    """Returns the pairs of problem and method, those of one problem together."""
+    return [(problem, method) for problem in suite.problems for method in suite.methods]
+
+
+def count_runs(suite: Suite) -> int:
+    """Returns how many runs a suite has, those skipped included."""
+    total = 0
+    for problem, method in groups(suite):
+        entry = PROBLEMS[problem]
+        scored = suite.seeds * len(scoring_instances(suite, entry))
+        is_tuned = METHODS[method].space and suite.trials > 1
+        trials = suite.trials * len(entry.tuning) if is_tuned else 0
+        total += 1 if reason_to_skip(entry, METHODS[method]) else trials + scored * (2 if is_tuned else 1)
+    return total
+
+
+def scoring_instances(suite: Suite, entry: BenchmarkProblem) -> tuple[str, ...]:
+    """Returns the instances that settings are scored on."""
+    return entry.scoring[: suite.instances] if suite.instances else entry.scoring
+
+
+def reason_to_skip(entry: BenchmarkProblem, method: Method) -> str:
+    """Returns why a method does not run on a problem; nothing, if it does."""
+    if entry.methods is not None and method.name not in entry.methods:
+        return f"{entry.name} is not for it"
+    if method.needs_pixels and not entry.has_pixels:
+        return f"it changes sizes or parameterizations, and the unknowns of {entry.name} are not pixels"
+    if method.needs_determinism and entry.reference is not None:
+        return f"it compares values of the loss, and {entry.name} draws batches at random"
+    if method.peer and not is_installed(method.peer):
+        return f"{method.peer} is not installed"
+    return ""
+
+
+def default_settings(entry: BenchmarkProblem, method: Method) -> dict[str, Any]:
+    """Returns the defaults of what a method tunes, on this problem."""
+    found: dict[str, Any] = {}
+    for option in method.space:
+        if option in method.defaults:
+            found[option] = method.defaults[option]
+        for phase in method.phases:
+            own = {**OPTIMIZERS[phase.optimizer].defaults, **entry.defaults.get(phase.optimizer, {}), **phase.options}
+            if option in own:
+                found.setdefault(option, own[option])
+    return found
+
+
+def trial_settings(entry: BenchmarkProblem, method: Method, count: int) -> list[dict[str, Any]]:
+    """Returns the defaults, then settings spread evenly over the method's space by a Halton sequence (1960)."""
+    defaults = default_settings(entry, method)
+    sequence = qmc.Halton(len(method.space), scramble=False)
+    sequence.fast_forward(2)  # its first point is a corner of the space, its second the middle, where defaults are
+    shares = sequence.random(count - 1) if count > 1 else np.empty((0, 0))
+    return [
+        defaults,
+        *(
+            {
+                name: _rounded(span.at(float(share), defaults[name]))
+                for (name, span), share in zip(method.space.items(), row, strict=True)
+            }
+            for row in shares
+        ),
+    ]
+
+
+def _rounded(value: Any) -> Any:
+    """Returns a number with four digits: what is in the records is what was run."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def tuning_tasks(suite: Suite, problem: str, method: str) -> list[Task]:
+    """Returns the trials of a method, on every tuning instance and from seed 0; none with nothing to tune."""
+    entry, found = PROBLEMS[problem], METHODS[method]
+    if not found.space or suite.trials < 2:
+        return []
+    return [
+        Task(f"tuning/{problem}/{instance}/{method}/{number}", "tuning", problem, instance, method, number, settings,
+             suite.budget or entry.budget)
+        for number, settings in enumerate(trial_settings(entry, found, suite.trials))
+        for instance in entry.tuning
+    ]  # fmt: skip
+
+
+def scoring_tasks(suite: Suite, problem: str, method: str, stage: str, settings: Mapping[str, Any]) -> list[Task]:
+    """Returns the runs that score `settings`."""
+    entry = PROBLEMS[problem]
+    return [
+        Task(f"{stage}/{problem}/{instance}/{method}/{seed}", stage, problem, instance, method, seed, settings,
+             suite.budget or entry.budget)
+        for instance in scoring_instances(suite, entry)
+        for seed in range(suite.seeds)
+    ]  # fmt: skip
+
+
+def choose_settings(trials: Sequence[Run]) -> dict[str, Any]:
+    """Returns the settings of the trial with the lowest mean loss over the tuning instances, relative to the starts'.
+
+    Trials that failed on any instance are left out; if all have, the defaults stay.
+    """
+    numbers = sorted({run.number for run in trials})
+    scores = {}
+    for number in numbers:
+        own = [run for run in trials if run.number == number]
+        if all(run.status in FINE and np.isfinite(run.best) for run in own):
+            scores[number] = float(np.mean([run.best / abs(run.initial or 1.0) for run in own]))
+    chosen = min(scores, key=lambda number: (scores[number], number)) if scores else numbers[0]
+    return dict(next(run.settings for run in trials if run.number == chosen))
+
+
+def run_group(suite: Suite, problem: str, method: str, ended: Mapping[str, Run]) -> Iterator[Task | Run]:
+    """Yields what is to be run next (a `Task`, whose run the caller puts into `ended`), or is known (a `Run`).
+
+    Args:
+        suite: Of which this is a part.
+        problem: Its name.
+        method: Its name.
+        ended: Runs by name; looked into while this goes on.
+    """
+    entry = PROBLEMS[problem]
+    if reason := reason_to_skip(entry, METHODS[method]):
+        task = scoring_tasks(suite, problem, method, "default", {})[0]
+        if task.run not in ended:
+            yield Run(**task._asdict(), status="skipped", reason=reason)
+        return
+    tasks = tuning_tasks(suite, problem, method)
+    yield from (task for task in tasks if task.run not in ended)
+    defaults = default_settings(entry, METHODS[method])
+    scored = scoring_tasks(suite, problem, method, "default", defaults)
+    yield from (task for task in scored if task.run not in ended)
+    if not tasks:
+        return
+    settings = choose_settings([ended[task.run] for task in tasks])
+    for task, default in zip(scoring_tasks(suite, problem, method, "tuned", settings), scored, strict=True):
+        if task.run in ended:
+            continue
+        if settings == defaults:  # the same run: what it gave is known
+            same = ended[default.run]
+            yield replace(same, run=task.run, stage="tuned", reason=same.reason or "no trial was better: as by default")
+        else:
+            yield task

@@ -1,0 +1,49 @@
+"""`python -m benchmarks report`: what a comparison found, as one page and as Markdown, from its records alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from jaxstyle.checks import InputError, replace_file
+
+#: In the folder of a comparison.
+RECORDS, PAGE, MARKDOWN = "records.jsonl", "report.html", "report.md"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write report.html and report.md beside the records of a comparison, replacing those that are there.
+
+    Attributes:
+        out: Folder of the comparison, with records.jsonl in it; it may still be running.
+    """
+
+    out: tyro.conf.Positional[str]
+
+    def run(self) -> int:
+        """Writes both files, prints where they are, and returns the exit code."""
+        # Imported here, so that --help need not wait for SciPy and Matplotlib.
+        from benchmarks.records import read
+        from benchmarks.report.markdown import make_markdown
+        from benchmarks.report.page import make_page
+        from benchmarks.statistics import Scores, overall_order, rank
+
+        folder = Path(self.out)
+        records = read(folder / RECORDS)
+        if not records.runs:
+            raise InputError("records with a run that has ended", f"none in {str(folder / RECORDS)!r}", "let it go on")
+        scores = Scores(records.runs)
+        rankings = [
+            rank(scores, problem, stage)
+            for problem in scores.problems
+            for stage in scores.stages
+            if scores.methods_of(stage, problem)
+        ]
+        decisive = [ranking for ranking in rankings if ranking.stage == scores.stages[-1]]
+        order = overall_order(scores.methods, decisive)
+        for name, make in ((MARKDOWN, make_markdown), (PAGE, make_page)):
+            with replace_file(folder / name, overwrite=True) as part:
+                part.write_text(make(records, scores, rankings, order), encoding="utf-8")
+            print(f"wrote {folder / name}")
+        return 0

@@ -1,0 +1,75 @@
+"""What a comparison runs: problems, methods, and how much of everything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from benchmarks.methods import METHODS
+from benchmarks.problems.registry import PROBLEMS
+from jaxstyle.checks import InputError, check_choice, check_positive
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A comparison. All of it is in the records; whatever changes a run changes the suite.
+
+    Attributes:
+        name: What people type.
+        problems: Names of `PROBLEMS`.
+        methods: Names of `METHODS`.
+        seeds: Starts of each problem and instance that settings are scored from, the same for all methods.
+        trials: Settings tried for each method, its defaults first.
+        instances: Of each problem to score on, at most; 0 for all.
+        budget: Evaluations that each run may take; 0 for the problem's own.
+        timeout: Seconds that a run may take, compilation included.
+    """
+
+    name: str
+    problems: tuple[str, ...]
+    methods: tuple[str, ...]
+    seeds: int
+    trials: int
+    instances: int = 0
+    budget: int = 0
+    timeout: float = 3600.0
+
+    def __post_init__(self):
+        for problem in self.problems:
+            check_choice("problem", problem, PROBLEMS)
+        for method in self.methods:
+            check_choice("optimizer", method, METHODS)
+        for name in ("seeds", "trials", "timeout"):
+            check_positive(name, getattr(self, name))
+        for name in ("problems", "methods"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise InputError(f"{name} that differ, one at least", " ".join(values) or "none", "name each once")
+        if min(self.instances, self.budget) < 0:
+            raise InputError("instances and a budget of at least 0", min(self.instances, self.budget), "use 0 for all")
+
+
+#: The best known of each family; what the quick suite compares.
+MAIN_METHODS = (
+    "sgd", "momentum", "adagrad", "rmsprop", "adam", "adabelief", "adan", "lion", "rprop",
+    "lbfgs", "lbfgs_backtracking", "lbfgs_fixed", "lbfgs_fourier", "scipy_lbfgsb", "torch_lbfgs",
+    "adam_then_lbfgs", "adam_warm_restarts", "lbfgs_coarse_to_fine",
+)  # fmt: skip
+
+_TEACHING = tuple(name for name, problem in PROBLEMS.items() if not problem.is_picture)
+_PICTURES = tuple(name for name, problem in PROBLEMS.items() if problem.is_picture)
+
+_SUITES = (
+    Suite(
+        "smoke", ("descent1d", "style-32-shallow"), ("adam", "lbfgs", "scipy_lbfgsb", "adam_then_lbfgs"),
+        seeds=2, trials=2, instances=1, budget=12,
+    ),
+    Suite(
+        "quick", ("style-64-noise", "style-64-content", *_TEACHING), MAIN_METHODS,
+        seeds=3, trials=4, instances=1, budget=100,
+    ),
+    Suite("style", ("style-128-noise",), MAIN_METHODS, seeds=10, trials=6, instances=1, budget=300),
+    Suite("full", (*_PICTURES, *_TEACHING), tuple(METHODS), seeds=10, trials=16),
+)  # fmt: skip
+
+#: Every suite by name.
+SUITES: Mapping[str, Suite] = MappingProxyType({suite.name: suite for suite in _SUITES})

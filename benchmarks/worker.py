@@ -1,0 +1,77 @@
+"""The process that computes: `python -m benchmarks.worker` reads a task a line and answers each with a run.
+
+A process of its own, so that a run that hangs or takes all memory costs that run and nothing else.
+"""
+
+import base64
+import json
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks.engine import Kept, Outcome, run_method
+from benchmarks.methods import METHODS
+from benchmarks.problems.registry import PROBLEMS
+from benchmarks.protocol import Task
+from benchmarks.records import Run, row_of
+from jaxstyle.image_files import write_picture
+from jaxstyle.memory import DoesNotFitError
+
+
+def compute(task: Task, kept: Kept) -> Run:
+    """Runs a task; whatever happens becomes a status."""
+    entry, method = PROBLEMS[task.problem], METHODS[task.method]
+    try:
+        outcome = run_method(entry, task.instance, method, task.settings, task.number, task.budget, kept)
+    except (DoesNotFitError, MemoryError) as error:
+        return Run(**task._asdict(), status="oom", reason=_one_line(error))
+    except Exception as error:
+        status = "oom" if "RESOURCE_EXHAUSTED" in str(error) else "error"
+        traceback.print_exc()
+        return Run(**task._asdict(), status=status, reason=f"{type(error).__name__}: {_one_line(error)}")
+    wants_picture = task.stage != "tuning" and task.number == 0 and outcome.picture is not None
+    return _run_of(task, outcome, _to_png(outcome.picture) if wants_picture else None)
+
+
+def _run_of(task: Task, outcome: Outcome, picture: str | None) -> Run:
+    points = outcome.trace.points()
+    last = points[-1]
+    return Run(
+        **task._asdict(), status=outcome.status, reason=outcome.reason, evaluations=last.evaluations, steps=last.step,
+        seconds=last.seconds, compile_seconds=outcome.compile_seconds, peak_bytes=outcome.peak_bytes,
+        initial=outcome.initial, best=last.best, picture=picture, points=points,
+    )  # fmt: skip
+
+
+def _to_png(picture: Any) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "picture.png"
+        write_picture(str(path), np.asarray(picture))
+        return base64.b64encode(path.read_bytes()).decode()
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def main() -> None:
+    """Answers until the input ends."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # whatever prints must not be taken for an answer
+    kept = Kept()
+    print(
+        json.dumps({"device": jax.devices()[0].device_kind, "platform": jax.default_backend()}),
+        file=answers,
+        flush=True,
+    )
+    for line in sys.stdin:
+        task = Task(**json.loads(line))
+        print(json.dumps(row_of(compute(task, kept)), allow_nan=False), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

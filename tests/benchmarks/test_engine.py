@@ -1,0 +1,118 @@
+"""Runs of methods: what they are said to cost is what they cost, and how a run is watched does not change it."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks.engine import Kept, Trace, grid, run_method
+from benchmarks.methods import METHODS
+from benchmarks.peers import is_installed
+from benchmarks.problems import BenchmarkProblem
+from jaxstyle.problem import Problem
+
+SIDE, BUDGET = 16, 24
+
+# One of each kind; all other first-order methods differ from the first in their arithmetic only.
+KINDS = (
+    "adam", "polyak_sgd", "lbfgs", "lbfgs_backtracking", "lbfgs_fixed", "lbfgs_fourier", "adam_then_lbfgs",
+    "adam_warm_restarts", "lbfgs_random_restarts", "lbfgs_coarse_to_fine", "scipy_lbfgsb", "torch_lbfgs",
+)  # fmt: skip
+TARGET = np.random.default_rng(0).uniform(50, 200, (SIDE, SIDE, 3)).astype(np.float32)
+
+
+def target_of(shrink: int) -> np.ndarray:
+    side = SIDE // shrink
+    return TARGET.reshape(side, shrink, side, shrink, 3).mean((1, 3))
+
+
+def misfit(pixels: jax.Array, target: jax.Array) -> jax.Array:
+    curvatures = jnp.linspace(1.0, 30.0, pixels.shape[1])[None, :, None]
+    return jnp.mean(curvatures * jnp.square(pixels - target)) + 0.01 * jnp.mean(jnp.abs(pixels - target) ** 3)
+
+
+def make_pixels(count: Callable[[int], None], instance: str, shrink: int = 1, *, noise: float = 0.0) -> Problem:
+    """A bowl of pixels that calls `count(shrink)` whenever its loss is really computed."""
+
+    def loss(pixels: jax.Array, args: jax.Array, key: jax.Array) -> tuple[jax.Array, dict]:
+        jax.debug.callback(partial(count, shrink))
+        return misfit(pixels + noise * jax.random.normal(key, pixels.shape), args), {}
+
+    return Problem(
+        "pixels", lambda key: 128 + jax.random.normal(key, (SIDE // shrink, SIDE // shrink, 3)), loss,
+        jnp.asarray(target_of(shrink)), lambda pixels, args: pixels / 255, is_stochastic=noise > 0,
+    )  # fmt: skip
+
+
+def make_entry(count: Callable[[int], None], **options) -> BenchmarkProblem:
+    return BenchmarkProblem(
+        "pixels", "", partial(make_pixels, count, **options), ("a",), ("b",), BUDGET, reference=misfit, has_pixels=True
+    )
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_recorded_evaluations_are_the_real_ones(name: str):
+    if METHODS[name].peer and not is_installed(METHODS[name].peer):
+        pytest.skip(f"{METHODS[name].peer} is not installed")
+    calls: list[int] = []
+    outcome = run_method(make_entry(calls.append), "b", METHODS[name], {}, 0, BUDGET, Kept())
+    jax.effects_barrier()
+    cost = sum(1 / shrink**2 for shrink in calls)
+    assert outcome.status in ("budget", "done", "diverged"), outcome.reason
+    assert outcome.trace.evaluations[-1] == pytest.approx(cost)
+    assert outcome.trace.evaluations == sorted(outcome.trace.evaluations)
+    if outcome.status == "budget":
+        most = BUDGET + 2 * 20 + 1  # a line search of at most 20 may begin before the budget is spent, in two phases
+        assert BUDGET - 2 <= cost <= most
+
+
+@pytest.mark.parametrize("name", ["adam", "scipy_lbfgsb", "lbfgs_coarse_to_fine"])
+def test_losses_are_those_of_the_reference(name: str):
+    outcome = run_method(make_entry(lambda shrink: None), "b", METHODS[name], {}, 3, BUDGET, Kept())
+    start = 128 + np.asarray(jax.random.normal(jax.random.key(3), (SIDE, SIDE, 3)))
+    off = start - TARGET
+    curvatures = np.linspace(1.0, 30.0, SIDE)[None, :, None]
+    expected = np.mean(curvatures * off**2) + 0.01 * np.mean(np.abs(off) ** 3)  # NumPy's, of the start
+    assert outcome.initial == pytest.approx(expected, rel=1e-5)
+    assert outcome.trace.points()[-1].best < 0.5 * expected
+
+
+def test_a_stochastic_run_is_scored_without_its_noise_and_uncounted():
+    calls: list[int] = []
+    outcome = run_method(make_entry(calls.append, noise=5.0), "b", METHODS["adam"], {"learning_rate": 20.0}, 0, BUDGET,
+                         Kept())  # fmt: skip
+    jax.effects_barrier()
+    assert len(calls) == outcome.trace.evaluations[-1] == BUDGET
+    start = 128 + np.asarray(jax.random.normal(jax.random.key(0), (SIDE, SIDE, 3)))
+    np.testing.assert_allclose(
+        outcome.trace.losses[0], float(misfit(jnp.asarray(start), jnp.asarray(TARGET))), rtol=1e-5
+    )
+
+
+def test_a_kept_program_runs_as_a_new_one():
+    kept = Kept()
+    entry = make_entry(lambda shrink: None)
+    runs = [run_method(entry, "b", METHODS["adam"], {"learning_rate": rate}, 1, BUDGET, kept) for rate in (3.0, 9.0)]
+    alone = run_method(entry, "b", METHODS["adam"], {"learning_rate": 9.0}, 1, BUDGET, Kept())
+    assert runs[1].trace.losses == alone.trace.losses
+    assert runs[0].trace.losses != alone.trace.losses
+
+
+def test_points_thin_out_but_keep_the_best_and_the_end():
+    trace = Trace()
+    losses = np.random.default_rng(1).uniform(1, 2, 500)
+    losses[200] = np.nan
+    for index, loss in enumerate(losses):
+        trace.add(index + 1, index, loss, 0.1 * index)
+    points = trace.points()
+    assert points[-1].evaluations == 500
+    assert len(points) < 120
+    for point in points:
+        assert point.best == np.nanmin(losses[: int(point.evaluations)])
+    ratios = np.diff([point.evaluations for point in points]) / [point.evaluations for point in points[:-1]]
+    assert all(ratio <= 0.08 or step == 1 for ratio, step in zip(ratios, np.diff([p.evaluations for p in points]),
+                                                                  strict=True))  # fmt: skip
+    assert list(grid(3)) == [1, 2, 3]
