@@ -48,7 +48,7 @@ class Suite:
             raise InputError("instances and a budget of at least 0", min(self.instances, self.budget), "use 0 for all")
 
 
-#: The best known of each family; what the quick suite compares.
+#: The best known of each family, and what can be made of them.
 MAIN_METHODS = (
     "sgd", "momentum", "adagrad", "rmsprop", "adam", "adabelief", "adan", "lion", "rprop",
     "lbfgs", "lbfgs_backtracking", "lbfgs_fixed", "lbfgs_fourier", "scipy_lbfgsb", "torch_lbfgs",
@@ -64,10 +64,10 @@ _SUITES = (
         seeds=2, trials=2, instances=1, budget=12,
     ),
     Suite(
-        "quick", ("style-64-noise", "style-64-content", *_TEACHING), MAIN_METHODS,
-        seeds=3, trials=4, instances=1, budget=100,
+        "quick", ("style-64-noise", "descent1d", "sine-tanh", "sine-tanh-batches"), MAIN_METHODS,
+        seeds=10, trials=4, instances=1, budget=150,
     ),
-    Suite("style", ("style-128-noise",), MAIN_METHODS, seeds=10, trials=6, instances=1, budget=300),
+    Suite("style", ("style-128-noise", "style-128-content"), MAIN_METHODS, seeds=10, trials=8, budget=300),
     Suite("full", (*_PICTURES, *_TEACHING), tuple(METHODS), seeds=10, trials=16),
 )  # fmt: skip
 
