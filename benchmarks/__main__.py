@@ -28,7 +28,7 @@ def main() -> int:
         print(f"benchmarks: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        print("benchmarks: interrupted; go on with: python -m benchmarks resume", file=sys.stderr)
+        print("benchmarks: interrupted; what has ended is kept, and `resume` goes on from there", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 

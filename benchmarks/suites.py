@@ -50,9 +50,9 @@ class Suite:
 
 #: The best known of each family, and what can be made of them.
 MAIN_METHODS = (
-    "sgd", "momentum", "adagrad", "rmsprop", "adam", "adabelief", "adan", "lion", "rprop",
+    "sgd", "momentum", "adagrad", "rmsprop", "adam", "adabelief", "lion", "rprop",
     "lbfgs", "lbfgs_backtracking", "lbfgs_fixed", "lbfgs_fourier", "scipy_lbfgsb", "torch_lbfgs",
-    "adam_then_lbfgs", "adam_warm_restarts", "lbfgs_coarse_to_fine",
+    "adam_then_lbfgs", "lbfgs_coarse_to_fine",
 )  # fmt: skip
 
 _TEACHING = tuple(name for name, problem in PROBLEMS.items() if not problem.is_picture)
@@ -65,7 +65,7 @@ _SUITES = (
     ),
     Suite(
         "quick", ("style-64-noise", "descent1d", "sine-tanh", "sine-tanh-batches"), MAIN_METHODS,
-        seeds=10, trials=4, instances=1, budget=150,
+        seeds=10, trials=4, instances=1, budget=100,
     ),
     Suite("style", ("style-128-noise", "style-128-content"), MAIN_METHODS, seeds=10, trials=8, budget=300),
     Suite("full", (*_PICTURES, *_TEACHING), tuple(METHODS), seeds=10, trials=16),

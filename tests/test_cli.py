@@ -31,12 +31,13 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stylize(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Runs `stylize` in an empty folder on two small pictures; returns its exit code."""
+    """Runs `stylize` in an empty folder on two small pictures, with Adam if not told otherwise; returns its code."""
     monkeypatch.chdir(tmp_path)
 
     def run(*flags: str, content: str | Path = pictures / "content.png", output: str = "out.png") -> int:
         styles = [] if "--styles" in flags else ["--styles", str(pictures / "style.png")]
-        return main(["stylize", "--content", str(content), *styles, "--output", output, *flags])
+        optimizer = [] if {"--optimizer", "--settings"} & set(flags) else ["--optimizer", "adam"]
+        return main(["stylize", "--content", str(content), *styles, *optimizer, "--output", output, *flags])
 
     return run
 

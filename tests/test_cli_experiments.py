@@ -28,7 +28,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def stylize(*flags: str) -> int:
-    return main(["stylize", "--content", "picture.png", "--styles", "style.png", "--output", "out.png", *flags])
+    optimizer = [] if "--optimizer" in flags else ["--optimizer", "adam"]
+    files = ["--content", "picture.png", "--styles", "style.png", "--output", "out.png"]
+    return main(["stylize", *files, *optimizer, *flags])
 
 
 def test_content_reconstruction_of_one_layer_and_of_several(folder: Path, capsys: pytest.CaptureFixture):
@@ -76,7 +78,7 @@ def test_coarse_to_fine_with_every_file(folder: Path):
     assert not Path("at_12.png").exists()
 
 
-@pytest.mark.parametrize("name", ["bounded", "fourier", "laplacian", "network"])
+@pytest.mark.parametrize("name", ["bounded", "fourier", "preconditioned", "laplacian", "network"])
 def test_parameterizations(folder: Path, name: str):
     assert stylize("--iterations", "2", "--parameterization", name, "--quiet") == 0
     assert read_picture("out.png").shape == (24, 32, 3)
@@ -166,7 +168,10 @@ PAINT = ["paint", "picture.png", "--output", "o.png"]
         ([*STYLIZE, "--scales", "2", "--scale-style-scales", "1"], "2 --scale-style-scales"),
         ([*STYLIZE, "--scales", "4", "--scale-step", "2"], "at least 16x16 pixels, got 4x3"),
         ([*STYLIZE, "--average", "1"], "--average between 0"),
-        ([*STYLIZE, "--parameterization", "wavelets"], "one of pixels, bounded, fourier, laplacian, network"),
+        (
+            [*STYLIZE, "--parameterization", "wavelets"],
+            "one of pixels, bounded, fourier, preconditioned, laplacian, network",
+        ),
         ([*STYLIZE, "--parameterization", "network", "--initial", "picture.png"], "noise to start from"),
         ([*STYLIZE, "--scales", "24", "32", "--scale-style-scales", "1", "0.2"], "style 1 at least 16x16"),
         ([*STYLIZE, "--style-layers", "relu3_1", "relu1_1"], "layers in order of depth"),

@@ -44,8 +44,10 @@ def small(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_
     monkeypatch.setattr(points, "load_network", load_tiny_network)
 
     def run(command: str, *flags: str, output: str = "out.png") -> int:
-        defaults = {"--content": "content.png", "--styles": "style.png"}
-        named = [part for flag, name in defaults.items() if flag not in flags for part in (flag, str(pictures / name))]
+        defaults = {
+            "--content": str(pictures / "content.png"), "--styles": str(pictures / "style.png"), "--optimizer": "adam",
+        }  # fmt: skip
+        named = [part for flag, value in defaults.items() if flag not in flags for part in (flag, value)]
         line = [command, *named, "--output", output, *flags]
         monkeypatch.setattr(sys, "argv", ["jaxstyle", *line])
         return main(line)

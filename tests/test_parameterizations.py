@@ -25,7 +25,7 @@ def test_the_command_line_knows_the_same_names():
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", ["pixels", "bounded", "fourier", "laplacian"])
+@pytest.mark.parametrize("name", ["pixels", "bounded", "fourier", "preconditioned", "laplacian"])
 def test_a_start_is_kept(name: str, size: tuple[int, int]):
     pixels = 10 + 235 * make_wave_picture(*size, 0.3)
     form = make_parameterization(name, *size)
@@ -58,6 +58,17 @@ def test_fourier_against_numpy(size: tuple[int, int]):
     np.testing.assert_allclose(decoded, expected, atol=5e-3)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_preconditioned_against_numpy(size: tuple[int, int]):
+    params = np.random.default_rng(0).normal(0, 20, (*size, 3))
+    frequencies = np.hypot(np.fft.fftfreq(size[0])[:, None], np.fft.fftfreq(size[1])[None])
+    gains = np.maximum(frequencies, 1 / max(size)) ** -0.5
+    gains /= np.sqrt(np.mean(gains**2))
+    expected = np.fft.ifft2(np.fft.fft2(params, axes=(0, 1)) * gains[..., None], axes=(0, 1)).real
+    decoded = make_parameterization("preconditioned", *size).decode(jnp.asarray(params, jnp.float32))
+    np.testing.assert_allclose(decoded, expected, atol=1e-3)
+
+
 def test_laplacian_levels_add_up():
     form = make_parameterization("laplacian", 32, 48)
     params = form.init(KEY, jnp.zeros((32, 48, 3)))
@@ -66,7 +77,7 @@ def test_laplacian_levels_add_up():
     np.testing.assert_allclose(form.decode(ones), 321 / 3**0.5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["pixels", "bounded", "fourier", "laplacian"])
+@pytest.mark.parametrize("name", ["pixels", "bounded", "fourier", "preconditioned", "laplacian"])
 def test_steps_of_one_size_change_the_picture_by_about_as_much(name: str):
     form = make_parameterization(name, 64, 64)
     params = form.init(KEY, jnp.full((64, 64, 3), 127.5))

@@ -16,8 +16,8 @@ class BenchmarkProblem:
         name: What people type; also in records.
         title: What it is, in half a line, for reports.
         make: `make(instance)`, for one of the names in `tuning` and `scoring`; where unknowns are pixels
-            `make(instance, shrink)`, 1 for full size, 2 for half the height and width. The problem's `init_fn(key)` is the start: with the same
-            key the same for every optimizer.
+            `make(instance, shrink)`, 1 for full size, 2 for half the height and width. The problem's `init_fn(key)` is
+            the start: with the same key the same for every optimizer.
         tuning: Instances (pictures, data) that settings may be chosen on.
         scoring: Instances that they are scored on; none of `tuning` is among them.
         budget: Evaluations of value and gradient that a run may take, unless its suite says otherwise.

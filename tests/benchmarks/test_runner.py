@@ -1,0 +1,142 @@
+"""Comparisons as people start them: whole, killed and resumed, refused; and workers that die."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import worker
+from benchmarks.engine import Kept
+from benchmarks.protocol import Task, count_runs
+from benchmarks.records import read, without_timings
+from benchmarks.runner import Worker
+from benchmarks.suites import SUITES
+from jaxstyle.memory import DoesNotFitError
+
+ROOT = Path(__file__).parents[2]
+TASK = Task("default/descent1d/x/adam/0", "default", "descent1d", "", "adam", 0, {"learning_rate": 1.0}, 20)
+
+
+def task() -> Task:
+    from benchmarks.problems.registry import PROBLEMS
+
+    return TASK._replace(instance=PROBLEMS["descent1d"].scoring[0])
+
+
+def start(*words: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks", *words],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run(*words: str) -> tuple[int, str]:
+    process = start(*words)
+    _, said = process.communicate(timeout=300)
+    return process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smoke suite, run without being disturbed."""
+    out = tmp_path_factory.mktemp("whole")
+    code, said = run("run", "smoke", "--out", str(out))
+    assert code == 0, said
+    return out
+
+
+def test_the_smoke_suite_leaves_nothing_out(whole: Path):
+    records = read(whole / "records.jsonl")
+    assert len(records.runs) == count_runs(SUITES["smoke"])
+    assert {run.status for run in records.runs} == {"budget"}
+    assert {run.method for run in records.runs} == set(SUITES["smoke"].methods)
+    for one in records.runs:
+        assert one.points[0].loss == one.initial
+        assert one.points[-1].best == one.best <= one.initial
+        assert one.evaluations >= one.budget
+    starts = {(run.problem, run.instance, run.number): run.initial for run in records.runs if run.stage == "default"}
+    for one in records.runs:
+        if one.stage != "tuning":  # the same start for all
+            assert one.initial == pytest.approx(starts[one.problem, one.instance, one.number], rel=1e-5)
+    (session,) = records.sessions
+    assert session["versions"]["jax"]
+    assert session["settings"]["seeds"] == SUITES["smoke"].seeds
+    pictures = [run for run in records.runs if run.picture is not None]
+    assert {(run.problem, run.number) for run in pictures} == {("style-32-shallow", 0)}
+
+
+def test_killed_at_random_and_resumed_it_has_the_same_rows(whole: Path, tmp_path: Path):
+    """The whole is killed three times: where a random number of bytes is there, a random moment later."""
+    rng = random.Random(time.time_ns())
+    path = tmp_path / "records.jsonl"
+    size = (whole / "records.jsonl").stat().st_size
+    words = ("run", "smoke")
+    for share in (0.0, 0.3, 0.6):
+        process = start(*words, "--out", str(tmp_path))
+        wanted = (share + rng.uniform(0, 0.2)) * size
+        while process.poll() is None and (not path.exists() or path.stat().st_size < wanted):
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.3))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        words = ("resume", "smoke")
+    assert run("resume", "smoke", "--out", str(tmp_path))[0] == 0
+    assert without_timings(read(path)) == without_timings(read(whole / "records.jsonl"))
+    assert len(read(path).sessions) >= 2
+
+
+def test_running_twice_and_resuming_nothing_is_refused(whole: Path, tmp_path: Path):
+    before = (whole / "records.jsonl").read_bytes()
+    for words, message in (
+        (("run", "smoke", "--out", str(whole)), "without records"),
+        (("resume", "smoke", "--out", str(tmp_path)), "begin with"),
+        (("run", "smok"), "did you mean 'smoke'"),
+        (("run", "smoke", "--out", str(tmp_path), "--optimizers", "adam", "sdg"), "did you mean 'sgd'"),
+        (("run", "smoke", "--out", str(tmp_path), "--jobs", "0"), "jobs above 0"),
+    ):
+        code, said = run(*words)
+        assert (code, said.count("\n")) == (2, 1), said
+        assert message in said
+    assert (whole / "records.jsonl").read_bytes() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_that_is_killed_costs_one_run():
+    with Worker() as one:
+        one.start()
+        assert one._process is not None
+        one._process.kill()
+        first, second = (one.compute(task(), 60) for _ in range(2))
+    assert (first.status, second.status) == ("oom", "budget")
+    assert "killed" in first.reason
+
+
+def test_a_worker_that_takes_too_long_is_given_up():
+    with Worker() as one:
+        ended = one.compute(task()._replace(problem="painter", instance="chelsea", method="sgd", budget=10**7), 3)
+    assert ended.status == "timeout"
+    assert "3 seconds" in ended.reason
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(DoesNotFitError("less", "more", "shrink"), "oom"), (MemoryError(), "oom"), (ValueError("no\nway"), "error"),
+     (RuntimeError("RESOURCE_EXHAUSTED: 3 GiB"), "oom")],
+)  # fmt: skip
+def test_whatever_happens_is_a_row(error: Exception, status: str, monkeypatch: pytest.MonkeyPatch):
+    def fail(*args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(worker, "run_method", fail)
+    ended = worker.compute(task(), Kept())
+    assert ended.status == status
+    assert "\n" not in ended.reason
+    assert ended.run == TASK.run
