@@ -6,7 +6,7 @@ a grid, outside the clock and not counted: no optimizer pays for being watched.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
@@ -24,7 +24,7 @@ from jaxstyle.loop import CHUNK_CAPACITY, Program, compile_run, stop_arrays
 from jaxstyle.optimizers import OPTIMIZERS, make_optimizer
 from jaxstyle.parameterizations import make_parameterization
 from jaxstyle.problem import Params, Problem, reparameterize
-from jaxstyle.runs import Status, StopRule
+from jaxstyle.runs import LoopState, Status, StepInfo, StopRule
 
 #: Ratio of neighboring points' evaluations, once they are more than one apart: times to a target are known to 4 %.
 GRID_RATIO = 1.04
@@ -169,43 +169,34 @@ class _Run:
         key = jax.random.fold_in(start_key(self.number), index + 1)
         params = encode(self._begin(phase, key))
         allowed = max(1, int((until - self.used) / weight))
-        stop = stop_arrays(StopRule(max_evaluations=allowed))
         program, options = self._program(phase, problem, params, key, allowed)
-        state = program.loop.init(params, key, options)
+        state = began = program.loop.init(params, key, options)
         is_watched = problem.is_stochastic or phase.shrink > 1
-        marks = grid(allowed)
-        done, before, length, status = 0, 0, 1, Status.RUNNING  # steps of this phase, step 0 included; its evaluations
-        began = (self.used, self.steps, self.seconds)
-        while status == Status.RUNNING:
-            if is_watched:  # a chunk ends at each mark; with a line search it may lie beyond
-                length = int(marks[np.searchsorted(marks, done, side="right")] - done) if done < marks[-1] else 1
-            clock = time.perf_counter()
-            state, infos, count = program.chunk(
-                state, problem.args, stop, np.int32(min(length, CHUNK_CAPACITY)), np.bool_(False)
-            )
-            count = int(count)  # waits for the device
-            took = time.perf_counter() - clock
-            evaluations = np.asarray(infos.evaluations)[:count]
-            shares = (evaluations - before) / max(1, evaluations[-1] - before)
-            status = Status(int(state.status))
-            entries = [count - 1] if is_watched else range(count)
-            losses = np.asarray(infos.loss)[:count]
+        used, step, before = self.used, self.steps, 0
+        for state, infos, took in _chunks(program, began, problem.args, allowed, at_marks=is_watched):
+            shares = (infos.evaluations - before) / max(1, infos.evaluations[-1] - before)
+            losses, first = infos.loss, 0
             if is_watched:
-                losses = {count - 1: float(self.reference(decode(state.params), self.full.args))}
-            for entry in entries:
+                first = len(losses) - 1
+                losses[first] = self._watch(decode(state.params))
+            for entry in range(first, len(losses)):
                 self.outcome.trace.add(
-                    began[0] + weight * evaluations[entry], began[1] + done + entry, losses[entry],
+                    used + weight * infos.evaluations[entry], step + entry, losses[entry],
                     self.seconds + took * shares[entry],
                 )  # fmt: skip
-            if is_watched and losses[count - 1] < self.best_loss:
-                self.best_loss, self.best = losses[count - 1], jax.tree.map(jnp.array, decode(state.params))
-            done, before = done + count, int(evaluations[-1])
+            step, before = step + len(losses), int(infos.evaluations[-1])
             self.seconds += took
-            length = max(1, min(4 * length, int(length * CHUNK_SECONDS / max(took, 1e-6))))
-        self.used, self.steps = began[0] + weight * before, began[1] + done - 1
+        self.used, self.steps = used + weight * before, step - 1
         if not is_watched and float(state.best_loss) < self.best_loss:
             self.best_loss, self.best = float(state.best_loss), decode(state.best_params)
-        return status
+        return Status(int(state.status))
+
+    def _watch(self, params: Params) -> float:
+        """Returns the reference loss of parameters of the full problem, and keeps them if they are the best."""
+        loss = float(self.reference(params, self.full.args))
+        if loss < self.best_loss:
+            self.best_loss, self.best = loss, jax.tree.map(jnp.array, params)
+        return loss
 
     def _form(self, phase: Phase) -> tuple[Problem, Callable[[Params], Params], Callable[[Params], Params]]:
         """Returns the phase's problem, and how parameters of the full one become its own, and back."""
@@ -264,6 +255,28 @@ class _Run:
             held = memory.argument_size_in_bytes + memory.temp_size_in_bytes
             self.outcome.peak_bytes = max(self.outcome.peak_bytes or 0, held)
         return program, traced
+
+
+def _chunks(
+    program: Program, state: LoopState, args: Any, allowed: int, *, at_marks: bool
+) -> Iterator[tuple[LoopState, StepInfo, float]]:
+    """Runs until `allowed` evaluations are spent; yields the state, its chunk's steps in NumPy, and their seconds.
+
+    Chunks end where a clock says, or at each mark of the grid; with a line search a little later. The state's buffers
+    are given to the next chunk.
+    """
+    stop, marks = stop_arrays(StopRule(max_evaluations=allowed)), grid(allowed)
+    done, length = 0, 1  # steps, that of the start included
+    while Status(int(state.status)) == Status.RUNNING:
+        if at_marks:
+            length = int(marks[np.searchsorted(marks, done, side="right")] - done) if done < marks[-1] else 1
+        clock = time.perf_counter()
+        state, infos, count = program.chunk(state, args, stop, np.int32(min(length, CHUNK_CAPACITY)), np.bool_(False))
+        count = int(count)  # waits for the device
+        took = time.perf_counter() - clock
+        done += count
+        length = max(1, min(4 * length, int(length * CHUNK_SECONDS / max(took, 1e-6))))
+        yield state, jax.tree.map(lambda values, count=count: np.array(values)[:count], infos), took
 
 
 def make_kept(entry: BenchmarkProblem, instance: str, kept: Kept, shrink: int = 1) -> Problem:

@@ -112,7 +112,7 @@ class Records:
     Attributes:
         sessions: The rows of kind `session`.
         runs: Those that have ended, in the order in which they ended.
-        broken: Lines that are no JSON: where a writer was killed in the middle of one.
+        broken: Lines that cannot be read: where a writer was killed in the middle of one.
     """
 
     sessions: tuple[dict[str, Any], ...]
@@ -175,17 +175,16 @@ def read(path: Path) -> Records:
             try:
                 row = json.loads(line)
                 kind = row.pop("kind")
-            except (ValueError, KeyError, AttributeError):
+                if kind == "session":
+                    sessions.append(row)
+                elif kind == "point":
+                    place = (row.pop("run"), row.pop("session"))
+                    points.setdefault(place, []).append(Point(**_numbers(row, ("loss", "best"))))
+                elif kind == "end":
+                    found = points.pop((row["run"], row.pop("session")), ())
+                    runs[row["run"]] = replace(run_from(row | {"points": []}), points=tuple(found))
+            except (ValueError, KeyError, TypeError, AttributeError):  # no JSON, or no row of ours
                 broken += bool(line.strip())
-                continue
-            if kind == "session":
-                sessions.append(row)
-            elif kind == "point":
-                place = (row.pop("run"), row.pop("session"))
-                points.setdefault(place, []).append(Point(**_numbers(row, ("loss", "best"))))
-            elif kind == "end":
-                found = points.pop((row["run"], row.pop("session")), ())
-                runs[row["run"]] = replace(run_from(row | {"points": []}), points=tuple(found))
     if not sessions:
         raise InputError("a file of records with a session in it", f"{str(path)!r}", "name the file that `run` wrote")
     return Records(tuple(sessions), tuple(runs.values()), broken)

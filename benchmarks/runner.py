@@ -1,5 +1,6 @@
 """Runs a suite: hands tasks to workers, appends what they answer to the records, and can be killed at any moment."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -33,6 +34,7 @@ class Worker:
     def __exit__(self, *error: object) -> None:
         """Ends the process."""
         self.stop()
+        self._close()
         self._complaints.close()
 
     def compute(self, task: Task, timeout: float) -> Run:
@@ -61,7 +63,7 @@ class Worker:
         if answer:
             return run_from(json.loads(answer))
         code = process.wait()
-        self._process = None
+        self._close()
         if is_late.is_set():
             return Run(**task._asdict(), status="timeout", reason=f"not done after {timeout:g} seconds")
         if code == -9:
@@ -69,10 +71,17 @@ class Worker:
         return Run(**task._asdict(), status="error", reason=f"its process ended with {code}: {self._last_words()}")
 
     def stop(self) -> None:
-        """Ends the process."""
+        """Ends the process. Whoever waits for its answer learns that there is none."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def _close(self) -> None:
+        if self._process is not None:
+            for pipe in (self._process.stdout, self._process.stdin):
+                assert pipe is not None
+                with contextlib.suppress(BrokenPipeError):  # what was not sent is not missed
+                    pipe.close()
             self._process = None
 
     def start(self) -> dict[str, str]:

@@ -44,10 +44,11 @@ def test_auto_is_what_its_flags_say(run, capsys: pytest.CaptureFixture):
 
 
 def test_auto_stops_by_itself(run):
-    _, summary = run()
-    assert summary["flags"]["iterations"] == AUTO.iterations
+    _, summary = run("--stop-delta", "0.3", "--stop-patience", "5")
     assert summary["status"] == "converged"
-    assert summary["iterations"] < AUTO.iterations
+    assert summary["iterations"] < summary["flags"]["iterations"] == AUTO.iterations
+    _, summary = run("--iterations", "2")
+    assert (summary["flags"]["stop_delta"], summary["flags"]["stop_patience"]) == (AUTO.stop_delta, AUTO.stop_patience)
 
 
 def test_each_part_of_auto_gives_way_to_its_flag(run):
