@@ -7,8 +7,8 @@ import tyro
 
 from benchmarks.commands import List, Resume, Run, named
 from jaxstyle.checks import InputError
-
-EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
+from jaxstyle.cli import EXIT_BAD_INPUT
+from jaxstyle.cli.running import EXIT_INTERRUPTED
 
 
 def main() -> int:
@@ -28,7 +28,10 @@ def main() -> int:
         print(f"benchmarks: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        print("benchmarks: interrupted; what has ended is kept, and `resume` goes on from there", file=sys.stderr)
+        print(
+            "benchmarks: interrupted; a comparison keeps what has ended, and `resume` goes on from there",
+            file=sys.stderr,
+        )
         return EXIT_INTERRUPTED
 
 

@@ -1,10 +1,12 @@
 """The commands that run comparisons: their flags, what they print, and the facts they put into the records."""
 
+import hashlib
+import platform
 import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -14,18 +16,16 @@ from typing import Any
 
 import tyro
 
-from benchmarks.records import Records, Writer, read
+from benchmarks.records import RECORDS, Records, Writer, place_of, read
 from jaxstyle.checks import InputError, check_choice, check_positive
 
 #: What a comparison's outcome may depend on.
 PACKAGES = ("jaxstyle", "jax", "jaxlib", "optax", "flax", "numpy", "scipy", "torch")
 
+#: Ends of a run that another try may better.
+TO_RETRY = ("error", "oom", "timeout")
+
 named = tyro.conf.subcommand
-
-
-def place_of(suite: str, out: str | None) -> Path:
-    """Returns the folder of a comparison."""
-    return Path(out or f"results/{suite}")
 
 
 @dataclass(kw_only=True)
@@ -66,8 +66,8 @@ class Run:
             "trials": self.trials, "instances": self.instances, "budget": self.budget, "timeout": self.timeout,
         }  # fmt: skip
         suite = replace(suite, **{name: value for name, value in given.items() if value is not None})
-        path = place_of(self.suite, self.out) / "records.jsonl"
-        if path.exists():
+        path = place_of(self.suite, self.out) / RECORDS
+        if path.exists() and b"\n" in path.read_bytes():
             raise InputError(
                 "a folder without records", f"{str(path)!r}",
                 f"go on with: python -m benchmarks resume {self.suite}, or choose another --out",
@@ -81,11 +81,13 @@ class Resume:
 
     Attributes:
         suite: As for `run`.
+        retry: Run again what ended with an error, out of memory or out of time.
         jobs: As for `run`.
         out: As for `run`.
     """
 
     suite: tyro.conf.Positional[str]
+    retry: bool = False
     jobs: int = 1
     out: str | None = None
 
@@ -93,13 +95,25 @@ class Resume:
         """Runs what is left and returns the exit code."""
         from benchmarks.suites import Suite
 
-        path = place_of(self.suite, self.out) / "records.jsonl"
+        path = place_of(self.suite, self.out) / RECORDS
         records = read(path)
         settings = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in records.sessions[0]["settings"].items()
         }
-        return _go(Suite(**settings), path, records, self.jobs, "resume")
+        try:
+            suite = Suite(**settings)
+        except TypeError:
+            raise InputError(
+                "records of this version of the benchmark",
+                f"others in {str(path)!r}",
+                "resume with the code that began",
+            ) from None
+        if suite.name != self.suite:
+            raise InputError(f"records of {self.suite}", f"those of {suite.name} in {str(path)!r}", "name that suite")
+        if self.retry:
+            records = replace(records, runs=tuple(run for run in records.runs if run.status not in TO_RETRY))
+        return _go(suite, path, records, self.jobs, "resume")
 
 
 @dataclass(kw_only=True)
@@ -149,12 +163,12 @@ def _go(suite: Any, path: Path, records: Records | None, jobs: int, command: str
         TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
     with ExitStack() as stack:
-        writer = stack.enter_context(Writer(path))
         workers = [stack.enter_context(Worker()) for _ in range(jobs)]
-        device = workers[0].start()
+        device = workers[0].start()  # takes seconds, in which nothing is to be left behind yet
+        writer = stack.enter_context(Writer(path))
         writer.session(
             number=session, command=command, suite=suite.name, settings=asdict(suite), versions=_versions(),
-            cores=cpu_count(), jobs=jobs, commit=_commit(), flags=sys.argv[1:],
+            processor=_processor(), cores=cpu_count(), jobs=jobs, commit=_commit(), flags=sys.argv[1:],
             started=datetime.now(UTC).isoformat(timespec="seconds"), **device,
         )  # fmt: skip
         progress = stack.enter_context(Progress(*columns, console=console))
@@ -182,8 +196,17 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def _processor() -> str:
+    """Returns the processor's name, where the system tells it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
 def _commit() -> str:
-    """Returns the commit of the code, with a + if files differ from it; nothing outside a checkout."""
+    """Returns the commit of the code, and a mark of how files differ from it; nothing outside a checkout."""
 
     def git(*words: str) -> str:
         return subprocess.run(
@@ -191,6 +214,8 @@ def _commit() -> str:
         ).stdout.strip()
 
     try:
-        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain") else "")
+        changes = git("diff", "HEAD")
+        mark = "+" + hashlib.sha256(changes.encode()).hexdigest()[:7] if changes else ""
+        return git("rev-parse", "--short", "HEAD") + mark
     except (OSError, subprocess.CalledProcessError):
         return ""

@@ -49,13 +49,17 @@ class Trace:
         self.losses.append(float(loss))
         self.seconds.append(float(seconds))
 
-    def points(self) -> tuple[Point, ...]:
-        """Returns the last entry up to each mark of the grid, and the last of all."""
-        evaluations = np.array(self.evaluations)
-        finite = np.where(np.isfinite(self.losses), self.losses, np.inf)
-        best = np.minimum.accumulate(finite) if len(finite) else finite
-        last = np.searchsorted(evaluations, grid(evaluations[-1] if len(evaluations) else 0), side="right") - 1
-        chosen = sorted({int(index) for index in last if index >= 0} | ({len(best) - 1} if len(best) else set()))
+    def points(self, budget: float) -> tuple[Point, ...]:
+        """Returns the last entry up to each mark of the grid, and the last of all.
+
+        What lies beyond the budget, where a line search ended, is left out: it would be an advantage over who stops in
+        time.
+        """
+        within = max(1, int(np.searchsorted(self.evaluations, budget, side="right")))
+        evaluations = np.array(self.evaluations[:within])
+        best = np.minimum.accumulate(np.where(np.isfinite(self.losses[:within]), self.losses[:within], np.inf))
+        last = np.searchsorted(evaluations, grid(evaluations[-1]), side="right") - 1
+        chosen = sorted({int(index) for index in last if index >= 0} | {within - 1})
         return tuple(
             Point(self.evaluations[index], self.steps[index], self.losses[index], float(best[index]),
                   self.seconds[index])

@@ -11,29 +11,29 @@ PyTorch's final picture is scored by jaxstyle's objective, so that the target do
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from benchmarks.peers import is_installed
+from benchmarks.peers import TORCH_HISTORY, is_installed
 from benchmarks.problems.pictures import SCORING_PAIRS, make_style_transfer
 from jaxstyle.loop import minimize
-from jaxstyle.optimizers import make_optimizer
 from jaxstyle.parameterizations import apply_parameterization
 from jaxstyle.problem import Problem
-from jaxstyle.runs import Progress
-from jaxstyle.settings import AUTO, CLASSIC_ITERATIONS
+from jaxstyle.runs import Progress, StopRule
+from jaxstyle.settings import AUTO, CLASSIC_ITERATIONS, Settings
 
-#: The automatic choice and, one part after the other taken away, what each part brings.
+#: The automatic choice, exactly as `jaxstyle stylize` runs it; and what each of its parts brings.
 CHALLENGERS = {
-    "auto": (AUTO.optimizer, AUTO.parameterization, "content"),
-    "auto, from noise": (AUTO.optimizer, AUTO.parameterization, "noise"),
-    "L-BFGS in pixels, from the content": ("lbfgs", "pixels", "content"),
-    "Adam, from the content": ("adam", "pixels", "content"),
+    "auto": (AUTO, "content"),
+    "auto, from noise": (AUTO, "noise"),
+    "L-BFGS in pixels, from the content": (replace(AUTO, parameterization="pixels"), "content"),
+    "Adam, from the content": (Settings(optimizer="adam", iterations=CLASSIC_ITERATIONS), "content"),
 }
 
-TORCH_EVALUATIONS, TORCH_HISTORY = 500, 100
+TORCH_EVALUATIONS = 500
 
 
 class Curve(NamedTuple):
@@ -49,12 +49,10 @@ class Curve(NamedTuple):
         return next((index for index, loss in enumerate(self.losses) if loss <= target), None)
 
 
-def run_jaxstyle(
-    pair: str, size: int, optimizer: str, parameterization: str, start: str, most: int, targets: Sequence[float] = ()
-) -> Curve:
-    """Returns the run of a setting: `most` steps, or until the lowest of `targets` is met."""
+def run_jaxstyle(pair: str, size: int, settings: Settings, start: str, targets: Sequence[float] = ()) -> Curve:
+    """Returns the run of settings: to its own end, or until the lowest of `targets` is met."""
     problem = make_style_transfer(pair, size=size, start=start)
-    problem = apply_parameterization(problem, parameterization, size, size)
+    problem = apply_parameterization(problem, settings.parameterization, size, size)
     looks: list[tuple[float, int, float]] = []
 
     def look(progress: Progress) -> bool:
@@ -62,8 +60,9 @@ def run_jaxstyle(
         return bool(targets) and looks[-1][2] <= min(targets)
 
     result = minimize(
-        problem, make_optimizer(optimizer), key=jax.random.key(0), num_steps=most, chunk_seconds=0.5, callback=look
-    )
+        problem, settings.make_optimizer(), key=jax.random.key(0), num_steps=settings.iterations, chunk_seconds=0.5,
+        stop=StopRule(settings.stop_delta, settings.stop_patience), callback=look,
+    )  # fmt: skip
     seconds, evaluations, losses = (np.array(column) for column in zip(*looks, strict=True))
     return Curve(seconds, evaluations, losses, result.compile_seconds)
 
@@ -119,14 +118,14 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=CLASSIC_ITERATIONS, help="of the classic")
     flags = parser.parse_args()
     for pair in flags.pairs:
-        classic = run_jaxstyle(pair, flags.size, "adam", "pixels", "noise", flags.iterations)
+        classic = run_jaxstyle(pair, flags.size, Settings(optimizer="adam", iterations=flags.iterations), "noise")
         curves = {"classic (Adam, rate 10, from noise)": classic}
         if is_installed("torch"):
             curves["PyTorch L-BFGS, from noise"] = run_torch(pair, flags.size)
         targets = [float(curve.losses[-1]) for curve in curves.values()]
         rivals = dict(zip(curves, targets, strict=True))
-        for name, (optimizer, parameterization, start) in CHALLENGERS.items():
-            curves[name] = run_jaxstyle(pair, flags.size, optimizer, parameterization, start, flags.iterations, targets)
+        for name, (settings, start) in CHALLENGERS.items():
+            curves[name] = run_jaxstyle(pair, flags.size, settings, start, targets)
         print(f"{pair}, {flags.size}x{flags.size}, {flags.iterations} iterations of the classic\n")
         heads = [f"to the loss of {name}: seconds (evaluations), share of its time" for name in rivals]
         print("| | loss in the end | seconds | evaluations | compilation | " + " | ".join(heads) + " |")

@@ -4,6 +4,7 @@ They get the same compiled value and gradient as everybody; what their seconds h
 host, and the way there and back.
 """
 
+import importlib
 import importlib.util
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from jax.flatten_util import ravel_pytree
 from benchmarks.engine import Kept, Outcome, Trace, make_kept, start_key
 from benchmarks.methods import Method
 from benchmarks.problems import BenchmarkProblem
-from jaxstyle.runs import DIVERGENCE_FACTOR
+from jaxstyle.runs import DIVERGENCE_FACTOR, DIVERGENCE_STEPS
 
 #: History of the known PyTorch programs, whose iterations are otherwise L-BFGS with steps of 1 and no line search.
 TORCH_HISTORY = 100
@@ -51,7 +52,11 @@ def run_peer(
     compiled, compile_seconds = kept.get(entry.name, ("gradient", start.shape), compile_gradient)
     settings = {**method.defaults, **settings}
     outcome = Outcome(Trace(), "budget", compile_seconds=compile_seconds)
+    importlib.import_module(method.peer)  # before the clock runs
+    if method.peer == "scipy":
+        importlib.import_module("scipy.optimize")
     best = (np.inf, np.asarray(start))
+    steps = [0] if method.peer == "scipy" else None  # PyTorch's takes one evaluation for each step
     clock = time.perf_counter()
 
     def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -61,26 +66,27 @@ def run_peer(
             raise _Spent
         value, grad = compiled(jnp.asarray(flat, start.dtype), problem.args)
         value, grad = float(value), np.asarray(grad)
-        outcome.trace.add(taken + 1, taken, value, time.perf_counter() - clock)
+        outcome.trace.add(taken + 1, taken if steps is None else steps[0], value, time.perf_counter() - clock)
         if value < best[0]:
             best = (value, np.array(flat))
         return value, grad
 
     try:
-        _PEERS[method.peer](evaluate, np.asarray(start), settings, budget)
+        _PEERS[method.peer](evaluate, np.asarray(start), settings, budget, steps)
         outcome.status = "done"
     except _Spent:
         pass
     losses = outcome.trace.losses
     outcome.initial = losses[0]
-    if not np.isfinite(losses[-1]) or (problem.is_bounded_below and losses[-1] > DIVERGENCE_FACTOR * losses[0]):
-        outcome.status, outcome.reason = "diverged", "its last loss is not finite, or ten times the first"
+    is_high = len(losses) >= DIVERGENCE_STEPS and min(losses[-DIVERGENCE_STEPS:]) > DIVERGENCE_FACTOR * losses[0]
+    if not np.isfinite(losses[-1]) or (problem.is_bounded_below and is_high):
+        outcome.status, outcome.reason = "diverged", "not finite, or long above ten times the first loss"
     if entry.is_picture:
         outcome.picture = np.asarray(problem.render_fn(unravel(jnp.asarray(best[1], start.dtype)), problem.args))
     return outcome
 
 
-def _scipy(evaluate: Callable, start: np.ndarray, settings: Mapping[str, Any], budget: int) -> None:
+def _scipy(evaluate: Callable, start: np.ndarray, settings: Mapping[str, Any], budget: int, steps: list[int]) -> None:
     from scipy.optimize import minimize
 
     def in_double(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -90,10 +96,14 @@ def _scipy(evaluate: Callable, start: np.ndarray, settings: Mapping[str, Any], b
     # Its tolerances are absolute: with losses of another scale it would stop at once. So it has none.
     options = {"maxcor": settings["memory_size"], "ftol": 0.0, "gtol": 0.0, "maxfun": 10 * budget,
                "maxiter": 10 * budget}  # fmt: skip
-    minimize(in_double, start.astype(np.float64), jac=True, method="L-BFGS-B", options=options)
+
+    def count_step(flat: np.ndarray) -> None:
+        steps[0] += 1
+
+    minimize(in_double, start.astype(np.float64), jac=True, method="L-BFGS-B", options=options, callback=count_step)
 
 
-def _torch(evaluate: Callable, start: np.ndarray, settings: Mapping[str, Any], budget: int) -> None:
+def _torch(evaluate: Callable, start: np.ndarray, settings: Mapping[str, Any], budget: int, steps: None) -> None:
     import torch
 
     params = torch.tensor(start, requires_grad=True)

@@ -22,6 +22,9 @@ from jaxstyle.optimizers import OPTIMIZERS
 #: How a run ended that is worth comparing.
 FINE = ("done", "budget")
 
+#: Of the start of every trial: no scored run has it.
+TUNING_SEED = 1_000_000
+
 
 class Task(NamedTuple):
     """A run to come: the fields of the same names in `Run`."""
@@ -34,6 +37,11 @@ class Task(NamedTuple):
     number: int
     settings: Mapping[str, Any]
     budget: int
+
+    @property
+    def seed(self) -> int:
+        """Of the start: one for all trials, so that none is chosen for the luck of its own."""
+        return TUNING_SEED if self.stage == "tuning" else self.number
 
 
 def groups(suite: Suite) -> list[tuple[str, str]]:
@@ -64,8 +72,10 @@ def reason_to_skip(entry: BenchmarkProblem, method: Method) -> str:
         return f"{entry.name} is not for it"
     if method.needs_pixels and not entry.has_pixels:
         return f"it changes sizes or parameterizations, and the unknowns of {entry.name} are not pixels"
-    if method.needs_determinism and entry.reference is not None:
+    if method.needs_determinism and entry.is_stochastic:
         return f"it compares values of the loss, and {entry.name} draws batches at random"
+    if method.peer and entry.has_bounds:
+        return f"the unknowns of {entry.name} have bounds, of which it would not know"
     if method.peer and not is_installed(method.peer):
         return f"{method.peer} is not installed"
     return ""
@@ -108,7 +118,7 @@ def _rounded(value: Any) -> Any:
 
 
 def tuning_tasks(suite: Suite, problem: str, method: str) -> list[Task]:
-    """Returns the trials of a method, on every tuning instance and from seed 0; none with nothing to tune."""
+    """Returns the trials of a method, on every tuning instance, all from one start; none with nothing to tune."""
     entry, found = PROBLEMS[problem], METHODS[method]
     if not found.space or suite.trials < 2:
         return []

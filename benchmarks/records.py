@@ -11,6 +11,7 @@ Three kinds of rows, told apart by `kind`:
 Numbers that are not finite are written as null.
 """
 
+import fcntl
 import json
 import math
 import os
@@ -20,6 +21,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from jaxstyle.checks import InputError
+
+#: In the folder of a comparison.
+RECORDS = "records.jsonl"
 
 #: How a run may end: by its own rule; at its budget; and what else can happen to it.
 STATUSES = ("done", "budget", "timeout", "diverged", "oom", "error", "skipped")
@@ -65,10 +69,10 @@ class Run:
         budget: Evaluations that it might take.
         status: One of `STATUSES`.
         reason: A sentence, where the status alone says too little.
-        evaluations: That it took.
+        evaluations: That it took; with a line search a few more than its budget, which no point has.
         steps: Updates that it took.
         seconds: As in `Point`.
-        compile_seconds: Of tracing and compiling; 0 for a run that found its programs compiled.
+        compile_seconds: Of tracing and compiling its programs, though an earlier run may have had them compiled.
         peak_bytes: That its largest program holds at once, by the compiler; None where nobody knows.
         initial: Reference loss of the start.
         best: Lowest reference loss met.
@@ -125,6 +129,9 @@ class Writer:
 
     Args:
         path: The file. If its last line was cut off, it is ended, so that nothing is written into it.
+
+    Raises:
+        InputError: If another process writes to it.
     """
 
     def __init__(self, path: Path):
@@ -132,6 +139,14 @@ class Writer:
         path.parent.mkdir(parents=True, exist_ok=True)
         is_torn = path.exists() and path.stat().st_size > 0 and path.read_bytes()[-1:] != b"\n"
         self._file = path.open("a", encoding="utf-8")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system, whatever ends the process
+        except BlockingIOError:
+            self._file.close()
+            raise InputError(
+                "records that nobody writes to", f"{str(path)!r}, which another process writes to",
+                "wait for it, or choose another --out",
+            ) from None  # fmt: skip
         if is_torn:
             self._file.write("\n")
 
@@ -158,6 +173,11 @@ class Writer:
         self._file.writelines(json.dumps(_finite(row), allow_nan=False) + "\n" for row in rows)
         self._file.flush()
         os.fsync(self._file.fileno())
+
+
+def place_of(suite: str, out: str | None) -> Path:
+    """Returns the folder of a comparison: the one that was named, or the suite's own."""
+    return Path(out or f"results/{suite}")
 
 
 def read(path: Path) -> Records:

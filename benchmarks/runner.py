@@ -14,6 +14,7 @@ from typing import Any, Self
 from benchmarks.protocol import Task, groups, run_group
 from benchmarks.records import Run, Writer, run_from
 from benchmarks.suites import Suite
+from jaxstyle.checks import InputError
 
 #: Lines of a dead worker's complaints that are looked at for the reason.
 LAST_LINES = 3
@@ -87,13 +88,21 @@ class Worker:
     def start(self) -> dict[str, str]:
         """Starts the process, if there is none, and returns the facts of its device."""
         if self._process is None:
+            self._complaints.seek(0)
+            self._complaints.truncate()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.worker"], cwd=Path(__file__).parents[1], text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints,
             )  # fmt: skip
             assert self._process.stdout is not None
             first = self._process.stdout.readline()
-            self._facts = json.loads(first) if first else {}
+            if not first:
+                code = self._process.wait()
+                self._close()
+                raise InputError(
+                    "a worker that starts", f"one that ended with {code}: {self._last_words()}", "mend that"
+                )
+            self._facts = json.loads(first)
         return self._facts
 
     def _last_words(self) -> str:

@@ -27,7 +27,7 @@ from benchmarks.records import Run
 TAUS = (1e-1, 1e-2, 1e-3)
 
 #: Ends of a run that leave nobody a result to rely on: its times are infinite, whatever it met before.
-FAILED = ("diverged", "oom", "error", "skipped")
+FAILED = ("diverged", "timeout", "oom", "error", "skipped")
 
 #: Of the intervals.
 CONFIDENCE = 0.95

@@ -52,7 +52,7 @@ class Suite:
 MAIN_METHODS = (
     "sgd", "momentum", "adagrad", "rmsprop", "adam", "adabelief", "lion", "rprop",
     "lbfgs", "lbfgs_backtracking", "lbfgs_fixed", "lbfgs_fourier", "scipy_lbfgsb", "torch_lbfgs",
-    "adam_then_lbfgs", "lbfgs_coarse_to_fine",
+    "adam_then_lbfgs", "lbfgs_coarse_to_fine", "lbfgs_fourier_coarse_to_fine",
 )  # fmt: skip
 
 _TEACHING = tuple(name for name, problem in PROBLEMS.items() if not problem.is_picture)

@@ -5,10 +5,13 @@ A process of its own, so that a run that hangs or takes all memory costs that ru
 
 import base64
 import json
+import os
 import sys
 import tempfile
+import threading
 import traceback
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import jax
@@ -27,7 +30,7 @@ def compute(task: Task, kept: Kept) -> Run:
     """Runs a task; whatever happens becomes a status."""
     entry, method = PROBLEMS[task.problem], METHODS[task.method]
     try:
-        outcome = run_method(entry, task.instance, method, task.settings, task.number, task.budget, kept)
+        outcome = run_method(entry, task.instance, method, task.settings, task.seed, task.budget, kept)
     except (DoesNotFitError, MemoryError) as error:
         return Run(**task._asdict(), status="oom", reason=_one_line(error))
     except Exception as error:
@@ -39,12 +42,11 @@ def compute(task: Task, kept: Kept) -> Run:
 
 
 def _run_of(task: Task, outcome: Outcome, picture: str | None) -> Run:
-    points = outcome.trace.points()
-    last = points[-1]
+    points, trace = outcome.trace.points(task.budget), outcome.trace
     return Run(
-        **task._asdict(), status=outcome.status, reason=outcome.reason, evaluations=last.evaluations, steps=last.step,
-        seconds=last.seconds, compile_seconds=outcome.compile_seconds, peak_bytes=outcome.peak_bytes,
-        initial=outcome.initial, best=last.best, picture=picture, points=points,
+        **task._asdict(), status=outcome.status, reason=outcome.reason, evaluations=trace.evaluations[-1],
+        steps=trace.steps[-1], seconds=trace.seconds[-1], compile_seconds=outcome.compile_seconds,
+        peak_bytes=outcome.peak_bytes, initial=outcome.initial, best=points[-1].best, picture=picture, points=points,
     )  # fmt: skip
 
 
@@ -60,16 +62,23 @@ def _one_line(error: BaseException) -> str:
 
 
 def main() -> None:
-    """Answers until the input ends."""
+    """Answers until the input ends; then at once, in the middle of a run: nobody waits for it any more."""
     answers, sys.stdout = sys.stdout, sys.stderr  # whatever prints must not be taken for an answer
-    kept = Kept()
+    kept, lines = Kept(), SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
     print(
         json.dumps({"device": jax.devices()[0].device_kind, "platform": jax.default_backend()}),
         file=answers,
         flush=True,
     )
-    for line in sys.stdin:
-        task = Task(**json.loads(line))
+    while True:
+        task = Task(**json.loads(lines.get()))
         print(json.dumps(row_of(compute(task, kept)), allow_nan=False), file=answers, flush=True)
 
 

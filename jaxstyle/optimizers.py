@@ -18,9 +18,13 @@ from optax import contrib
 
 from jaxstyle.checks import InputError, check_choice, check_not_negative, check_positive
 from jaxstyle.transforms.ftrl import ftrl_proximal
+from jaxstyle.transforms.lbfgs import scale_by_cautious_lbfgs
 
 #: Options that say how much of an average is kept: at 1 it would never move.
 DECAYS = ("b1", "b2", "b3", "rho", "decay", "momentum")
+
+#: A backtracking search begins at the last step times this, at most at 1: so that quasi-Newton steps begin at 1.
+ALWAYS_FROM_ONE = 1e9
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,13 @@ def _lbfgs_backtracking(
 ) -> optax.GradientTransformation:
     search = optax.scale_by_backtracking_linesearch(
         max_backtracking_steps=int(max_linesearch_steps), decrease_factor=decrease_factor, max_learning_rate=1.0,
-        store_grad=True,
+        increase_factor=ALWAYS_FROM_ONE, store_grad=True,
     )  # fmt: skip
-    return optax.lbfgs(memory_size=int(memory_size), linesearch=search)
+    return optax.chain(scale_by_cautious_lbfgs(int(memory_size)), optax.scale(-1.0), search)
 
 
 def _lbfgs_fixed(memory_size: int, learning_rate: float) -> optax.GradientTransformation:
-    return optax.lbfgs(learning_rate, memory_size=int(memory_size), linesearch=None)
+    return optax.chain(scale_by_cautious_lbfgs(int(memory_size)), optax.scale_by_learning_rate(learning_rate))
 
 
 _SPECS = (

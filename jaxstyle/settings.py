@@ -86,6 +86,10 @@ class Settings:
         self._check_scales()
         if self.initial_noiseblend is not None:
             check_between("initial_noiseblend", _check_number("initial_noiseblend", self.initial_noiseblend), 0, 1)
+        if self.parameterization == "network" and self.initial_noiseblend not in (None, 1):
+            raise InputError(
+                "an initial_noiseblend of 1 with the parameterization network", self.initial_noiseblend, "leave it out"
+            )
         check_between("stop_delta", _check_number("stop_delta", self.stop_delta), 0, 1)
         _check_whole("stop_patience", self.stop_patience, 0, MOST_STEPS)
         self._check_provenance()

@@ -106,11 +106,12 @@ class Tune:
         best, rows = best_of(found.outcomes), table(found.outcomes)
         facts = self._provenance(found.evaluations, best, rows, content.shape, time.perf_counter() - clock)
         settings = settings_of(best, facts)
+        print(markdown(rows))
+        write_settings(self.output, settings, overwrite=self.overwrite)  # before the replay, which may fail
         if not found.is_interrupted:
             replayed = task.runner().replay(settings)
             settings = settings_of(best, {**facts, "replayed_loss": replayed})
-        write_settings(self.output, settings, overwrite=self.overwrite)
-        print(markdown(rows))
+            write_settings(self.output, settings, overwrite=True)
         print(f"\nbest: {settings.optimizer}, loss {best.loss:.6g} after {best.evaluations} evaluations", end="")
         print("" if found.is_interrupted else f"; run again by itself: {settings.provenance['replayed_loss']:.6g}")
         for step, rate in settings.schedule:

@@ -23,6 +23,8 @@ class BenchmarkProblem:
         budget: Evaluations of value and gradient that a run may take, unless its suite says otherwise.
         reference: `reference(params, args)`: the frozen loss that scores every optimizer, whatever it minimizes itself;
             the problem's own loss, where that does not draw anything at random, if left out.
+        is_stochastic: Whether its loss draws something at random at each step.
+        has_bounds: Whether its unknowns are kept within bounds after each step.
         defaults: By an optimizer's name, what its default settings are here. Where none are given, they are those of
             `jaxstyle.optimizers`, which are made for 0..255 pixels.
         methods: Names of the methods that it is for; all of them, if left out.
@@ -39,6 +41,8 @@ class BenchmarkProblem:
     reference: Callable[[Params, Args], Scalar] | None = None
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     methods: tuple[str, ...] | None = None
+    is_stochastic: bool = False
+    has_bounds: bool = False
     is_picture: bool = False
     has_pixels: bool = False
 

@@ -151,6 +151,7 @@ def _benchmark(dimensions: int) -> BenchmarkProblem:
         scoring=("sin10",),
         budget=500,  # the course's number of steps
         defaults=DESCENT_DEFAULTS,
+        has_bounds=True,
     )
 
 

@@ -33,6 +33,7 @@ PROBLEMS = (
         scoring=("astronaut", "coffee"),
         budget=5000,  # about 60 epochs
         reference=painter.full_cost,
+        is_stochastic=True,
         defaults=NETWORK_DEFAULTS,
         is_picture=True,
     ),

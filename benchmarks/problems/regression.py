@@ -152,6 +152,7 @@ def _benchmark(name: str, config: RegressionConfig) -> BenchmarkProblem:
         scoring=("noise-2", "noise-3"),
         budget=500,  # the course's number of steps: 500 epochs of all points, 100 epochs of five batches
         reference=partial(full_error, model=config.model),
+        is_stochastic=bool(config.batch_size),
         defaults=NETWORK_DEFAULTS,
     )
 

@@ -205,6 +205,7 @@ PROBLEMS = (
         scoring=("market-2", "market-3"),
         budget=1500,  # 100 epochs
         reference=validation_error,
+        is_stochastic=True,
         defaults=NETWORK_DEFAULTS,
     ),
 )

@@ -185,6 +185,7 @@ PROBLEMS = (
         scoring=("waves-1",),
         budget=20_000,
         reference=validation_loss,
+        is_stochastic=True,
         defaults={**NETWORK_DEFAULTS, "adam": {"learning_rate": PUBLISHED_RATE}},
     ),
 )

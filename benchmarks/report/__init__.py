@@ -1,14 +1,13 @@
 """`python -m benchmarks report`: what a comparison found, as one page and as Markdown, from its records alone."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import tyro
 
 from jaxstyle.checks import InputError, replace_file
 
 #: In the folder of a comparison.
-RECORDS, PAGE, MARKDOWN = "records.jsonl", "report.html", "report.md"
+PAGE, MARKDOWN = "report.html", "report.md"
 
 
 @dataclass(frozen=True)
@@ -16,20 +15,22 @@ class Report:
     """Write report.html and report.md beside the records of a comparison, replacing those that are there.
 
     Attributes:
-        out: Folder of the comparison, with records.jsonl in it; it may still be running.
+        suite: As for `run`, which may still be running.
+        out: Folder that `run` was given. Default: results/SUITE.
     """
 
-    out: tyro.conf.Positional[str]
+    suite: tyro.conf.Positional[str]
+    out: str | None = None
 
     def run(self) -> int:
         """Writes both files, prints where they are, and returns the exit code."""
         # Imported here, so that --help need not wait for SciPy and Matplotlib.
-        from benchmarks.records import read
+        from benchmarks.records import RECORDS, place_of, read
         from benchmarks.report.markdown import make_markdown
         from benchmarks.report.page import make_page
         from benchmarks.statistics import Scores, overall_order, rank
 
-        folder = Path(self.out)
+        folder = place_of(self.suite, self.out)
         records = read(folder / RECORDS)
         if not records.runs:
             raise InputError("records with a run that has ended", f"none in {str(folder / RECORDS)!r}", "let it go on")

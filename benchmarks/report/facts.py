@@ -98,7 +98,7 @@ def limits(records: Records, scores: Scores) -> list[str]:
     sentences = ["f* is the best found by anyone here. More methods or a longer budget may lower it; every gap grows."]
     for problem in scores.problems:
         sentences.extend(_problem_limits(scores, problem))
-    place = [*_distinct(records, "device"), *_distinct(records, "platform")]
+    place = [*_distinct(records, "processor"), *_distinct(records, "device"), *_distinct(records, "platform")]
     cores = _distinct(records, "cores")
     jobs = _distinct(records, "jobs")
     sentences.append(

@@ -14,7 +14,9 @@ from benchmarks.protocol import (
     count_runs,
     default_settings,
     groups,
+    reason_to_skip,
     run_group,
+    scoring_tasks,
     trial_settings,
     tuning_tasks,
 )
@@ -77,6 +79,24 @@ def test_a_failed_trial_is_never_chosen_and_the_defaults_stay_if_all_fail():
     runs[1] = answer(tasks[1], 1.0)
     assert choose_settings(runs) == tasks[1].settings
     assert choose_settings([replace(run, status="error", best=math.nan) for run in runs]) == tasks[0].settings
+
+
+def test_all_trials_have_one_start_that_no_scored_run_has():
+    tasks = [task for method in SUITE.methods for task in tuning_tasks(SUITE, "style-64-noise", method)]
+    scored = scoring_tasks(SUITE, "style-64-noise", "adam", "tuned", {})
+    assert len({task.seed for task in tasks}) == 1
+    assert [task.seed for task in scored] == [0, 1, 2, 0, 1, 2]
+    assert not {task.seed for task in tasks} & {task.seed for task in scored}
+
+
+@pytest.mark.parametrize(
+    ("problem", "method", "reason"),
+    [("sine-tanh", "lbfgs", ""), ("sine-tanh-batches", "lbfgs", "at random"), ("sine-tanh-batches", "adam", ""),
+     ("descent1d", "scipy_lbfgsb", "bounds"), ("descent1d", "lbfgs", ""), ("waves", "lbfgs_coarse_to_fine", "pixels")],
+)  # fmt: skip
+def test_methods_run_where_they_make_sense(problem: str, method: str, reason: str):
+    found = reason_to_skip(PROBLEMS[problem], METHODS[method])
+    assert (reason in found) if reason else not found
 
 
 def test_what_cannot_run_says_why_once():

@@ -83,7 +83,7 @@ def write(folder, runs, **session):
 
 def report(folder):
     """Makes the report and returns the page and the Markdown."""
-    assert tyro.cli(Report, args=[str(folder)]).run() == 0
+    assert tyro.cli(Report, args=["quick", "--out", str(folder)]).run() == 0
     return (folder / "report.html").read_text(encoding="utf-8"), (folder / "report.md").read_text(encoding="utf-8")
 
 
@@ -288,9 +288,9 @@ def test_evaluations_may_be_shares_of_one(tmp_path):
 
 def test_records_that_cannot_be_reported_are_refused(tmp_path):
     with pytest.raises(InputError, match="begin with: python -m benchmarks run"):
-        Report(str(tmp_path / "nowhere")).run()
+        Report("quick", out=str(tmp_path / "nowhere")).run()
     with pytest.raises(InputError, match="expected records with a run that has ended"):
-        Report(str(write(tmp_path, []))).run()
+        Report("quick", out=str(write(tmp_path, []))).run()
     assert {path.name for path in tmp_path.iterdir()} == {"records.jsonl"}
 
 

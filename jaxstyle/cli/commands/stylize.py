@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from jaxstyle.problem import Problem
     from jaxstyle.types import NetworkParams
 
+#: Pairs of pictures, and how many bytes they may take, that L-BFGS keeps where nothing says how many.
+MEMORY_SIZE, MEMORY_BYTES = 20, 2e9
+
 
 @dataclass(kw_only=True)
 class Stylize(PictureFlags, ObjectiveFlags):
@@ -71,10 +74,11 @@ class Stylize(PictureFlags, ObjectiveFlags):
         """Repaints and returns the exit code."""
         chosen_by = self.fill()
         self.check()
-        optimizer = self.make_optimizer()
+        self.make_optimizer()  # for its errors: options are looked at before files
         network = self.load_network(self.used_layers())
         content, initial = self.read_pictures()
         height, width, _ = content.shape
+        optimizer = self.make_optimizer(memory_size=choose_memory_size(height, width))
         self.sizes(height, width)
 
         from jaxstyle.cli.session import Session, record_of
@@ -132,7 +136,7 @@ class Stylize(PictureFlags, ObjectiveFlags):
         for name in ("iterations", "parameterization", "scales", "stop_delta"):
             if getattr(self, name) is None:
                 setattr(self, name, getattr(settings, name))
-        if self.stop_patience is None and self.stop_delta == settings.stop_delta > 0:
+        if is_auto and self.stop_patience is None and self.stop_delta == settings.stop_delta:
             self.stop_patience = settings.stop_patience
         if not is_auto:
             return ""
@@ -203,6 +207,16 @@ class Stylize(PictureFlags, ObjectiveFlags):
             return make_problem(config, network, resize_to(content, height, width), styles[width], initial=start)
 
         return make
+
+
+def choose_memory_size(height: int, width: int) -> int:
+    """Returns the memory of L-BFGS for a picture: 20 pairs, or fewer, for one beyond four million pixels.
+
+    >>> choose_memory_size(512, 512), choose_memory_size(4096, 4096)
+    (20, 4)
+    """
+    pair = 2 * 3 * 4 * height * width  # two float32 pictures of three colors
+    return int(max(3, min(MEMORY_SIZE, MEMORY_BYTES // pair)))
 
 
 #: See `jaxstyle.cli.commands`.
