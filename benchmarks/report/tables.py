@@ -174,7 +174,7 @@ def reason_table(scores: Scores) -> Table:
 def cost_table(scores: Scores, problem: str, order: Sequence[str]) -> Table:
     """Returns memory, compilation and the price of a step, for each method of a problem.
 
-    Compilation is the longest of a method's runs: those that find their program compiled record none.
+    Compilation is that of a method's programs, the longest of its runs.
     """
     rows = []
     for method in order:
