@@ -30,8 +30,8 @@ READING = (
     "20 pairs. Tuned ones are the best of the tuning trials, which had other pictures or data, and one start.",
     "Cost is counted in evaluations of value and gradient, those inside line searches included; one at a smaller "
     "size counts as its share of the pixels, and a value without its gradient, as in backtracking, as a whole one. "
-    "What a line search takes beyond the budget is not scored. Of SciPy, points that it tried and rejected count as met; of "
-    "jaxstyle's line searches they do not. Seconds are of running "
+    "What a line search takes beyond the budget is not scored. Of SciPy, points that it tried and rejected count as "
+    "met; of jaxstyle's line searches they do not. Seconds are of running "
     "alone: without compilation, and without what only the records need.",
     "One frozen reference loss per problem scores every method. Its gap is (f - f*) / (f0 - f*): 1 at the start, 0 at "
     "f*, the best found by anyone here, that is the lowest loss of any run of any method on that problem and instance "
