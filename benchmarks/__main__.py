@@ -1,6 +1,7 @@
 """`python -m benchmarks`: compares optimizers, reports it, and finds the best one for your own pictures."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import tyro
@@ -11,7 +12,7 @@ from jaxstyle.cli import EXIT_BAD_INPUT
 from jaxstyle.cli.running import EXIT_INTERRUPTED
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code."""
     from benchmarks.meta import Tune
     from benchmarks.report import Report
@@ -19,7 +20,7 @@ def main() -> int:
     command = tyro.cli(
         Annotated[Run, named("run")] | Annotated[Resume, named("resume")] | Annotated[Report, named("report")]
         | Annotated[List, named("list")] | Annotated[Tune, named("tune")],
-        prog="python -m benchmarks", description=__doc__,
+        args=argv, prog="python -m benchmarks", description=__doc__,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
     )  # fmt: skip
     try:

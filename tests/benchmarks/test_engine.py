@@ -77,7 +77,7 @@ def test_losses_are_those_of_the_reference(name: str):
     curvatures = np.linspace(1.0, 30.0, SIDE)[None, :, None]
     expected = np.mean(curvatures * off**2) + 0.01 * np.mean(np.abs(off) ** 3)  # NumPy's, of the start
     assert outcome.initial == pytest.approx(expected, rel=1e-5)
-    assert outcome.trace.points()[-1].best < 0.5 * expected
+    assert outcome.trace.points(BUDGET)[-1].best < 0.5 * expected
 
 
 def test_a_stochastic_run_is_scored_without_its_noise_and_uncounted():
@@ -107,8 +107,11 @@ def test_points_thin_out_but_keep_the_best_and_the_end():
     losses[200] = np.nan
     for index, loss in enumerate(losses):
         trace.add(index + 1, index, loss, 0.1 * index)
-    points = trace.points()
+    points = trace.points(500)
     assert points[-1].evaluations == 500
+    cut = trace.points(300.5)
+    assert cut[-1].evaluations == 300
+    assert cut[-1].best == np.nanmin(losses[:300])  # what came after the budget is no merit
     assert len(points) < 120
     for point in points:
         assert point.best == np.nanmin(losses[: int(point.evaluations)])

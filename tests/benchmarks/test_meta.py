@@ -11,8 +11,8 @@ import numpy as np
 import optax
 import pytest
 
+from benchmarks.__main__ import main
 from benchmarks.meta import Tune
-from benchmarks.meta.__main__ import main
 from benchmarks.meta.outcomes import FAILED, Outcome, best_of, markdown, settings_of, table
 from benchmarks.meta.space import (
     FORGETTING,
@@ -281,7 +281,7 @@ def test_outcomes_are_ranked_and_nothing_vanishes():
 )
 def test_what_cannot_be_used_is_refused(flags: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture):
     given = ["--content", "sample:chelsea", "--styles", "sample:waves", "--output", str(tmp_path / "best.json")]
-    assert_refused(lambda: main([*given, *flags]), tmp_path, capsys, message, start="tune: ")
+    assert_refused(lambda: main(["tune", *given, *flags]), tmp_path, capsys, message, start="benchmarks: ")
 
 
 def test_without_ray_it_says_what_to_install(

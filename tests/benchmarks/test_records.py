@@ -64,6 +64,14 @@ def test_points_without_an_end_do_not_mix_with_a_later_session(tmp_path: Path):
     assert len(read(path).runs[0].points) == 3
 
 
+def test_two_processes_do_not_write_at_once(tmp_path: Path):
+    path = tmp_path / "records.jsonl"
+    with Writer(path), pytest.raises(InputError, match="another process"):
+        Writer(path)
+    write(path, make_run("a"))  # let go
+    assert len(read(path).runs) == 1
+
+
 def test_timings_do_not_count(tmp_path: Path):
     one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
     write(one, make_run("a"), make_run("b"))
