@@ -130,11 +130,11 @@ def test_starts_that_differ_are_found_and_the_median_counts():
     assert Scores(tuple(runs[:2])).unequal_starts() == []
 
 
-@pytest.mark.parametrize("status", ["done", "budget", "timeout", *FAILED])
+@pytest.mark.parametrize("status", ["done", "budget", *FAILED])
 def test_times_of_runs_that_failed_are_infinite(status):
     run = make_run("a", [10.0, 5.0, 0.9, 0.0], status=status)
     scores = Scores((run, make_run("b", [10.0, 0.0], number=1)))
-    has_failed = status in ("diverged", "oom", "error", "skipped")
+    has_failed = status in ("diverged", "timeout", "oom", "error", "skipped")
     assert scores.time(run, 0.1) == (INF if has_failed else 3.0)
     assert scores.time(run, 0.1, "seconds") == (INF if has_failed else 1.5)
     assert scores.time(run, 0.01) == (INF if has_failed else 4.0)
