@@ -60,7 +60,7 @@ _PICTURES = tuple(name for name, problem in PROBLEMS.items() if problem.is_pictu
 
 _SUITES = (
     Suite(
-        "smoke", ("descent1d", "style-32-shallow"), ("adam", "lbfgs", "scipy_lbfgsb", "adam_then_lbfgs"),
+        "smoke", ("sine-tanh", "style-32-shallow"), ("adam", "lbfgs", "scipy_lbfgsb", "adam_then_lbfgs"),
         seeds=2, trials=2, instances=1, budget=12,
     ),
     Suite(
