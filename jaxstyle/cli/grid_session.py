@@ -270,7 +270,7 @@ class GridSession(Session):
             problem = self._shared.problem(point, height, width)
             return apply_parameterization(problem, str(point.parameterization), height, width)
 
-        settings = point.settings()
+        settings = point.all_options()
         options = {name: settings[name] for name in sorted(self._varied[point.optimizer])}
         return Task(make_problem, jax.random.key(point.seed), options, point.stop_rule())
 

@@ -102,7 +102,7 @@ class Point(Stylize):
         kept = [getattr(self, flag.name) for flag in fields(self) if flag.name not in names]
         return (*kept, self.config().used_layers())
 
-    def settings(self) -> dict[str, Any]:
+    def all_options(self) -> dict[str, Any]:
         """Returns all of the optimizer's options, those that are no whole numbers as floats."""
         defaults = OPTIMIZERS[self.optimizer].defaults
         given = {**defaults, **self.options()}
@@ -213,7 +213,7 @@ def varied_options(points: Sequence[Point]) -> dict[str, frozenset[str]]:
     """
     settings: dict[str, list[dict[str, Any]]] = {}
     for point in points:
-        settings.setdefault(point.optimizer, []).append(point.settings())
+        settings.setdefault(point.optimizer, []).append(point.all_options())
     return {
         optimizer: frozenset(
             name
