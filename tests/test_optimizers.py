@@ -24,6 +24,8 @@ TOY_OPTIONS: dict[str, dict[str, float]] = {
     "lamb": {"learning_rate": 0.02},
     "lars": {"learning_rate": 10.0},
     "lbfgs": {},
+    "lbfgs_backtracking": {},
+    "lbfgs_fixed": {"learning_rate": 1.0},
     "lion": {"learning_rate": 0.02},
     "momentum": {"learning_rate": 0.01},
     "nesterov": {"learning_rate": 0.01},
