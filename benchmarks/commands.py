@@ -16,7 +16,7 @@ from typing import Any
 
 import tyro
 
-from benchmarks.records import RECORDS, Records, Writer, place_of, read
+from benchmarks.records import FINE, RECORDS, Records, Writer, place_of, read
 from jaxstyle.checks import InputError, check_choice, check_positive
 
 #: What a comparison's outcome may depend on.
@@ -177,7 +177,7 @@ def _go(suite: Any, path: Path, records: Records | None, jobs: int, command: str
         def tell(run: Any) -> None:
             statuses[run.status] += 1
             progress.update(bar, advance=1, description=f"{run.problem} {run.method}")
-            if run.status not in ("done", "budget"):
+            if run.status not in FINE:
                 progress.print(f"{run.run}: {run.status}: {run.reason}", soft_wrap=True)
 
         run_suite(suite, writer, ended, session, jobs=jobs, workers=workers, tell=tell)

@@ -15,12 +15,9 @@ from benchmarks.methods import METHODS, Method
 from benchmarks.peers import is_installed
 from benchmarks.problems import BenchmarkProblem
 from benchmarks.problems.registry import PROBLEMS
-from benchmarks.records import Run
+from benchmarks.records import FINE, Run
 from benchmarks.suites import Suite
 from jaxstyle.optimizers import OPTIMIZERS
-
-#: How a run ended that is worth comparing.
-FINE = ("done", "budget")
 
 #: Of the start of every trial: no scored run has it.
 TUNING_SEED = 1_000_000

@@ -28,6 +28,9 @@ RECORDS = "records.jsonl"
 #: How a run may end: by its own rule; at its budget; and what else can happen to it.
 STATUSES = ("done", "budget", "timeout", "diverged", "oom", "error", "skipped")
 
+#: Those of a run that went as it should.
+FINE = ("done", "budget")
+
 #: How a run's settings came about: a trial of the tuning, the defaults, the best of the trials.
 STAGES = ("tuning", "default", "tuned")
 
