@@ -2,8 +2,11 @@
 
 Learning rates are for pixels on the 0..255 scale. Those marked "measured" are the best of a grid, in factors of about
 3, on style transfer at 64x64 in 60 steps: `python -m benchmarks.learning_rates` makes that table again. Methods whose
-step is in proportion to the gradient (sgd and its kin) want a rate in proportion to the number of pixels, since the
-losses are means over them; those that normalize the gradient do not.
+step is in proportion to the gradient (sgd and its kin) want another rate at another size, in proportion to the number
+of pixels at least, since the losses are means over them; those that normalize the gradient do not.
+
+`tests/test_optimizer_updates.py` holds each row to the published update in NumPy; what a row does otherwise is said in
+its `source`.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,8 +20,10 @@ import optax
 from optax import contrib
 
 from jaxstyle.checks import InputError, check_choice, check_not_negative, check_positive
+from jaxstyle.transforms.adan import adan
 from jaxstyle.transforms.ftrl import ftrl_proximal
-from jaxstyle.transforms.lbfgs import scale_by_cautious_lbfgs
+from jaxstyle.transforms.lbfgs import lengthen_first_step, scale_by_skipping_lbfgs
+from jaxstyle.transforms.rprop import rprop
 
 #: Options that say how much of an average is kept: at 1 it would never move.
 DECAYS = ("b1", "b2", "b3", "rho", "decay", "momentum")
@@ -50,7 +55,8 @@ def _lbfgs(memory_size: int, max_linesearch_steps: int, initial_guess: str) -> o
     search = optax.scale_by_zoom_linesearch(
         max_linesearch_steps=int(max_linesearch_steps), initial_guess_strategy=initial_guess
     )
-    return optax.lbfgs(memory_size=int(memory_size), linesearch=search)
+    # optax.lbfgs but for the length of the first step.
+    return optax.chain(optax.scale_by_lbfgs(int(memory_size)), lengthen_first_step(), optax.scale(-1.0), search)
 
 
 def _lbfgs_backtracking(
@@ -60,11 +66,11 @@ def _lbfgs_backtracking(
         max_backtracking_steps=int(max_linesearch_steps), decrease_factor=decrease_factor, max_learning_rate=1.0,
         increase_factor=ALWAYS_FROM_ONE, store_grad=True,
     )  # fmt: skip
-    return optax.chain(scale_by_cautious_lbfgs(int(memory_size)), optax.scale(-1.0), search)
+    return optax.chain(scale_by_skipping_lbfgs(int(memory_size)), optax.scale(-1.0), search)
 
 
 def _lbfgs_fixed(memory_size: int, learning_rate: float) -> optax.GradientTransformation:
-    return optax.chain(scale_by_cautious_lbfgs(int(memory_size)), optax.scale_by_learning_rate(learning_rate))
+    return optax.chain(scale_by_skipping_lbfgs(int(memory_size)), optax.scale_by_learning_rate(learning_rate))
 
 
 _SPECS = (
@@ -120,21 +126,21 @@ _SPECS = (
         "Kingma and Ba (2015), algorithm 2; rate measured",
     ),
     OptimizerSpec(
-        "adan", optax.adan, {"learning_rate": 30.0, "b1": 0.98, "b2": 0.92, "b3": 0.99, "eps": 1e-8},
-        "Xie et al. (2022); rate measured",
+        "adan", adan, {"learning_rate": 30.0, "b1": 0.98, "b2": 0.92, "b3": 0.99, "eps": 1e-8},
+        "Xie et al. (2022), with the bias corrections of the authors' program; rate measured",
     ),
     OptimizerSpec(
         "ademamix", contrib.ademamix,
         {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "b3": 0.9999, "alpha": 5.0, "eps": 1e-8},
-        "Pagliardini, Ablin and Grangier (2024); rate measured",
+        "Pagliardini, Ablin and Grangier (2024), with alpha and b3 constant from the start; rate measured",
     ),
     OptimizerSpec(
         "adopt", contrib.adopt, {"learning_rate": 10.0, "b1": 0.9, "b2": 0.9999, "eps": 1e-6},
-        "Taniguchi et al. (2024); rate measured",
+        "Taniguchi et al. (2024), algorithm 2, clipped; rate measured",
     ),
     OptimizerSpec(
         "amsgrad", optax.amsgrad, {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
-        "Reddi, Kale and Kumar (2018); rate measured",
+        "Reddi, Kale and Kumar (2018), with Adam's bias corrections; rate measured",
     ),
     OptimizerSpec("fromage", optax.fromage, {"learning_rate": 0.03}, "Bernstein et al. (2020); rate measured"),
     OptimizerSpec(
@@ -162,8 +168,9 @@ _SPECS = (
         "Ginsburg et al. (2019); rate measured",
     ),
     OptimizerSpec(
-        "optimistic_adam", optax.optimistic_adam_v2, {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
-        "Daskalakis et al. (2018); rate measured",
+        "optimistic_adam", partial(optax.optimistic_adam_v2, nesterov=False),
+        {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
+        "Daskalakis et al. (2018), whose first step is twice as long; rate measured",
     ),
     OptimizerSpec(
         "optimistic_sgd", optax.optimistic_gradient_descent, {"learning_rate": 0.001, "alpha": 1.0, "beta": 1.0},
@@ -171,16 +178,17 @@ _SPECS = (
     ),
     OptimizerSpec(
         "prodigy", contrib.prodigy, {"learning_rate": 1.0, "estim_lr0": 1.0, "eps": 1e-8},
-        "Mishchenko and Defazio (2023); finds its own rate from estim_lr0, here one gray level",
+        "Mishchenko and Defazio (2023), algorithm 4, but always with Adam's bias correction: the first step is 0.32 of "
+        "the paper's; finds its own rate from estim_lr0, here one gray level",
     ),
     OptimizerSpec(
         "polyak_sgd", optax.polyak_sgd, {"max_learning_rate": 0.1, "scaling": 1.0, "f_min": 0.0},
         "Polyak (1987), step (f - f_min) / |g|^2, capped; cap measured",
     ),
     OptimizerSpec(
-        "rprop", optax.rprop,
+        "rprop", rprop,
         {"learning_rate": 10.0, "eta_minus": 0.5, "eta_plus": 1.2, "min_step_size": 1e-6, "max_step_size": 50.0},
-        "Riedmiller and Braun (1993); rate (the first step) measured",
+        "Riedmiller and Braun (1993) in the variant iRprop- of Igel and Hüsken (2000); rate (the first step) measured",
     ),
     OptimizerSpec("sign_sgd", optax.sign_sgd, {"learning_rate": 3.0}, "Bernstein et al. (2018); rate measured"),
     OptimizerSpec(
@@ -191,7 +199,7 @@ _SPECS = (
     ),
     OptimizerSpec(
         "yogi", optax.yogi, {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "eps": 1e-3},
-        "Zaheer et al. (2018); rate measured",
+        "Zaheer et al. (2018), with moments that start at 1e-6 and Adam's bias corrections; rate measured",
     ),
 )  # fmt: skip
 

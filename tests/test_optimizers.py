@@ -86,6 +86,25 @@ def test_the_defaults_that_neural_style_users_know():
     assert dict(OPTIMIZERS["adam"].defaults) == {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8}
 
 
+def test_rprop_takes_the_step_of_its_own_gradient():
+    # torch.optim.Rprop(lr=0.1, etas=(0.5, 1.2)) on gradients 1, 1, 1, -1, 1; optax 0.2.8 returns 0, 0.1, 0.12, 0, 0.
+    optimizer = make_optimizer("rprop", learning_rate=0.1)
+    state = optimizer.init(jnp.zeros(1))
+    moves = []
+    for grad in (1.0, 1.0, 1.0, -1.0, 1.0):
+        move, state = optimizer.update(jnp.array([grad]), state)
+        moves.append(-float(move[0]))
+    np.testing.assert_allclose(moves, [0.1, 0.12, 0.144, 0.0, 0.072], rtol=1e-6)
+
+
+def test_rprop_sees_the_signs_of_gradients_whose_product_is_0_in_float32():
+    optimizer = make_optimizer("rprop", learning_rate=0.1)
+    state = optimizer.init(jnp.zeros(1))
+    for grad in (1e-30, 1e-30):
+        move, state = optimizer.update(jnp.array([grad], jnp.float32), state)
+    np.testing.assert_allclose(move, [-0.12], rtol=1e-6)
+
+
 def published_ftrl(gradient, w: np.ndarray, alpha: float, beta: float, l1: float, l2: float, steps: int):
     """McMahan et al. (2013), algorithm 1, from w = 0, in plain NumPy."""
     z, n = np.zeros_like(w), np.zeros_like(w)
