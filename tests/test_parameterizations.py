@@ -126,6 +126,19 @@ def test_each_serves_every_problem_of_pictures(tiny_network: dict, name: str):
         assert other.render_fn(result.best_params, other.args).shape == (height, width, 3)
 
 
+@pytest.mark.parametrize("name", PARAMETERIZATIONS)
+def test_the_text_of_a_program_has_no_arrays_of_the_size_of_the_picture(name: str):
+    """Such an array is in the text with 8 characters for each number, and is compiled each time."""
+    form = make_parameterization(name, 512, 384)
+    pixels = jax.ShapeDtypeStruct((512, 384, 3), jnp.float32)
+    params = jax.eval_shape(form.init, KEY, pixels)
+    most = 120_000 if name in ("laplacian", "network") else 50_000  # six sizes, and a network's layers, are long as code
+    for lowered in (jax.jit(form.decode).lower(params), jax.jit(form.init).lower(KEY, pixels)):
+        text = lowered.as_text()
+        assert len(text) < most
+        assert max(len(line) for line in text.splitlines()) < 12_000
+
+
 def test_reparameterizing_changes_the_unknowns_and_not_the_loss():
     bowl = make_bowl()
     halved = reparameterize(
