@@ -2,7 +2,8 @@
 
 Every run is scored by the problem's reference loss. Where a phase minimizes just that, at full size, its values are
 those that the loop computed anyway; elsewhere (mini-batches, smaller sizes) the reference is computed at the points of
-a grid, outside the clock and not counted: no optimizer pays for being watched.
+a grid, outside the clock and not counted: no optimizer pays for being watched, and none gains by it. What a phase
+hands on to the next follows from its own losses alone.
 """
 
 import time
@@ -147,8 +148,11 @@ class _Run:
         )  # fmt: skip
         self.outcome = Outcome(Trace(), "budget")
         self.used, self.steps, self.seconds = 0.0, 0, 0.0
-        # The lowest reference loss met and where, in the terms of the full problem.
+        # The lowest reference loss met and where, in the terms of the full problem: for the score and the picture.
         self.best_loss, self.best = np.inf, self.start
+        # Where the next phase continues from, as far as the method itself can tell, and the loss of the full problem
+        # there, if a phase has computed it: infinite otherwise.
+        self.known_loss, self.known = np.inf, self.start
 
     def go(self) -> Outcome:
         share, status = 0.0, Status.RUNNING
@@ -191,9 +195,25 @@ class _Run:
             step, before = step + len(losses), int(infos.evaluations[-1])
             self.seconds += took
         self.used, self.steps = used + weight * before, step - 1
+        self._hand_on(problem, phase, state, decode)
         if not is_watched and float(state.best_loss) < self.best_loss:
             self.best_loss, self.best = float(state.best_loss), decode(state.best_params)
         return Status(int(state.status))
+
+    def _hand_on(
+        self, problem: Problem, phase: Phase, state: LoopState, decode: Callable[[Params], Params]
+    ) -> None:
+        """Keeps what the next phase continues from, chosen by the phase's own losses.
+
+        That is the best so far. A smaller picture's loss is another one, so that a phase at a smaller size hands on its
+        own best; one that draws batches cannot tell its best and hands on its last.
+        """
+        if problem.is_stochastic:
+            self.known_loss, self.known = np.inf, decode(state.params)
+        elif phase.shrink > 1:
+            self.known_loss, self.known = np.inf, decode(state.best_params)
+        elif float(state.best_loss) < self.known_loss:
+            self.known_loss, self.known = float(state.best_loss), decode(state.best_params)
 
     def _watch(self, params: Params) -> float:
         """Returns the reference loss of parameters of the full problem, and keeps them if they are the best."""
@@ -225,14 +245,14 @@ class _Run:
         if phase.begin == "anew":
             return self.full.init_fn(key)
         if phase.begin == "perturb":
-            keys = jax.random.split(key, len(jax.tree.leaves(self.best)))
-            leaves, structure = jax.tree.flatten(self.best)
+            leaves, structure = jax.tree.flatten(self.known)
+            keys = jax.random.split(key, len(leaves))
             moved = [
                 leaf + PERTURBATION * jnp.sqrt(jnp.mean(jnp.square(leaf))) * jax.random.normal(one, leaf.shape)
                 for one, leaf in zip(keys, leaves, strict=True)
             ]
             return jax.tree.unflatten(structure, moved)
-        return self.best
+        return self.known
 
     def _program(
         self, phase: Phase, problem: Problem, params: Params, key: jax.Array, allowed: int

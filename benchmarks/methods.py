@@ -52,7 +52,8 @@ class Phase:
         share: Of the budget.
         shrink: Divisor of the picture's size.
         parameterization: See `jaxstyle.parameterizations`.
-        begin: `continue` from the best so far, `perturb` it first, or begin `anew` from another start.
+        begin: `continue` from what the phase before hands on (its best by its own loss; the last, where that is drawn
+            at random), `perturb` that first, or begin `anew` from another start.
         schedule: `constant`, or `cosine`: the learning rate falls to 0 within the phase.
         options: Of the optimizer, where they are not its defaults.
     """
@@ -125,9 +126,9 @@ def _cycles(optimizer: str) -> tuple[Phase, ...]:
 
 _METHODS = (
     *(_single(name) for name in OPTIMIZERS),
-    Method("lbfgs_fourier", (Phase("lbfgs", parameterization="preconditioned"),), _MEMORY),
+    Method("lbfgs_preconditioned", (Phase("lbfgs", parameterization="preconditioned"),), _MEMORY),
     Method("lbfgs_laplacian", (Phase("lbfgs", parameterization="laplacian"),), _MEMORY),
-    Method("adam_fourier", (Phase("adam", parameterization="preconditioned"),), _space_of("adam")),
+    Method("adam_preconditioned", (Phase("adam", parameterization="preconditioned"),), _space_of("adam")),
     Method("adam_laplacian", (Phase("adam", parameterization="laplacian"),), _space_of("adam")),
     Method("adam_then_lbfgs", (Phase("adam", 0.25), Phase("lbfgs", 0.75)), _space_of("adam")),
     Method("adam_cosine", (Phase("adam", schedule="cosine"),), _space_of("adam")),
@@ -136,7 +137,7 @@ _METHODS = (
     Method("lbfgs_random_restarts", (Phase("lbfgs", 0.5), Phase("lbfgs", 0.5, begin="anew")), _MEMORY),
     Method("lbfgs_coarse_to_fine", (Phase("lbfgs", 0.1, shrink=2), Phase("lbfgs", 0.9)), _MEMORY),
     Method(
-        "lbfgs_fourier_coarse_to_fine",
+        "lbfgs_preconditioned_coarse_to_fine",
         (
             Phase("lbfgs", 0.1, shrink=2, parameterization="preconditioned"),
             Phase("lbfgs", 0.9, parameterization="preconditioned"),
@@ -147,6 +148,13 @@ _METHODS = (
     Method("scipy_lbfgsb", space=_MEMORY, peer="scipy", defaults={"memory_size": 20}),
     Method("torch_lbfgs", space={"learning_rate": Range(0.1, 2.0)}, peer="torch", defaults={"learning_rate": 1.0}),
 )
+
+#: Names that methods had in older records, and those that they have now: `fourier` is another parameterization.
+RENAMED: Mapping[str, str] = MappingProxyType({
+    "lbfgs_fourier": "lbfgs_preconditioned",
+    "adam_fourier": "adam_preconditioned",
+    "lbfgs_fourier_coarse_to_fine": "lbfgs_preconditioned_coarse_to_fine",
+})
 
 #: Every method by name.
 METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _METHODS})

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.records import Run
+from benchmarks.records import STAGES, Run
 
 #: Targets, between the start (1) and the best found by anyone (0).
 TAUS = (1e-1, 1e-2, 1e-3)
@@ -207,12 +207,17 @@ class Scores:
     def _cells(self) -> dict[tuple[str, str], set[Cell]]:
         cells: dict[tuple[str, str], set[Cell]] = {}
         for run in self.runs:
-            cells.setdefault((run.stage, run.problem), set()).add(cell_of(run))
+            if run.status != "skipped":
+                cells.setdefault((run.stage, run.problem), set()).add(cell_of(run))
         return cells
 
     def of(self, stage: str, problem: str, method: str) -> list[Run]:
         """Returns the runs of a method on a problem in a stage."""
         return self._groups.get((stage, problem, method), [])
+
+    def ran(self, stage: str, problem: str, method: str) -> list[Run]:
+        """Returns those of the runs that were not skipped: the row of a skipped method is no run."""
+        return [run for run in self.of(stage, problem, method) if run.status != "skipped"]
 
     def methods_of(self, stage: str, problem: str) -> list[str]:
         """Returns the methods with a run on a problem in a stage."""
@@ -242,7 +247,7 @@ class Scores:
         return estimate(self.final_gap(run) for run in self.of(stage, problem, method))
 
     def cells(self, stage: str, problems: Sequence[str]) -> list[Cell]:
-        """Returns the cells in which any method has a run."""
+        """Returns the cells in which any method has a run that was not skipped."""
         return sorted(cell for problem in problems for cell in self._cells.get((stage, problem), ()))
 
     def times(self, stage: str, problems: Sequence[str], tau: float, methods: Sequence[str]) -> np.ndarray:
@@ -250,14 +255,21 @@ class Scores:
         cells = {cell: row for row, cell in enumerate(self.cells(stage, problems))}
         times = np.full((len(cells), len(methods)), math.inf)
         for column, method in enumerate(methods):
-            for run in (run for problem in problems for run in self.of(stage, problem, method)):
+            for run in (run for problem in problems for run in self.ran(stage, problem, method)):
                 times[cells[cell_of(run)], column] = self.time(run, tau)
         return times
 
     def missing(self, stage: str, problem: str, method: str) -> int:
-        """Returns in how many cells where others have a run this method has no row at all."""
+        """Returns in how many cells where others have a run this method should have one and has no row.
+
+        A method that was skipped on the problem should have none: its one row stands for all. One that was scored
+        without a trial before has nothing to tune.
+        """
+        every = [run for each in STAGES for run in self.of(each, problem, method)]
+        is_skipped = bool(every) and all(run.status == "skipped" for run in every)
+        is_untuned = stage == "tuned" and bool(every) and all(run.stage == "default" for run in every)
         has = {cell_of(run) for run in self.of(stage, problem, method)}
-        return len(self._cells.get((stage, problem), set()) - has)
+        return 0 if is_skipped or is_untuned else len(self._cells.get((stage, problem), set()) - has)
 
     def unequal_starts(self) -> list[Cell]:
         """Returns the scoring cells in which a method began with another loss than the rest."""

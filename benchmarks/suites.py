@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from benchmarks.methods import METHODS
+from benchmarks.methods import METHODS, RENAMED
 from benchmarks.problems.registry import PROBLEMS
 from jaxstyle.checks import InputError, check_choice, check_positive
 
@@ -37,6 +37,8 @@ class Suite:
         for problem in self.problems:
             check_choice("problem", problem, PROBLEMS)
         for method in self.methods:
+            if method in RENAMED:
+                raise InputError("the present name of a method", repr(method), f"it is {RENAMED[method]!r} now")
             check_choice("optimizer", method, METHODS)
         for name in ("seeds", "trials", "timeout"):
             check_positive(name, getattr(self, name))
@@ -51,8 +53,8 @@ class Suite:
 #: The best known of each family, and what can be made of them.
 MAIN_METHODS = (
     "sgd", "momentum", "adagrad", "rmsprop", "adam", "adabelief", "lion", "rprop",
-    "lbfgs", "lbfgs_backtracking", "lbfgs_fixed", "lbfgs_fourier", "scipy_lbfgsb", "torch_lbfgs",
-    "adam_then_lbfgs", "lbfgs_coarse_to_fine", "lbfgs_fourier_coarse_to_fine",
+    "lbfgs", "lbfgs_backtracking", "lbfgs_fixed", "lbfgs_preconditioned", "scipy_lbfgsb", "torch_lbfgs",
+    "adam_then_lbfgs", "lbfgs_coarse_to_fine", "lbfgs_preconditioned_coarse_to_fine",
 )  # fmt: skip
 
 _TEACHING = tuple(name for name, problem in PROBLEMS.items() if not problem.is_picture)

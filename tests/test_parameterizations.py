@@ -132,7 +132,7 @@ def test_the_text_of_a_program_has_no_arrays_of_the_size_of_the_picture(name: st
     form = make_parameterization(name, 512, 384)
     pixels = jax.ShapeDtypeStruct((512, 384, 3), jnp.float32)
     params = jax.eval_shape(form.init, KEY, pixels)
-    most = 120_000 if name in ("laplacian", "network") else 50_000  # six sizes, and a network's layers, are long as code
+    most = 120_000 if name in ("laplacian", "network") else 50_000  # their code is long
     for lowered in (jax.jit(form.decode).lower(params), jax.jit(form.init).lower(KEY, pixels)):
         text = lowered.as_text()
         assert len(text) < most

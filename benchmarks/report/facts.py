@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.methods import RENAMED
 from benchmarks.records import Records
 from benchmarks.report.tables import target_name
 from benchmarks.statistics import (
@@ -18,6 +19,9 @@ from benchmarks.statistics import (
     TAUS,
     Scores,
 )
+
+#: Between the versions of a package that differed from session to session.
+THEN = " then "
 
 #: Seeds below which a bootstrap interval of a median is known to be too narrow.
 FEW_RUNS = 10
@@ -62,7 +66,7 @@ def versions(records: Records) -> dict[str, Any]:
         for name, version in _mapping(session.get("versions")).items():
             known = found.setdefault(str(name), [])
             known += [] if str(version) in known else [str(version)]
-    return {name: " then ".join(seen) for name, seen in found.items()}
+    return {name: THEN.join(seen) for name, seen in found.items()}
 
 
 def suite_settings(records: Records) -> dict[str, Any]:
@@ -73,12 +77,14 @@ def suite_settings(records: Records) -> dict[str, Any]:
 def summary(records: Records, scores: Scores) -> list[str]:
     """Returns in a few sentences what ran."""
     suites = _distinct(records, "suite")
-    scored = [run for run in scores.runs if run.stage in SCORING]
+    scored = [run for run in scores.runs if run.stage in SCORING and run.status != "skipped"]
+    trials = sum(run.stage not in SCORING and run.status != "skipped" for run in scores.runs)
+    skipped = len(scores.runs) - len(scored) - trials
     resumed = sum(session.get("command") == "resume" for session in records.sessions)
     sentences = [
         f"Suite {', '.join(suites) or 'not recorded'}: {_count(len(scores.methods), 'method')} on "
         f"{_count(len(scores.problems), 'problem')}; {_count(len(scored), 'scored run')} and "
-        f"{_count(len(scores.runs) - len(scored), 'tuning run')}.",
+        f"{_count(trials, 'tuning run')}{f'; {skipped} skipped, with the reason' if skipped else ''}.",
         f"{_count(len(records.sessions), 'session')}, {resumed} of them resumed an earlier one. A run that was cut "
         "off was run again from its start, and only its last, whole record is used.",
     ]
@@ -92,8 +98,15 @@ def summary(records: Records, scores: Scores) -> list[str]:
             sentences.append(f"The sessions had different {label} ({', '.join(found)}): seconds do not compare.")
     if len(found := _distinct(records, "commit")) > 1:
         sentences.append(f"The sessions ran different commits ({', '.join(found)}).")
+    if len(_distinct(records, "source")) > 1:
+        sentences.append("The sessions ran different code: rows of one may not compare with those of another.")
+    if mixed := [f"{name} {version}" for name, version in versions(records).items() if THEN in version]:
+        sentences.append(f"The sessions had different versions: {', '.join(mixed)}.")
+    if old := [f"{name} is {RENAMED[name]}" for name in scores.methods if name in RENAMED]:
+        sentences.append(f"Methods have other names by now: {', '.join(old)}.")
     if not scored:
-        sentences.append("No scored run has ended yet: there is nothing to compare.")
+        why = "Every method was skipped" if skipped else "No scored run has ended yet"
+        sentences.append(f"{why}: there is nothing to compare.")
     return sentences
 
 
@@ -137,13 +150,13 @@ def limits(records: Records, scores: Scores) -> list[str]:
 
 def _problem_limits(scores: Scores, problem: str) -> list[str]:
     """Returns how many instances, seeds, evaluations and trials stand behind a problem."""
-    scored = [run for method in scores.methods for stage in SCORING for run in scores.of(stage, problem, method)]
-    trials = [run for method in scores.methods for run in scores.of("tuning", problem, method)]
+    scored = [run for method in scores.methods for stage in SCORING for run in scores.ran(stage, problem, method)]
+    trials = [run for method in scores.methods for run in scores.ran("tuning", problem, method)]
     if not scored:
-        return [f"{problem}: no scored run has ended."]
+        return [f"{problem}: no scored run has ended; what was skipped is under How runs ended."]
     instances = sorted({run.instance for run in scored})
     seeds = {instance: len({run.number for run in scored if run.instance == instance}) for instance in instances}
-    counts = [len({run.number for run in scores.of("tuning", problem, method)}) for method in scores.methods]
+    counts = [len({run.number for run in scores.ran("tuning", problem, method)}) for method in scores.methods]
     tuned = (
         f"tuned with {_range([count for count in counts if count])} trials a method on "
         f"{', '.join(sorted({run.instance for run in trials}))}"
@@ -168,12 +181,12 @@ def _distance(scores: Scores) -> float | None:
 
 
 def _few(scores: Scores) -> list[str]:
-    """Returns the problems on which a method was scored by too few runs."""
+    """Returns the problems on which a method was scored by too few runs; one that was skipped was not scored."""
     return [
         problem
         for problem in scores.problems
         if any(
-            len(scores.of(stage, problem, method)) < FEW_RUNS
+            0 < len(scores.ran(stage, problem, method)) < FEW_RUNS
             for stage in scores.stages
             for method in scores.methods_of(stage, problem)
         )

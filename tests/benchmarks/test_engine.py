@@ -18,7 +18,7 @@ SIDE, BUDGET = 16, 24
 
 # One of each kind; all other first-order methods differ from the first in their arithmetic only.
 KINDS = (
-    "adam", "polyak_sgd", "lbfgs", "lbfgs_backtracking", "lbfgs_fixed", "lbfgs_fourier", "adam_then_lbfgs",
+    "adam", "polyak_sgd", "lbfgs", "lbfgs_backtracking", "lbfgs_fixed", "lbfgs_preconditioned", "adam_then_lbfgs",
     "adam_warm_restarts", "lbfgs_random_restarts", "lbfgs_coarse_to_fine", "scipy_lbfgsb", "torch_lbfgs",
 )  # fmt: skip
 TARGET = np.random.default_rng(0).uniform(50, 200, (SIDE, SIDE, 3)).astype(np.float32)

@@ -214,7 +214,7 @@ def test_costs_and_settings(full):
 
 def test_what_ran_and_what_is_not_shown(full):
     for text in ("".join(Page(full[0]).text), full[1]):
-        assert "Suite smoke: 7 methods on 2 problems; 84 scored runs and 10 tuning runs." in text
+        assert "Suite smoke: 7 methods on 2 problems; 72 scored runs and 10 tuning runs; 12 skipped, with the reason." in text
         assert "1 line of the records was cut off" in text
         assert "best found by anyone here" in text
         assert "It is not the optimum" in text
@@ -252,6 +252,42 @@ def test_markdown_has_the_right_numbers(tmp_path):
     assert f"| a |{' 1.00 | 1.00 | 1.00 |' * 3}" in lines
     assert f"| b |{' 1.00 | 0.00 | 1.00 |' * 3}" in lines
     assert f"| c |{' 0.33 | 0.33 | 0.33 |' * 3}" in lines
+
+
+def test_a_skipped_method_is_no_run_and_nothing_of_it_is_missing(tmp_path):
+    """As the runner writes it: one row, of the first instance and seed, for all that does not run."""
+    runs = [
+        falling_to(3 + seed % 3, method="a", number=seed, stage=stage, problem=problem)
+        for seed in range(10)
+        for problem in ("p", "q")
+        for stage in ("default", "tuned")
+    ]
+    runs += [falling_to(4, method="a", number=0, stage="tuning", problem=problem) for problem in ("p", "q")]
+    runs += [falling_to(4, method="b", number=seed, stage="default", problem="q") for seed in range(10)]  # untuned
+    skipped = make_run("b", [], status="skipped", stage="default", problem="p", reason="it compares values")
+    _, text = report(write(tmp_path, [*runs, skipped]))
+    assert "Fewer than 10 runs" not in text
+    assert "not in the records" not in text
+    assert "2 methods on 2 problems; 50 scored runs and 2 tuning runs; 1 skipped, with the reason." in text
+    others = [run for run in runs if (run.method, run.number) != ("a", 7)]  # interrupted: these are missing
+    (tmp_path / "interrupted").mkdir()
+    _, text = report(write(tmp_path / "interrupted", [*others, skipped]))
+    assert "1 scored run that other methods have are not in the records (yet)." in text
+    assert "Fewer than 10 runs, so that intervals are too narrow: p, q." in text
+
+
+def test_a_problem_that_every_method_was_skipped_on_has_no_cell(tmp_path):
+    runs = [falling_to(3, method="a", number=seed) for seed in range(2)]
+    runs.append(make_run("a", [], status="skipped", stage="tuned", problem="elsewhere"))
+    _, text = report(write(tmp_path, runs))
+    assert "| a | 1.00 | 1.00 | 1.00 | 1.00 | 1.00 | 1.00 | 1.00 | 1.00 | 1.00 |" in text
+    assert "elsewhere: no scored run has ended" in text
+
+
+def test_methods_of_older_records_keep_their_names_and_are_explained(tmp_path):
+    _, text = report(write(tmp_path, [falling_to(3, method="lbfgs_fourier")]))
+    assert "Methods have other names by now: lbfgs_fourier is lbfgs_preconditioned." in text
+    assert "| lbfgs_fourier | 3 (one run)" in text
 
 
 def test_one_method_and_one_run_have_a_report(tmp_path):
