@@ -1,26 +1,35 @@
 """The commands that run comparisons: their flags, what they print, and the facts they put into the records."""
 
 import hashlib
+import json
+import os
 import platform
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from os import cpu_count
 from pathlib import Path
 from typing import Any
 
 import tyro
 
+import jaxstyle
 from benchmarks.records import FINE, RECORDS, Records, Writer, place_of, read
 from jaxstyle.checks import InputError, check_choice, check_positive
 
-#: What a comparison's outcome may depend on.
-PACKAGES = ("jaxstyle", "jax", "jaxlib", "optax", "flax", "numpy", "scipy", "torch")
+#: What a comparison's outcome may depend on; its photographs come with scikit-image.
+PACKAGES = (
+    "jaxstyle", "jax", "jaxlib", "optax", "flax", "numpy", "scipy", "scikit-image", "pillow", "torch",
+)  # fmt: skip
+
+#: Facts of a session that its numbers depend on, beside its code and versions, and what people call them.
+MACHINE = {"processor": "processor", "cores": "number of cores", "device": "device", "platform": "platform"}
 
 #: Ends of a run that another try may better.
 TO_RETRY = ("error", "oom", "timeout")
@@ -79,20 +88,26 @@ class Run:
 class Resume:
     """Go on with a suite that was interrupted, with what it was begun with.
 
+    The code, the versions of packages and the machine must be those of the session before, so that one file has the
+    numbers of one program.
+
     Attributes:
         suite: As for `run`.
+        allow_changes: Go on with other code, other versions or on another machine all the same. The report says so.
         retry: Run again what ended with an error, out of memory or out of time.
         jobs: As for `run`.
         out: As for `run`.
     """
 
     suite: tyro.conf.Positional[str]
+    allow_changes: bool = False
     retry: bool = False
     jobs: int = 1
     out: str | None = None
 
     def run(self) -> int:
         """Runs what is left and returns the exit code."""
+        from benchmarks.methods import RENAMED
         from benchmarks.suites import Suite
 
         path = place_of(self.suite, self.out) / RECORDS
@@ -101,6 +116,11 @@ class Resume:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in records.sessions[0]["settings"].items()
         }
+        if old := [name for name in settings.get("methods", ()) if name in RENAMED]:
+            raise InputError(
+                "records with the present names of methods", f"{old[0]}, which is {RENAMED[old[0]]} now",
+                "resume with the code that began, or begin again in another --out; `report` reads these records",
+            )  # fmt: skip
         try:
             suite = Suite(**settings)
         except TypeError:
@@ -113,7 +133,7 @@ class Resume:
             raise InputError(f"records of {self.suite}", f"those of {suite.name} in {str(path)!r}", "name that suite")
         if self.retry:
             records = replace(records, runs=tuple(run for run in records.runs if run.status not in TO_RETRY))
-        return _go(suite, path, records, self.jobs, "resume")
+        return _go(suite, path, records, self.jobs, "resume", allow_changes=self.allow_changes)
 
 
 @dataclass(kw_only=True)
@@ -138,7 +158,9 @@ class List:
         return 0
 
 
-def _go(suite: Any, path: Path, records: Records | None, jobs: int, command: str) -> int:
+def _go(
+    suite: Any, path: Path, records: Records | None, jobs: int, command: str, *, allow_changes: bool = False
+) -> int:
     """Runs what the records lack of a suite."""
     from rich.console import Console
     from rich.progress import (
@@ -150,6 +172,7 @@ def _go(suite: Any, path: Path, records: Records | None, jobs: int, command: str
         TimeRemainingColumn,
     )
 
+    from benchmarks.methods import METHODS
     from benchmarks.protocol import count_runs
     from benchmarks.runner import Worker, run_suite
 
@@ -165,11 +188,19 @@ def _go(suite: Any, path: Path, records: Records | None, jobs: int, command: str
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker()) for _ in range(jobs)]
         device = workers[0].start()  # takes seconds, in which nothing is to be left behind yet
+        facts = {
+            "versions": _versions(), "processor": _processor(), "cores": _cores(), "commit": _commit(),
+            "source": _source(), "methods": {name: asdict(METHODS[name]) for name in suite.methods}, **device,
+        }  # fmt: skip
+        if records is not None and not allow_changes and (changes := what_changed(records.sessions[-1], facts)):
+            raise InputError(
+                f"to resume {str(path)!r} with the code, the versions and the machine that began", "; ".join(changes),
+                "restore them, begin again in another --out, or pass --allow-changes",
+            )  # fmt: skip
         writer = stack.enter_context(Writer(path))
         writer.session(
-            number=session, command=command, suite=suite.name, settings=asdict(suite), versions=_versions(),
-            processor=_processor(), cores=cpu_count(), jobs=jobs, commit=_commit(), flags=sys.argv[1:],
-            started=datetime.now(UTC).isoformat(timespec="seconds"), **device,
+            number=session, command=command, suite=suite.name, settings=asdict(suite), jobs=jobs, flags=sys.argv[1:],
+            started=datetime.now(UTC).isoformat(timespec="seconds"), **facts,
         )  # fmt: skip
         progress = stack.enter_context(Progress(*columns, console=console))
         bar = progress.add_task(suite.name, total=count_runs(suite), completed=len(ended))
@@ -186,6 +217,41 @@ def _go(suite: Any, path: Path, records: Records | None, jobs: int, command: str
     return 0
 
 
+def what_changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Returns how two sessions differ in what their numbers depend on, one entry for each difference.
+
+    Code is told apart by a hash of its files, which sees what is not committed as well; where a session has none, being
+    older, by its commit. What either session does not say is not compared.
+    """
+    changes = []
+    if before.get("source") and now.get("source"):
+        is_other = before["source"] != now["source"]
+    else:
+        is_other = bool(before.get("commit") and now.get("commit")) and before["commit"] != now["commit"]
+    if is_other:
+        names = [name or "no commit" for name in (before.get("commit"), now.get("commit"))]
+        which = f"{names[0]} then, {names[1]} now" if names[0] != names[1] else f"{names[0]} with other files"
+        changes.append(f"other code ({which})")
+    known, present = (_mapping(facts.get("methods")) for facts in (before, now))
+    # As JSON, since that is what the records have of tuples.
+    text = partial(json.dumps, sort_keys=True)
+    others = [name for name in present if name in known and text(known[name]) != text(present[name])]
+    if others:
+        changes.append(f"other definitions of {', '.join(others)}")
+    known, present = (_mapping(facts.get("versions")) for facts in (before, now))
+    for package in known:
+        if known[package] != present.get(package):
+            changes.append(f"{package} {known[package]} then, {present.get(package, 'none')} now")
+    for name, label in MACHINE.items():
+        if before.get(name) and now.get(name) and before[name] != now[name]:
+            changes.append(f"{label} {before[name]} then, {now[name]} now")
+    return changes
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _versions() -> dict[str, str]:
     found = {"python": sys.version.split()[0]}
     for package in PACKAGES:
@@ -194,6 +260,20 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _cores() -> int | None:
+    """Returns how many cores this process may use: sums are split among so many, and rounded accordingly."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _source() -> str:
+    """Returns a hash of the code that computes: of every Python file of jaxstyle and of the benchmarks."""
+    found = hashlib.sha256()
+    for package in (Path(jaxstyle.__file__).parent, Path(__file__).parent):
+        for path in sorted(package.rglob("*.py")):
+            found.update(f"{path.relative_to(package.parent).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    return found.hexdigest()[:12]
 
 
 def _processor() -> str:

@@ -200,9 +200,7 @@ class _Run:
             self.best_loss, self.best = float(state.best_loss), decode(state.best_params)
         return Status(int(state.status))
 
-    def _hand_on(
-        self, problem: Problem, phase: Phase, state: LoopState, decode: Callable[[Params], Params]
-    ) -> None:
+    def _hand_on(self, problem: Problem, phase: Phase, state: LoopState, decode: Callable[[Params], Params]) -> None:
         """Keeps what the next phase continues from, chosen by the phase's own losses.
 
         That is the best so far. A smaller picture's loss is another one, so that a phase at a smaller size hands on its

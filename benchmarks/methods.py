@@ -150,11 +150,13 @@ _METHODS = (
 )
 
 #: Names that methods had in older records, and those that they have now: `fourier` is another parameterization.
-RENAMED: Mapping[str, str] = MappingProxyType({
-    "lbfgs_fourier": "lbfgs_preconditioned",
-    "adam_fourier": "adam_preconditioned",
-    "lbfgs_fourier_coarse_to_fine": "lbfgs_preconditioned_coarse_to_fine",
-})
+RENAMED: Mapping[str, str] = MappingProxyType(
+    {
+        "lbfgs_fourier": "lbfgs_preconditioned",
+        "adam_fourier": "adam_preconditioned",
+        "lbfgs_fourier_coarse_to_fine": "lbfgs_preconditioned_coarse_to_fine",
+    }
+)
 
 #: Every method by name.
 METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _METHODS})

@@ -143,7 +143,10 @@ def limits(records: Records, scores: Scores) -> list[str]:
         )
     missing = sum(scores.missing(stage, p, m) for stage in SCORING for p in scores.problems for m in scores.methods)
     if missing:
-        sentences.append(f"{_count(missing, 'scored run')} that other methods have are not in the records (yet).")
+        sentences.append(
+            f"{_count(missing, 'scored run')} that other methods have {'is' if missing == 1 else 'are'} not in the "
+            "records (yet)."
+        )
     sentences.append("A lower loss is not a better picture: look at the pictures. Nobody was asked to judge them.")
     return sentences
 

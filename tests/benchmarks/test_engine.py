@@ -1,6 +1,7 @@
 """Runs of methods: what they are said to cost is what they cost, and how a run is watched does not change it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -90,6 +91,39 @@ def test_a_stochastic_run_is_scored_without_its_noise_and_uncounted():
     np.testing.assert_allclose(
         outcome.trace.losses[0], float(misfit(jnp.asarray(start), jnp.asarray(TARGET))), rtol=1e-5
     )
+
+
+def make_watched(sign: float, noise: float = 0.0) -> BenchmarkProblem:
+    """A problem whose reference is `sign` times the loss: with -1 it prefers what the method does not."""
+    entry = make_entry(lambda shrink: None, noise=noise)
+    return replace(entry, reference=lambda pixels, target: sign * misfit(pixels, target))
+
+
+@pytest.mark.parametrize("name", ["lbfgs_coarse_to_fine", "adam_coarse_to_fine"])
+def test_a_coarse_phase_hands_on_what_it_knows_itself(name: str):
+    """The reference at full size, which is not counted, has no say in where the fine phase begins."""
+    fine = []
+    for sign in (1.0, -1.0):
+        trace = run_method(make_watched(sign), "b", METHODS[name], {}, 0, BUDGET, Kept()).trace
+        coarse = sum(evaluations <= 0.1 * BUDGET + 1e-9 for evaluations in trace.evaluations)
+        assert np.sign(trace.losses[:coarse]).tolist() == [sign] * coarse
+        fine.append(trace.losses[coarse:])
+    assert fine[0] == fine[1]
+
+
+def test_phases_that_draw_at_random_hand_on_what_they_know_themselves():
+    paths = [run_method(make_watched(sign, 5.0), "b", METHODS["adam_warm_restarts"], {}, 0, BUDGET, Kept()).trace.losses
+             for sign in (1.0, -1.0)]  # fmt: skip
+    np.testing.assert_array_equal(paths[0], -np.array(paths[1]))
+
+
+def test_a_phase_at_full_size_continues_from_the_best_of_the_one_before():
+    method = METHODS["adam_then_lbfgs"]
+    trace = run_method(make_entry(lambda shrink: None), "b", method, {}, 1, BUDGET, Kept()).trace
+    first = method.phases[0].share * BUDGET
+    before = [loss for cost, loss in zip(trace.evaluations, trace.losses, strict=True) if cost <= first]
+    assert trace.losses[len(before)] == pytest.approx(min(before), rel=1e-5)
+    assert min(trace.losses) < min(before)
 
 
 def test_a_kept_program_runs_as_a_new_one():

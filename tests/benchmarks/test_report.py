@@ -214,7 +214,10 @@ def test_costs_and_settings(full):
 
 def test_what_ran_and_what_is_not_shown(full):
     for text in ("".join(Page(full[0]).text), full[1]):
-        assert "Suite smoke: 7 methods on 2 problems; 72 scored runs and 10 tuning runs; 12 skipped, with the reason." in text
+        assert (
+            "Suite smoke: 7 methods on 2 problems; 72 scored runs and 10 tuning runs; 12 skipped, with the reason."
+            in text
+        )
         assert "1 line of the records was cut off" in text
         assert "best found by anyone here" in text
         assert "It is not the optimum" in text
@@ -272,7 +275,7 @@ def test_a_skipped_method_is_no_run_and_nothing_of_it_is_missing(tmp_path):
     others = [run for run in runs if (run.method, run.number) != ("a", 7)]  # interrupted: these are missing
     (tmp_path / "interrupted").mkdir()
     _, text = report(write(tmp_path / "interrupted", [*others, skipped]))
-    assert "1 scored run that other methods have are not in the records (yet)." in text
+    assert "1 scored run that other methods have is not in the records (yet)." in text
     assert "Fewer than 10 runs, so that intervals are too narrow: p, q." in text
 
 

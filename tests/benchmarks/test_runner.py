@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import worker
+from benchmarks.commands import what_changed
 from benchmarks.engine import Kept
 from benchmarks.protocol import Task, count_runs
 from benchmarks.records import read, without_timings
@@ -116,6 +117,7 @@ def test_running_twice_and_resuming_nothing_is_refused(whole: Path, tmp_path: Pa
         (("resume", "smoke", "--out", str(tmp_path)), "begin with"),
         (("run", "smok"), "did you mean 'smoke'"),
         (("run", "smoke", "--out", str(tmp_path), "--optimizers", "adam", "sdg"), "did you mean 'sgd'"),
+        (("run", "smoke", "--out", str(tmp_path), "--optimizers", "adam_fourier"), "it is 'adam_preconditioned' now"),
         (("run", "smoke", "--out", str(tmp_path), "--jobs", "0"), "jobs above 0"),
         (("resume", "quick", "--out", str(whole)), "records of quick, got those of smoke"),
     ):
@@ -124,6 +126,61 @@ def test_running_twice_and_resuming_nothing_is_refused(whole: Path, tmp_path: Pa
         assert message in said
     assert (whole / "records.jsonl").read_bytes() == before
     assert list(tmp_path.iterdir()) == []
+
+
+FACTS = {
+    "source": "abc", "commit": "1234567", "versions": {"jax": "0.10", "torch": "2"}, "cores": 2, "device": "cpu",
+    "methods": {"adam": {"phases": [{"share": 0.5}]}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [({}, []), ({"commit": "7654321"}, []),  # a commit of README alone
+     ({"source": "def"}, ["other code (1234567 with other files)"]),
+     ({"source": "def", "commit": "7654321+aa"}, ["other code (1234567 then, 7654321+aa now)"]),
+     ({"versions": {"jax": "0.11", "torch": "2"}}, ["jax 0.10 then, 0.11 now"]),
+     ({"versions": {"jax": "0.10", "new": "1"}}, ["torch 2 then, none now"]),
+     ({"cores": 1}, ["number of cores 2 then, 1 now"]), ({"device": "gpu"}, ["device cpu then, gpu now"]),
+     ({"methods": {"adam": {"phases": ({"share": 0.1},)}}}, ["other definitions of adam"]),
+     ({"methods": {"adam": {"phases": ({"share": 0.5},)}}}, [])],
+)  # fmt: skip
+def test_what_changed_from_session_to_session(change: dict, expected: list[str]):
+    assert what_changed(FACTS, FACTS | change) == expected
+
+
+def test_older_records_are_told_apart_by_their_commit():
+    before = {"commit": "1234567", "versions": {"jax": "0.10"}, "cores": 2}
+    assert what_changed(before, FACTS) == []
+    assert what_changed(before | {"commit": "7654321"}, FACTS) == ["other code (7654321 then, 1234567 now)"]
+    assert what_changed({"number": 1, "versions": "damaged"}, FACTS) == []
+
+
+def test_resuming_with_other_code_is_refused_unless_allowed(whole: Path, tmp_path: Path):
+    lines = (whole / "records.jsonl").read_text().splitlines(keepends=True)
+    session = json.loads(lines[0])
+    assert session["methods"]["adam_then_lbfgs"]["phases"][0]["share"] == 0.25
+    path = tmp_path / "records.jsonl"
+    changed = session | {"source": "0" * 12, "versions": session["versions"] | {"jax": "0.1"}}
+    path.write_text(json.dumps(changed) + "\n" + "".join(lines[1:]))
+    before = path.read_bytes()
+    code, said = run("resume", "smoke", "--out", str(tmp_path))
+    assert (code, said.count("\n")) == (2, 1), said
+    for words in ("with other files", "jax 0.1 then", "pass --allow-changes"):
+        assert words in said
+    assert path.read_bytes() == before
+    assert run("resume", "smoke", "--out", str(tmp_path), "--allow-changes")[0] == 0
+    assert len(read(path).sessions) == 2
+    assert run("resume", "smoke", "--out", str(tmp_path))[0] == 0  # it is compared with the session before
+
+
+def test_records_with_the_old_names_of_methods_are_not_resumed(whole: Path, tmp_path: Path):
+    session = json.loads((whole / "records.jsonl").read_text().splitlines()[0])
+    settings = session["settings"] | {"methods": ["adam", "lbfgs_fourier"]}
+    (tmp_path / "records.jsonl").write_text(json.dumps(session | {"settings": settings}) + "\n")
+    code, said = run("resume", "smoke", "--out", str(tmp_path))
+    assert (code, said.count("\n")) == (2, 1), said
+    assert "lbfgs_fourier, which is lbfgs_preconditioned now" in said
 
 
 def test_a_worker_that_is_killed_costs_one_run():
