@@ -7,21 +7,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from jaxstyle.checks import InputError, check_new_file, replace_file
-from jaxstyle.formats import keras, matconvnet, native, npz, safetensors_file, torch_pickle
+from jaxstyle.formats import native, npz, registry, safetensors_file
 from jaxstyle.formats.layout import (
     ARCHITECTURES,
     KERNEL_SIZE,
-    MAX_BYTES,
     Architectures,
     find_architecture,
     layer_channels,
 )
+from jaxstyle.formats.registry import check_file, read_network
 from jaxstyle.types import NetworkParams
 
 #: In a wheel, and in a checkout.
@@ -30,20 +29,8 @@ _SHIPPED = (
     Path(__file__).parent.parent / "weights" / "vgg19.h5",
 )
 
-#: In the order of asking; no two recognize the same file.
-_READERS: dict[str, ModuleType] = {
-    "jaxstyle HDF5": native,
-    "Keras HDF5": keras,
-    "MatConvNet MAT": matconvnet,
-    "PyTorch": torch_pickle,
-    "NumPy archive": npz,
-    "safetensors": safetensors_file,
-}
-
 #: Endings that `save_network` knows.
 SAVED_SUFFIXES = (".h5", ".hdf5", ".npz", ".safetensors")
-
-_HEAD_BYTES = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,14 +67,8 @@ def load_network(path: str | Path | None = None, *, architectures: Architectures
     'vgg19'
     """
     path = shipped_path() if path is None else Path(path)
-    kind = recognize_format(path)
-    try:
-        stored = _READERS[kind].read(path, architectures)
-    except InputError as error:
-        error.args = (f"{path.name}: {error}",)
-        raise
-    except Exception as error:  # parsers of damaged files raise whatever they stumble over
-        raise _unreadable(path, kind, error) from error
+    check_file(path)
+    kind, stored = read_network(path, architectures)
     check_params(stored.params, architectures[stored.architecture])
     checksum = native.content_checksum(stored.params)
     if stored.checksum not in (None, checksum):
@@ -181,28 +162,8 @@ def recognize_format(path: str | Path) -> str:
         InputError: If it is empty, too large, damaged, or of no known format.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"expected a file of VGG weights, got {path}, which does not exist; check the path")
-    if not path.is_file():
-        raise InputError("a file of VGG weights", f"{path}, which is no file", "pass the file itself")
-    size = path.stat().st_size
-    if not 0 < size <= MAX_BYTES:
-        got = f"{path.name} with {size}" if size else f"{path.name}, which is empty"
-        raise InputError(f"between 1 and {MAX_BYTES} bytes of VGG weights", got, "fetch the file again")
-    with path.open("rb") as stream:
-        head = stream.read(_HEAD_BYTES)
-    for kind, reader in _READERS.items():
-        try:
-            if reader.recognize(head, path):
-                return kind
-        except InputError as error:
-            error.args = (f"{path.name}: {error}",)
-            raise
-        except Exception as error:  # a zip or HDF5 file that is damaged
-            raise _unreadable(path, kind, error) from error
-    raise InputError(
-        f"VGG weights in one of the formats {', '.join(_READERS)}", f"{path.name}, which is none", "convert it first"
-    )
+    check_file(path)
+    return registry.recognize_format(path)
 
 
 def shipped_path() -> Path:
@@ -225,10 +186,3 @@ def _widths(params: NetworkParams, blocks: tuple[tuple[int, int], ...]) -> tuple
         (count, int(np.shape(params[f"conv{block}_1"].get("bias"))[0]))
         for block, (count, _) in enumerate(blocks, start=1)
     )
-
-
-def _unreadable(path: Path, kind: str, error: Exception) -> InputError:
-    """Returns what a parser's exception means to the person who passed the file, in one line."""
-    lines = str(error).splitlines() or [""]
-    reason = f"{type(error).__name__}: {lines[0][:200]}".rstrip(": ")
-    return InputError(f"a readable {kind} file", f"{path.name}, damaged ({reason})", "fetch the file again")

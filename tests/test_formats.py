@@ -475,7 +475,7 @@ def tensor_program(count, shape, strides, kind="FloatStorage"):
         (54, (2, 3, 3, 3), (27, 9, 3, 2), "FloatStorage", "within its 54 numbers"),
         (54, (2, 3, 3, 3), (27, 9, 3, -1), "FloatStorage", "tensors over storages"),
         (2**40, (2, 3, 3, 3), (27, 9, 3, 1), "FloatStorage", "bytes for storage"),
-        (54, (2, 3, 3, 3), (27, 9, 3, 1), "BFloat16Storage", r"torch\.BFloat16Storage"),
+        (54, (2, 3, 3, 3), (27, 9, 3, 1), "QInt8Storage", r"torch\.QInt8Storage"),
         (54, (2, 3, 3, 3), (27, 9, 3, 1), "FloatStorage", "damaged"),
     ],
 )
