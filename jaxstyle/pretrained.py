@@ -5,6 +5,7 @@
 `{"mean": [3], "conv1_1": {"kernel": [3, 3, in, out], "bias": [out]}, ...}`, for RGB pixels in 0..255 minus `mean`.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from jaxstyle.checks import InputError, check_new_file, replace_file
 from jaxstyle.formats import native, npz, registry, safetensors_file
+from jaxstyle.formats.isolation import read_isolated, recognize_isolated
 from jaxstyle.formats.layout import (
     ARCHITECTURES,
     KERNEL_SIZE,
@@ -29,6 +31,10 @@ _SHIPPED = (
     Path(__file__).parent.parent / "weights" / "vgg19.h5",
 )
 
+#: SHA-256 and size of the shipped file. What has it needs no process of its own to be read in.
+_SHIPPED_SHA256 = "93e4b6280b038044788e79287fc73c9e7e31cfcbcefb49f22734c40328053f5f"
+_SHIPPED_BYTES = 18_696_623
+
 #: Endings that `save_network` knows.
 SAVED_SUFFIXES = (".h5", ".hdf5", ".npz", ".safetensors")
 
@@ -43,6 +49,7 @@ class Network:
         params: NumPy float32 arrays; see the module's docstring.
         checksum: SHA-256 of `params`, in hexadecimal: the same for the same network from any file format.
         source: Where the weights come from, and their licence where it is known.
+        format: The format of the file that it was read from, or an empty text.
     """
 
     name: str
@@ -50,6 +57,7 @@ class Network:
     params: NetworkParams
     checksum: str
     source: str
+    format: str = ""
 
 
 def load_network(path: str | Path | None = None, *, architectures: Architectures = ARCHITECTURES) -> Network:
@@ -68,14 +76,15 @@ def load_network(path: str | Path | None = None, *, architectures: Architectures
     """
     path = shipped_path() if path is None else Path(path)
     check_file(path)
-    kind, stored = read_network(path, architectures)
+    read = read_network if _is_shipped(path) else read_isolated
+    kind, stored = read(path, architectures)
     check_params(stored.params, architectures[stored.architecture])
     checksum = native.content_checksum(stored.params)
     if stored.checksum not in (None, checksum):
         expected = f"checksum {stored.checksum or '(none stored)'} in {path.name}"
         raise InputError(expected, checksum, "the file is damaged: fetch it again")
     source = stored.source or f"{kind} file {path.name}"
-    return Network(stored.name or path.stem, stored.architecture, stored.params, checksum, source)
+    return Network(stored.name or path.stem, stored.architecture, stored.params, checksum, source, kind)
 
 
 def save_network(network: Network, path: str | Path, *, overwrite: bool = False) -> None:
@@ -163,7 +172,7 @@ def recognize_format(path: str | Path) -> str:
     """
     path = Path(path)
     check_file(path)
-    return registry.recognize_format(path)
+    return registry.recognize_format(path) if _is_shipped(path) else recognize_isolated(path)
 
 
 def shipped_path() -> Path:
@@ -178,6 +187,14 @@ def shipped_path() -> Path:
     raise FileNotFoundError(
         "expected the shipped vgg19.h5, got a package without it; install jaxstyle again or pass a file of weights"
     )
+
+
+def _is_shipped(path: Path) -> bool:
+    """Tells whether the file at `path` is the shipped one, byte for byte, wherever it is."""
+    if path.stat().st_size != _SHIPPED_BYTES:
+        return False
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() == _SHIPPED_SHA256
 
 
 def _widths(params: NetworkParams, blocks: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:

@@ -1,14 +1,20 @@
 """Files that were made to read outside their bytes, to hang, or to fill the memory: each is refused, and soon."""
 
+import json
 import pickle
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
-from jaxstyle.formats import torch_pickle
+from jaxstyle.checks import InputError
+from jaxstyle.formats import isolation, torch_pickle
 from jaxstyle.formats.layout import ARCHITECTURES, layer_channels
+from jaxstyle.pretrained import load_network, recognize_format
 from tests.hostile import read_in_child
 
 # Pickles, written by hand
@@ -140,3 +146,146 @@ def test_the_state_of_an_ordered_dict_is_ignored(tmp_path):
         tensors = torch_pickle.read_tensors(stream)
         assert list(tensors) == ["a"]
         assert tensors["a"].read().tolist() == [0]
+
+
+def assert_refused(outcomes: dict[str, str], messages: dict[str, str]) -> None:
+    assert outcomes.keys() == messages.keys()
+    assert {name: text for name, text in outcomes.items() if messages[name] not in text} == {}
+
+
+# HDF5
+
+
+def zeros(count: int) -> bytes:
+    """The deflated form of `count` MiB of zeros, which nobody has to deflate; its checksum is missing."""
+    packer = zlib.compressobj(9)
+    head = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return head + (packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)) * (count - 1)
+
+
+def write_chunk(path: Path, chunk: bytes, *, shape=(3, 3, 3, 64), chunks=(3, 3, 3, 64), filters: int = 1) -> Path:
+    """A Keras file with a kernel in one chunk, written as it stands, for every convolution of a VGG-19."""
+    with h5py.File(path, "w") as file:
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_chunk(chunks)
+        for _ in range(filters):
+            properties.set_deflate(9)
+        for layer, (inputs, outputs) in layer_channels(ARCHITECTURES["vgg19"]).items():
+            name = f"block{layer[4]}_conv{layer[6]}"
+            group = file.create_group(name)
+            sizes = shape if layer == "conv1_1" else (3, 3, inputs, outputs)
+            kind, space = h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple(sizes, (h5py.h5s.UNLIMITED,) * 4)
+            kernel = h5py.h5d.create(group.id, f"{name}_W_1:0".encode(), kind, space, properties)
+            kernel.write_direct_chunk((0, 0, 0, 0), chunk)
+            group[f"{name}_b_1:0"] = np.zeros(outputs, np.float32)
+    return path
+
+
+def test_hdf5(tmp_path):
+    many = tmp_path / "many.h5"
+    with h5py.File(many, "w") as file:
+        for index in range(20_000):
+            file.create_group(f"g{index}")
+    paths = [
+        write_chunk(tmp_path / "stacked.h5", zlib.compress(zeros(3200)), filters=2),
+        write_chunk(tmp_path / "chunks.h5", zeros(800), chunks=(3, 3, 3, 2**23)),
+        many,
+    ]
+    assert max(path.stat().st_size for path in paths[:1]) < 500_000
+    outcomes = read_in_child(paths)
+    assert_refused(
+        outcomes, {"stacked.h5": "each filter once", "chunks.h5": "chunks as small", "many.h5": "10000 names"}
+    )
+
+
+def write_endless(path: Path) -> Path:
+    """An HDF5 file whose attribute libhdf5 never finishes reading: an object of no size in its heap."""
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = "jaxstyle-network"
+        file.attrs["name"] = "a name for the heap"
+    data = bytearray(path.read_bytes())
+    place = data.index(b"GCOL") + 48
+    data[place : place + 16] = bytes(16)
+    path.write_bytes(data)
+    return path
+
+
+def test_hdf5_that_is_never_read_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(isolation, "SECONDS", 3)
+    path = write_endless(tmp_path / "endless.h5")
+    for read in (load_network, recognize_format):
+        with pytest.raises(InputError, match=r"in 3 seconds, got endless\.h5"):
+            read(path)
+
+
+def test_hdf5_that_unpacks_to_more_than_the_memory(tmp_path):
+    path = write_chunk(tmp_path / "large.h5", zeros(3200))
+    assert path.stat().st_size < 60e6
+    with pytest.raises(InputError, match=r"large\.h5"):
+        load_network(path)
+
+
+# MAT-files
+
+
+def element(kind: int, body: bytes) -> bytes:
+    return struct.pack("<II", kind, len(body)) + body + bytes(-len(body) % 8)
+
+
+def matrix(kind: int, sizes, name: bytes, *content: bytes) -> bytes:
+    head = element(6, struct.pack("<II", kind, 0)) + element(5, np.asarray(sizes, "<i4").tobytes()) + element(1, name)
+    return element(14, head + b"".join(content))
+
+
+def write_mat(path: Path, variables: bytes) -> Path:
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM" + variables)
+    return path
+
+
+def test_mat(tmp_path):
+    empty = element(14, b"")
+    nest = matrix(6, (1, 1), b"", element(9, bytes(8)))
+    for _ in range(50):
+        nest = matrix(1, (1, 1), b"", nest)
+    nothing, one = matrix(6, (0, 0), b"a", element(9, b"")), element(5, struct.pack("<i", 1))
+    packed = zlib.compress(nothing)
+    escapes = matrix(4, (1, 10**8), b"", element(16, b"\x1b" * 10**8))
+    files = {
+        "axes": matrix(1, [2**31 - 1] * 4096, b"layers"),
+        "cells": matrix(1, (2**31 - 1, 2**31 - 1), b"layers", empty * 1_000_000),
+        "fields": matrix(2, (1, 1), b"layers", one, element(1, b"x" * 900_000)),
+        "empty fields": matrix(2, (1, 1), b"layers", element(5, bytes(4)), element(1, b"x")),
+        "flags": element(14, element(6, bytes(900_000)) + element(5, bytes(8)) + element(1, b"a")),
+        "variables": nothing * 60_000,
+        "packed": (struct.pack("<II", 15, len(packed)) + packed) * 60_000,
+        "zeros": element(15, zeros(3000)),
+        "nest": nest,
+        "text": matrix(1, (1, 1), b"layers", escapes),
+    }
+    outcomes = read_in_child(write_mat(tmp_path / name, variables) for name, variables in files.items())
+    assert_refused(outcomes, {
+        "axes": "32 integers", "cells": "200000 elements", "fields": "1000 fields", "empty fields": "at least 1 byte",
+        "flags": "32 integers", "variables": "200000 elements", "packed": "200000 elements", "zeros": "MemoryError",
+        "nest": "16 arrays", "text": "conv",
+    })  # fmt: skip
+
+
+# safetensors and npz
+
+
+def test_safetensors(tmp_path):
+    entry = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    names = json.dumps({f"n{index}": entry for index in range(300_000)}).encode()
+    deep = b'{"a":' + b"[" * 900_000
+    for name, header in (("names", names), ("deep", deep)):
+        (tmp_path / name).write_bytes(struct.pack("<Q", len(header)) + header)
+    assert_refused(read_in_child([tmp_path / "names", tmp_path / "deep"]), {"names": "header", "deep": "safetensors"})
+
+
+def test_npz(tmp_path):
+    header = np.lib.format.magic(1, 0) + struct.pack("<H", 9000) + (b"(" * 4000).ljust(9000)
+    with zipfile.ZipFile(tmp_path / "deep", "w") as archive:
+        archive.writestr("conv1_1/bias.npy", header)
+    with zipfile.ZipFile(tmp_path / "lzma", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("conv1_1/bias.npy", bytes(100))
+    assert_refused(read_in_child([tmp_path / "deep", tmp_path / "lzma"]), {"deep": "NumPy", "lzma": "deflate"})

@@ -192,6 +192,12 @@ def show(text: str, limit: int = 80) -> str:
     return quoted if len(quoted) <= limit else f"{quoted[: limit - 4]}...{quoted[-1]}"
 
 
+def clean(text: str, limit: int = 800) -> str:
+    """Returns a text from a file as it may be printed: without control characters, shortened."""
+    text = "".join(character if character.isprintable() else "?" for character in text[:limit])
+    return text if len(text) < limit else f"{text[: limit - 3]}..."
+
+
 def _check_declared(what: str, stored: StoredArray, shape: tuple[int, ...]) -> None:
     if tuple(stored.shape) != shape:
         raise InputError(f"shape {list(shape)} for {what}", list(stored.shape), "these are another network's weights")

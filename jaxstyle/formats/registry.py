@@ -52,6 +52,8 @@ def recognize_format(path: Path) -> str:
         except InputError as error:
             error.args = (f"{path.name}: {error}",)
             raise
+        except MemoryError:
+            raise
         except Exception as error:  # a zip or HDF5 file that is damaged
             raise _unreadable(path, kind, error) from error
     raise InputError(
@@ -70,6 +72,8 @@ def read_network(path: Path, architectures: Architectures) -> tuple[str, StoredN
         return kind, READERS[kind].read(path, architectures)
     except InputError as error:
         error.args = (f"{path.name}: {error}",)
+        raise
+    except MemoryError:
         raise
     except Exception as error:  # parsers of damaged files raise whatever they stumble over
         raise _unreadable(path, kind, error) from error
