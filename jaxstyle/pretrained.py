@@ -5,23 +5,24 @@
 `{"mean": [3], "conv1_1": {"kernel": [3, 3, in, out], "bias": [out]}, ...}`, for RGB pixels in 0..255 minus `mean`.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from jaxstyle.checks import InputError, check_new_file, replace_file
-from jaxstyle.formats import keras, matconvnet, native, npz, safetensors_file, torch_pickle
+from jaxstyle.formats import native, npz, registry, safetensors_file
+from jaxstyle.formats.isolation import read_isolated, recognize_isolated
 from jaxstyle.formats.layout import (
     ARCHITECTURES,
     KERNEL_SIZE,
-    MAX_BYTES,
     Architectures,
     find_architecture,
     layer_channels,
 )
+from jaxstyle.formats.registry import check_file, read_network
 from jaxstyle.types import NetworkParams
 
 #: In a wheel, and in a checkout.
@@ -30,20 +31,12 @@ _SHIPPED = (
     Path(__file__).parent.parent / "weights" / "vgg19.h5",
 )
 
-#: In the order of asking; no two recognize the same file.
-_READERS: dict[str, ModuleType] = {
-    "jaxstyle HDF5": native,
-    "Keras HDF5": keras,
-    "MatConvNet MAT": matconvnet,
-    "PyTorch": torch_pickle,
-    "NumPy archive": npz,
-    "safetensors": safetensors_file,
-}
+#: SHA-256 and size of the shipped file. What has it needs no process of its own to be read in.
+_SHIPPED_SHA256 = "93e4b6280b038044788e79287fc73c9e7e31cfcbcefb49f22734c40328053f5f"
+_SHIPPED_BYTES = 18_696_623
 
 #: Endings that `save_network` knows.
 SAVED_SUFFIXES = (".h5", ".hdf5", ".npz", ".safetensors")
-
-_HEAD_BYTES = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +49,7 @@ class Network:
         params: NumPy float32 arrays; see the module's docstring.
         checksum: SHA-256 of `params`, in hexadecimal: the same for the same network from any file format.
         source: Where the weights come from, and their licence where it is known.
+        format: The format of the file that it was read from, or an empty text.
     """
 
     name: str
@@ -63,6 +57,7 @@ class Network:
     params: NetworkParams
     checksum: str
     source: str
+    format: str = ""
 
 
 def load_network(path: str | Path | None = None, *, architectures: Architectures = ARCHITECTURES) -> Network:
@@ -80,21 +75,16 @@ def load_network(path: str | Path | None = None, *, architectures: Architectures
     'vgg19'
     """
     path = shipped_path() if path is None else Path(path)
-    kind = recognize_format(path)
-    try:
-        stored = _READERS[kind].read(path, architectures)
-    except InputError as error:
-        error.args = (f"{path.name}: {error}",)
-        raise
-    except Exception as error:  # parsers of damaged files raise whatever they stumble over
-        raise _unreadable(path, kind, error) from error
+    check_file(path)
+    read = read_network if _is_shipped(path) else read_isolated
+    kind, stored = read(path, architectures)
     check_params(stored.params, architectures[stored.architecture])
     checksum = native.content_checksum(stored.params)
     if stored.checksum not in (None, checksum):
         expected = f"checksum {stored.checksum or '(none stored)'} in {path.name}"
         raise InputError(expected, checksum, "the file is damaged: fetch it again")
     source = stored.source or f"{kind} file {path.name}"
-    return Network(stored.name or path.stem, stored.architecture, stored.params, checksum, source)
+    return Network(stored.name or path.stem, stored.architecture, stored.params, checksum, source, kind)
 
 
 def save_network(network: Network, path: str | Path, *, overwrite: bool = False) -> None:
@@ -181,28 +171,8 @@ def recognize_format(path: str | Path) -> str:
         InputError: If it is empty, too large, damaged, or of no known format.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"expected a file of VGG weights, got {path}, which does not exist; check the path")
-    if not path.is_file():
-        raise InputError("a file of VGG weights", f"{path}, which is no file", "pass the file itself")
-    size = path.stat().st_size
-    if not 0 < size <= MAX_BYTES:
-        got = f"{path.name} with {size}" if size else f"{path.name}, which is empty"
-        raise InputError(f"between 1 and {MAX_BYTES} bytes of VGG weights", got, "fetch the file again")
-    with path.open("rb") as stream:
-        head = stream.read(_HEAD_BYTES)
-    for kind, reader in _READERS.items():
-        try:
-            if reader.recognize(head, path):
-                return kind
-        except InputError as error:
-            error.args = (f"{path.name}: {error}",)
-            raise
-        except Exception as error:  # a zip or HDF5 file that is damaged
-            raise _unreadable(path, kind, error) from error
-    raise InputError(
-        f"VGG weights in one of the formats {', '.join(_READERS)}", f"{path.name}, which is none", "convert it first"
-    )
+    check_file(path)
+    return registry.recognize_format(path) if _is_shipped(path) else recognize_isolated(path)
 
 
 def shipped_path() -> Path:
@@ -219,16 +189,17 @@ def shipped_path() -> Path:
     )
 
 
+def _is_shipped(path: Path) -> bool:
+    """Tells whether the file at `path` is the shipped one, byte for byte, wherever it is."""
+    if path.stat().st_size != _SHIPPED_BYTES:
+        return False
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() == _SHIPPED_SHA256
+
+
 def _widths(params: NetworkParams, blocks: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
     """Returns `blocks` with the widths that `params` has."""
     return tuple(
         (count, int(np.shape(params[f"conv{block}_1"].get("bias"))[0]))
         for block, (count, _) in enumerate(blocks, start=1)
     )
-
-
-def _unreadable(path: Path, kind: str, error: Exception) -> InputError:
-    """Returns what a parser's exception means to the person who passed the file, in one line."""
-    lines = str(error).splitlines() or [""]
-    reason = f"{type(error).__name__}: {lines[0][:200]}".rstrip(": ")
-    return InputError(f"a readable {kind} file", f"{path.name}, damaged ({reason})", "fetch the file again")

@@ -11,7 +11,7 @@ from jax import lax
 from jaxstyle import pretrained
 from jaxstyle.checks import InputError
 from jaxstyle.cli.commands.weights import Convert, Info
-from jaxstyle.formats import native
+from jaxstyle.formats import native, registry
 from jaxstyle.formats.layout import find_architecture, layer_channels
 from jaxstyle.pretrained import Network, check_params, load_network, recognize_format, save_network, shipped_path
 
@@ -315,7 +315,7 @@ def test_missing_empty_foreign_and_huge_files(tmp_path, monkeypatch):
     path.write_bytes(b"a picture, say")
     with pytest.raises(InputError, match=r"Keras HDF5.*which is none"):
         load_network(path)
-    monkeypatch.setattr(pretrained, "MAX_BYTES", 10)
+    monkeypatch.setattr(registry, "MAX_BYTES", 10)
     with pytest.raises(InputError, match="between 1 and 10 bytes"):
         load_network(path)
 

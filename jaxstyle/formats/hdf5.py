@@ -20,6 +20,12 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: Filters that libhdf5 carries itself; any other would be looked for among the plugins of the machine.
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 
+#: Libraries make chunks of at most a megabyte by themselves, and no real one is much larger than its dataset.
+_CHUNK_BYTES = 2**22
+
+#: A VGG has 40 groups, and whole models have some hundred.
+_MAX_NAMES = 10_000
+
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
@@ -36,6 +42,8 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
 
 def get_names(group: h5py.Group) -> list[str]:
     """Returns what stands in `group`; links are named, not followed."""
+    if len(group) > _MAX_NAMES:
+        raise InputError(f"at most {_MAX_NAMES} names in a group", len(group), "this is no network's file")
     return [str(name) for name in group]
 
 
@@ -72,15 +80,20 @@ def get_array(group: h5py.Group, path: str) -> StoredArray | None:
     if dataset.external or dataset.is_virtual:
         raise InputError("data within the file", f"external data for {path}", "copy the file with its data inside")
     properties = dataset.id.get_create_plist()
-    filters = {properties.get_filter(index)[0] for index in range(properties.get_nfilters())}
-    if not filters <= _FILTERS:
+    filters = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
+    if not _FILTERS.issuperset(filters):
         raise InputError("gzip or no compression", f"filter {max(filters)} for {path}", "write it with gzip")
+    if len(set(filters)) < len(filters):  # gzip within gzip makes 3 GB of 11 kB
+        raise InputError("each filter once", f"one of them twice for {path}", "the file is hostile: do not use it")
     shape, dtype = dataset.shape, dataset.dtype
     if shape is None or dtype is None:
         raise InputError(f"an array for {path}", "an empty dataset", "check the file")
+    size = math.prod(shape) * dtype.itemsize
+    check_size(path, size)
     # A chunk is decompressed whole, however little of it belongs to the dataset.
-    check_size(path, math.prod(dataset.chunks or (1,)) * dtype.itemsize)
-    check_size(path, math.prod(shape) * dtype.itemsize)
+    chunk = math.prod(dataset.chunks or (1,)) * dtype.itemsize
+    if chunk > size + _CHUNK_BYTES:
+        raise InputError(f"chunks as small as the {size} bytes of {path}", f"{chunk} bytes", "write it without chunks")
     return StoredArray(shape, dtype, lambda: np.asarray(dataset[()]))
 
 

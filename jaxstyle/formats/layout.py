@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+import ml_dtypes
 import numpy as np
 
 from jaxstyle.checks import InputError
@@ -28,8 +29,8 @@ MAX_BYTES = 2**30
 
 KERNEL_SIZE = 3
 
-#: The widest kernel dtype we narrow to float32; anything else (integers, objects) is somebody else's file.
-_FLOATS = (np.float16, np.float32, np.float64)
+#: What is converted to float32; anything else (integers, objects) is somebody else's file.
+_FLOATS = (np.float16, np.float32, np.float64, ml_dtypes.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,22 @@ def check_size(what: str, size: int) -> None:
     """Raises `InputError` if `size` in bytes is negative or beyond `MAX_BYTES`."""
     if not 0 <= size <= MAX_BYTES:
         raise InputError(f"at most {MAX_BYTES} bytes for {what}", f"{size} bytes", "no VGG file is that large")
+
+
+def show(text: str, limit: int = 80) -> str:
+    """Returns a text from a file as a message may show it: quoted, without control characters, shortened.
+
+    >>> show("conv" + "x" * 100, limit=10)
+    "'convx...'"
+    """
+    quoted = repr(text[: 2 * limit])  # escapes make it longer, never shorter
+    return quoted if len(quoted) <= limit else f"{quoted[: limit - 4]}...{quoted[-1]}"
+
+
+def clean(text: str, limit: int = 800) -> str:
+    """Returns a text from a file as it may be printed: without control characters, shortened."""
+    text = "".join(character if character.isprintable() else "?" for character in text[:limit])
+    return text if len(text) < limit else f"{text[: limit - 3]}..."
 
 
 def _check_declared(what: str, stored: StoredArray, shape: tuple[int, ...]) -> None:

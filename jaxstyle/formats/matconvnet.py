@@ -12,13 +12,14 @@ kernels in most deeper layers is two to eight times as symmetric left to right a
 which training on pictures mirrored left to right explains and a swap would contradict.
 """
 
+import math
 import re
 from pathlib import Path
 
 import numpy as np
 
 from jaxstyle.checks import InputError
-from jaxstyle.formats.layout import Architectures, StoredArray, StoredNetwork, read_layers, read_mean
+from jaxstyle.formats.layout import Architectures, StoredArray, StoredNetwork, check_size, read_layers, read_mean
 from jaxstyle.formats.matfile import HEADER_BYTES, Value, read_variables
 
 
@@ -61,6 +62,7 @@ def _mean(variables: dict[str, Value]) -> np.ndarray:
     stored = _field(normalization, "averageImage")
     if not isinstance(stored, StoredArray):
         raise InputError("a mean under normalization or meta", "none", "use one of MatConvNet's own VGG files")
+    check_size("the mean picture", 8 * math.prod(stored.shape))
     image = stored.read().astype(np.float64)
     if image.ndim == 3 and image.shape[2] == 3:
         image = image.mean(axis=(0, 1))

@@ -33,8 +33,16 @@ _CLASS_DTYPES = {
     6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8",
 }  # fmt: skip
 
-#: MatConvNet's files go to depth 4.
+#: MatConvNet's files go to depth 4, and have about 20,000 elements, most of them the thousand classes' names.
 _MAX_DEPTH = 16
+_MAX_ELEMENTS = 200_000
+
+#: NumPy's arrays may have as many axes; MatConvNet's structs have a dozen fields.
+_MAX_AXES = 32
+_MAX_FIELDS = 1000
+
+#: Names of layers are short, and nobody asks for other texts.
+_MAX_TEXT = 1000
 
 
 def read_variables(path: Path) -> dict[str, Value]:
@@ -45,18 +53,18 @@ def read_variables(path: Path) -> dict[str, Value]:
     """
     with path.open("rb") as stream:  # mapped, so that a classifier that is not asked for stays on disk
         data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-    order = "<" if bytes(data[126:HEADER_BYTES]) == _LITTLE_ENDIAN_MARK else ">"
+    reader = _Reader("<" if bytes(data[126:HEADER_BYTES]) == _LITTLE_ENDIAN_MARK else ">")
     variables: dict[str, Value] = {}
     position, unpacked = HEADER_BYTES, 0
     while position < len(data):
-        kind, body, position = _element(data, position, order)
+        kind, body, position = reader.read_element(data, position)
         if kind == _COMPRESSED:
             position = position - -len(body) % 8  # alone among elements, this one is not padded
             body = _unpack(body, MAX_BYTES - unpacked)
             unpacked += len(body)
-            kind, body, _ = _element(body, 0, order)
+            kind, body, _ = reader.read_element(body, 0)
         if kind == _MATRIX:
-            name, value = _Reader(order).read_matrix(body, depth=0)
+            name, value = reader.read_matrix(body, depth=0)
             variables[name] = value
     return variables
 
@@ -70,32 +78,35 @@ def _unpack(body: memoryview, limit: int) -> memoryview:
     return memoryview(data)
 
 
-def _element(data: memoryview, position: int, order: str) -> tuple[int, memoryview, int]:
-    """Returns an element's type and bytes, and where the next one starts."""
-    if position + 8 > len(data):
-        raise InputError("another element in the MAT-file", "its end", "the file is cut short: fetch it again")
-    kind, count = np.frombuffer(data[position : position + 8], f"{order}u4").tolist()
-    if kind >> 16:  # up to four bytes stand in the tag itself
-        kind, count, start, end = kind & 0xFFFF, kind >> 16, position + 4, position + 8
-    else:
-        start = position + 8
-        end = start + count + -count % 8
-    if start + count > min(len(data), end):
-        raise InputError(f"{count} bytes in an element of the MAT-file", len(data) - start, "the file is damaged")
-    return kind, data[start : start + count], end
-
-
-@dataclass(frozen=True)
+@dataclass
 class _Reader:
-    """Reads arrays in one byte order."""
+    """Reads arrays in one byte order, and counts their elements."""
 
     order: str
+    count: int = 0
+
+    def read_element(self, data: memoryview, position: int) -> tuple[int, memoryview, int]:
+        """Returns an element's type and bytes, and where the next one starts."""
+        self.count += 1
+        if self.count > _MAX_ELEMENTS:
+            raise InputError(f"at most {_MAX_ELEMENTS} elements in the MAT-file", "more", "this is no network's file")
+        if position + 8 > len(data):
+            raise InputError("another element in the MAT-file", "its end", "the file is cut short: fetch it again")
+        kind, count = np.frombuffer(data[position : position + 8], f"{self.order}u4").tolist()
+        if kind >> 16:  # up to four bytes stand in the tag itself
+            kind, count, start, end = kind & 0xFFFF, kind >> 16, position + 4, position + 8
+        else:
+            start = position + 8
+            end = start + count + -count % 8
+        if start + count > min(len(data), end):
+            raise InputError(f"{count} bytes in an element of the MAT-file", len(data) - start, "the file is damaged")
+        return kind, data[start : start + count], end
 
     def elements(self, data: memoryview) -> Iterator[tuple[int, memoryview]]:
         """Goes through the elements in `data`; asking for one too many raises `InputError`."""
         position = 0
         while True:
-            kind, body, position = _element(data, position, self.order)
+            kind, body, position = self.read_element(data, position)
             yield kind, body
 
     def read_matrix(self, data: memoryview, depth: int) -> tuple[str, Value]:
@@ -120,15 +131,20 @@ class _Reader:
             return self.read_numbers(kind, shape, next(elements))
         if kind == _CHAR:
             kind, body = next(elements)
-            return str(body, "utf-16-le" if self.order == "<" else "utf-16-be") if kind in (4, 17) else _text(body)
+            wide = "utf-16-le" if self.order == "<" else "utf-16-be"
+            return str(body[:_MAX_TEXT], wide, "replace") if kind in (4, 17) else _text(body)
         if kind == _CELL:
-            # Each takes 8 bytes at least, so a wrong count soon meets the end.
+            # Each takes an element at least, so a wrong count soon meets the end.
             return [self.read_child(elements, depth) for _ in range(math.prod(shape))]
         if kind == _STRUCT and math.prod(shape) == 1:
             (length,) = self.integers(next(elements))
-            names = bytes(next(elements)[1])
+            names = next(elements)[1]
             if length < 1:
                 raise InputError("field names of at least 1 byte", length, "the file is damaged")
+            if len(names) > _MAX_FIELDS * length:
+                raise InputError(
+                    f"at most {_MAX_FIELDS} fields in a struct", len(names) // length, "the file is damaged"
+                )
             fields = [_text(names[start : start + length]) for start in range(0, len(names), length)]
             return {field: self.read_child(elements, depth) for field in fields}
         return None
@@ -152,8 +168,10 @@ class _Reader:
     def integers(self, element: tuple[int, memoryview]) -> list[int]:
         """Returns the numbers in an element of integers."""
         kind, body = element
+        if len(body) > 8 * _MAX_AXES:
+            raise InputError(f"at most {_MAX_AXES} integers in an element", f"{len(body)} bytes", "the file is damaged")
         return np.frombuffer(body, np.dtype(self.order + _DTYPES[kind])).astype(np.int64).tolist()
 
 
 def _text(data: bytes | memoryview) -> str:
-    return bytes(data).split(b"\0")[0].decode("utf-8", "replace")
+    return bytes(data[:_MAX_TEXT]).split(b"\0")[0].decode("utf-8", "replace")

@@ -65,6 +65,8 @@ def _stored(archive: zipfile.ZipFile, name: str) -> StoredArray:
     """Reads the header of a member and compares it with the size that the zip declares."""
     info = archive.getinfo(name)
     check_size(name, info.file_size)
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise InputError(f"{name} stored or deflated", f"method {info.compress_type}", "write it with numpy.savez")
     with archive.open(info) as stream:
         version = np.lib.format.read_magic(stream)
         if version not in ((1, 0), (2, 0)):

@@ -1,18 +1,14 @@
 """PyTorch's `.pth` files, zip and legacy, read without PyTorch and without trusting the pickle inside.
 
-A pickle is a program. This one may use the instructions below and name a handful of globals, each replaced by a
-stand-in that only notes what it was given; anything else is refused, and there is no other way in. Storages are read
-from the file afterwards, one by one, and only those that are asked for.
+The pickle runs in `pickle_machine`, which makes records of the storages and tensors that it names. The numbers are
+read from the file afterwards, storage by storage, and only those that are asked for.
 """
 
 import io
-import pickle
-import pickletools
+import math
 import struct
 import zipfile
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,84 +16,16 @@ import numpy as np
 
 from jaxstyle.checks import InputError
 from jaxstyle.formats.layout import Architectures, StoredArray, StoredNetwork, check_size, read_exactly
+from jaxstyle.formats.pickle_machine import MAX_PROGRAM, Storage, Tensor, run
 from jaxstyle.formats.torch_names import convert_tensors
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 _LEGACY_HEAD = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 
-_DTYPES = {
-    "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "ByteStorage": "u1", "CharStorage": "i1",
-    "ShortStorage": "<i2", "IntStorage": "<i4", "LongStorage": "<i8", "BoolStorage": "?",
-}  # fmt: skip
-
-#: All that `torch.save` writes for a state dictionary, under Python 2 and 3.
-_INSTRUCTIONS = (
-    "PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINUNICODE "
-    "BINSTRING SHORT_BINSTRING EMPTY_DICT EMPTY_LIST EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 DICT LIST APPEND APPENDS "
-    "SETITEM SETITEMS BINPUT LONG_BINPUT BINGET LONG_BINGET MEMOIZE GLOBAL STACK_GLOBAL REDUCE BUILD BINPERSID"
-)
-
-#: A VGG's program has about 5 kB; a list of a million memos is 16 MB.
-_MAX_PROGRAM = 2**24
-_MAX_MEMO = 2**20
-
-_MAX_AXES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class _Storage:
-    key: str
-    dtype: np.dtype
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Tensor:
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-class _Unpickler(pickle.Unpickler):
-    """Runs a pickle whose globals are all stand-ins."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Returns the stand-in for a global of the allow-list, and raises `InputError` for any other."""
-        if module == "torch" and name in _DTYPES:
-            return np.dtype(_DTYPES[name])
-        if module == "torch._utils" and name in ("_rebuild_tensor", "_rebuild_tensor_v2"):
-            return self._rebuild_tensor
-        if module == "torch._utils" and name == "_rebuild_parameter":
-            return self._rebuild_parameter
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        raise InputError(
-            "a state dictionary of tensors", f"a pickle that asks for {module}.{name}", "save model.state_dict() alone"
-        )
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        """Notes a storage: `("storage", type, key, location, count)`, with None behind it in legacy files."""
-        match pid:
-            case ("storage", np.dtype() as dtype, str(key), _, int(count)) if count >= 0:
-                return _Storage(key, dtype, count)
-            case ("storage", np.dtype() as dtype, str(key), _, int(count), None) if count >= 0:
-                return _Storage(key, dtype, count)
-        raise InputError("plain storages in the .pth file", "another kind", "save model.state_dict() again")
-
-    def _rebuild_tensor(self, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
-        numbers = (offset, *shape, *strides)
-        fits = isinstance(storage, _Storage) and len(shape) == len(strides) <= _MAX_AXES
-        if not fits or not all(isinstance(number, int) and number >= 0 for number in numbers):
-            raise InputError("tensors over storages in the .pth file", "something else", "the file is damaged")
-        last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-        if 0 not in shape and last >= storage.count:
-            raise InputError(f"a tensor within its {storage.count} numbers", f"index {last}", "the file is damaged")
-        return _Tensor(storage, offset, tuple(shape), tuple(strides))
-
-    def _rebuild_parameter(self, data: Any, *_: Any) -> Any:
-        return data
+#: Names longer than this, and dictionaries deeper than this, hold nothing of a VGG.
+_MAX_NAME = 200
+_MAX_DEPTH = 4
 
 
 def recognize(head: bytes, path: Path) -> bool:
@@ -129,18 +57,39 @@ def read_tensors(stream: BinaryIO) -> dict[str, StoredArray]:
     head = stream.read(len(_LEGACY_HEAD))
     stream.seek(0)
     state, read_storage = _open_legacy(stream) if head == _LEGACY_HEAD else _open_zip(stream)
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping):
+    if not isinstance(state, dict):
         raise InputError("a state dictionary in the .pth file", type(state).__name__, "save model.state_dict()")
 
-    def stored(tensor: _Tensor) -> StoredArray:
+    def stored(tensor: Tensor) -> StoredArray:
         return StoredArray(tensor.shape, tensor.storage.dtype, lambda: _view(read_storage(tensor.storage), tensor))
 
-    return {str(name): stored(tensor) for name, tensor in state.items() if isinstance(tensor, _Tensor)}
+    return {name: stored(tensor) for name, tensor in _flatten(state).items()}
 
 
-def _open_zip(stream: BinaryIO) -> tuple[Any, Callable[[_Storage], bytes]]:
+def _flatten(state: dict) -> dict[str, Tensor]:
+    """Returns the tensors of dictionaries within each other, by their names joined with dots.
+
+    Training programs keep a state dictionary below a name of their own (`state_dict`, `model`, `params_ema`) beside the
+    optimizer's. A dictionary that stands in many places, or in itself, is looked into once.
+    """
+    tensors: dict[str, Tensor] = {}
+    seen, waiting = set(), [("", 0, state)]
+    while waiting:
+        prefix, depth, group = waiting.pop()
+        if id(group) in seen:
+            continue
+        seen.add(id(group))
+        for key, value in group.items():
+            if not isinstance(key, str) or len(key) > _MAX_NAME:
+                continue
+            if isinstance(value, Tensor):
+                tensors[prefix + key] = value
+            elif isinstance(value, dict) and depth < _MAX_DEPTH:
+                waiting.append((f"{prefix}{key}.", depth + 1, value))
+    return tensors
+
+
+def _open_zip(stream: BinaryIO) -> tuple[Any, Callable[[Storage], bytes]]:
     archive = zipfile.ZipFile(stream)
     programs = [name for name in archive.namelist() if name.endswith("/data.pkl")]
     if len(programs) != 1:
@@ -149,9 +98,9 @@ def _open_zip(stream: BinaryIO) -> tuple[Any, Callable[[_Storage], bytes]]:
     order = f"{root}byteorder"
     if order in archive.namelist() and _member(archive, order, len("little")) != b"little":
         raise InputError("little-endian numbers", "another order", "save the file again on another machine")
-    program = _member(archive, programs[0], _MAX_PROGRAM)
+    program = _member(archive, programs[0], MAX_PROGRAM)
 
-    def read_storage(storage: _Storage) -> bytes:
+    def read_storage(storage: Storage) -> bytes:
         size = storage.count * storage.dtype.itemsize
         check_size(f"storage {storage.key}", size)
         data = _member(archive, f"{root}data/{storage.key}", size)
@@ -159,7 +108,7 @@ def _open_zip(stream: BinaryIO) -> tuple[Any, Callable[[_Storage], bytes]]:
             raise InputError(f"{size} bytes for storage {storage.key}", len(data), "the file is damaged")
         return data
 
-    return _run(io.BytesIO(program)), read_storage
+    return run(io.BytesIO(program))[0], read_storage
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
@@ -170,17 +119,17 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     return archive.read(info)
 
 
-def _open_legacy(stream: BinaryIO) -> tuple[Any, Callable[[_Storage], bytes]]:
-    head = io.BytesIO(stream.read(_MAX_PROGRAM))
-    magic, protocol, system = _run(head), _run(head), _run(head)
+def _open_legacy(stream: BinaryIO) -> tuple[Any, Callable[[Storage], bytes]]:
+    head = io.BytesIO(stream.read(MAX_PROGRAM))
+    magic, protocol, system = (run(head)[0] for _ in range(3))
     if magic != _LEGACY_MAGIC or protocol != _LEGACY_PROTOCOL or not isinstance(system, dict):
         raise InputError("a file of torch.save", "another pickle", "save model.state_dict() again")
     if system.get("little_endian") is not True:
         raise InputError("little-endian numbers", "another order", "save the file again on another machine")
-    storages: dict[str, _Storage] = {}
-    state = _run(head, storages)
-    keys = _run(head)
-    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages):
+    state, storages = run(head)
+    keys, _ = run(head)
+    are_texts = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not are_texts or sorted(keys) != sorted(storages):
         raise InputError("a key for every storage in the .pth file", "others", "the file is damaged")
     places, position = {}, head.tell()
     for key in keys:  # each storage: its count as 64 bits, then its numbers
@@ -189,7 +138,7 @@ def _open_legacy(stream: BinaryIO) -> tuple[Any, Callable[[_Storage], bytes]]:
         places[key] = position
         position += 8 + size
 
-    def read_storage(storage: _Storage) -> bytes:
+    def read_storage(storage: Storage) -> bytes:
         stream.seek(places[storage.key])
         (count,) = struct.unpack("<q", read_exactly(stream, 8, f"storage {storage.key}"))
         if count != storage.count:
@@ -199,32 +148,11 @@ def _open_legacy(stream: BinaryIO) -> tuple[Any, Callable[[_Storage], bytes]]:
     return state, read_storage
 
 
-def _run(stream: io.BytesIO, storages: dict[str, _Storage] | None = None) -> Any:
-    """Runs the next pickle in `stream` after a look at its instructions, and notes its storages by key."""
-    start = stream.tell()
-    for instruction, argument, _ in pickletools.genops(stream):
-        if instruction.name not in _INSTRUCTIONS.split():
-            raise InputError("a plain state dictionary", f"the pickle instruction {instruction.name}", "do not use it")
-        # The interpreter allocates its memo up to the largest index.
-        if "PUT" in instruction.name and isinstance(argument, int) and argument > _MAX_MEMO:
-            raise InputError(f"at most {_MAX_MEMO} memos in a pickle", argument, "do not use this file")
-    program = io.BytesIO(stream.getvalue()[start : stream.tell()])
-    unpickler = _Unpickler(program, encoding="utf-8")
-    if storages is None:
-        return unpickler.load()
-
-    class _Noting(_Unpickler):
-        def persistent_load(self, pid: Any) -> _Storage:
-            storage = super().persistent_load(pid)
-            if storages.setdefault(storage.key, storage) != storage:
-                raise InputError("one kind of number per storage", f"two for {storage.key}", "the file is damaged")
-            return storage
-
-    return _Noting(program, encoding="utf-8").load()
-
-
-def _view(data: bytes, tensor: _Tensor) -> np.ndarray:
-    """Returns a copy of what `tensor` sees of its storage; `_rebuild_tensor` checked that it stays inside."""
-    numbers = np.frombuffer(data, tensor.storage.dtype)[tensor.offset :]
+def _view(data: bytes, tensor: Tensor) -> np.ndarray:
+    """Returns a copy of what `tensor` sees of its storage, after a comparison with the bytes that are there."""
+    numbers = np.frombuffer(data, tensor.storage.dtype)
+    check_size("a tensor", math.prod(tensor.shape) * numbers.itemsize)
+    if tensor.last >= numbers.size or tensor.offset > numbers.size:
+        raise InputError(f"a tensor within its {numbers.size} numbers", f"index {tensor.last}", "the file is damaged")
     strides = [stride * numbers.itemsize for stride in tensor.strides]
-    return np.lib.stride_tricks.as_strided(numbers, tensor.shape, strides, writeable=False).copy()
+    return np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, strides, writeable=False).copy()

@@ -44,14 +44,13 @@ class Info:
 
     def run(self) -> int:
         """Prints a line per fact and per layer, and returns the exit code."""
-        from jaxstyle.pretrained import load_network, recognize_format, shipped_path
+        from jaxstyle.pretrained import load_network
 
-        path = shipped_path() if self.file is None else self.file
-        network = load_network(path)
+        network = load_network(self.file)
         mean = ", ".join(f"{value:.3f}" for value in network.params["mean"])
         facts = {
             "name": network.name,
-            "format": recognize_format(path),
+            "format": network.format,
             "architecture": network.architecture,
             "checksum": network.checksum,
             "mean RGB": mean,

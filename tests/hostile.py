@@ -1,0 +1,50 @@
+"""Reads files of weights in a process of its own, as tests of hostile files do: with a deadline and a memory limit."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+#: Per file. Far above what a refusal takes on a busy machine, far below what these files took before they were refused.
+SECONDS = 20
+#: Beyond what the process has when its libraries are loaded.
+BYTES = 2**30
+
+# The readers themselves, without the process that `load_network` would put around them.
+_PROGRAM = """
+import json, resource, signal, sys
+from pathlib import Path
+from jaxstyle.checks import InputError
+from jaxstyle.formats.layout import ARCHITECTURES
+from jaxstyle.formats.registry import read_network
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[2]),) * 2)
+for path in sys.stdin.read().splitlines():
+    signal.alarm(int(sys.argv[1]))
+    try:
+        text = read_network(Path(path), ARCHITECTURES)[1].architecture
+    except InputError as error:
+        text = str(error)
+    except MemoryError:  # which the process that `load_network` starts reports
+        text = "MemoryError"
+    print(json.dumps([path, text]), flush=True)
+"""
+
+
+def read_in_child(paths: Iterable[Path]) -> dict[str, str]:
+    """Returns what came of reading each file, an architecture or a message, by the file's name.
+
+    A test fails here if one of them crashes the process, hangs, or raises anything but `InputError`.
+    """
+    paths = list(paths)
+    command = [sys.executable, "-c", _PROGRAM, str(SECONDS), str(BYTES)]
+    names = "\n".join(map(str, paths))
+    result = subprocess.run(command, input=names, capture_output=True, text=True, check=False)
+    outcomes = dict(json.loads(line) for line in result.stdout.splitlines())
+    missing = [path.name for path in paths if str(path) not in outcomes]
+    assert not missing, f"{missing[0]} ended the process with {result.returncode}: {result.stderr[-2000:]}"
+    for text in outcomes.values():
+        assert len(text) < 1000
+        assert text.isprintable(), repr(text)
+    return {Path(path).name: text for path, text in outcomes.items()}

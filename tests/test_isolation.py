@@ -1,0 +1,165 @@
+"""Reading weights in a process of its own: what comes back, and what happens when it does not."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxstyle.checks import InputError
+from jaxstyle.formats import isolation, native
+from jaxstyle.formats.layout import layer_channels
+from jaxstyle.pretrained import Network, load_network, recognize_format, save_network, shipped_path
+from tests.test_hostile_weights import write_endless
+
+ROOT = Path(__file__).parent.parent
+TINY = {"vgg16": ((2, 2), (2, 3), (3, 4), (3, 3), (3, 2))}
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A file of a VGG-16 of a few channels."""
+    random = np.random.default_rng(8)
+    params = {"mean": np.array([120, 110, 100], np.float32)}
+    for name, (inputs, outputs) in layer_channels(TINY["vgg16"]).items():
+        kernel = random.normal(size=(3, 3, inputs, outputs)).astype(np.float32)
+        params[name] = {"kernel": kernel, "bias": random.normal(size=outputs).astype(np.float32)}
+    network = Network("tiny \x1b[31m", "vgg16", params, native.content_checksum(params), "made up\nhere")
+    save_network(network, tmp_path / "tiny.h5")
+    return tmp_path / "tiny.h5"
+
+
+def test_a_network_comes_back_as_it_was(path):
+    network = load_network(path, architectures=TINY)
+    assert (network.format, network.architecture) == ("jaxstyle HDF5", "vgg16")
+    # The file's checksum was compared with that of what came back. Control characters stay behind.
+    assert (network.name, network.source) == ("tiny ?[31m", "made up?here")
+    network.params["conv1_1"]["bias"][0] = 0  # as free to be changed as ever
+    assert recognize_format(path) == "jaxstyle HDF5"
+
+
+def test_what_the_reader_says_comes_back(path):
+    with pytest.raises(InputError, match=r"^tiny\.h5: expected shape .* conv1_1's kernel, got .*; these are another"):
+        load_network(path)  # of a real VGG-16's sizes
+
+
+def test_the_shipped_network_needs_no_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(isolation.subprocess, "Popen", None)
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(shipped_path().read_bytes())
+    assert load_network(copy).checksum == load_network().checksum
+    copy.write_bytes(copy.read_bytes()[:-1] + b"x")
+    with pytest.raises(TypeError):
+        load_network(copy)
+
+
+# Each stands for the program of a child that a file has taken over, or ended.
+ANSWERS = {
+    "crash": ("import os, signal; print('started', flush=True); os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
+    "exit": ("print('started'); raise SystemExit(3)", "exit code 3"),
+    "no answer": ("print('started')", "exit code 0"),
+    "no json": ("print('started\\nyes')", "exit code 0"),
+    "deep json": ("print('started\\n' + '[' * 60000)", "exit code 0"),
+    "other json": ("print('started\\n[1]')", "exit code 0"),
+    "numbers for texts": ("print('started\\n{\"kind\": 1}')", "exit code 0"),
+    "other architecture": ('print(\'started\\n{"kind": "a", "architecture": "vgg11"}\')', "exit code 0"),
+    "few numbers": ("print('started\\n{\"architecture\": \"vgg16\"}\\n' + 'x' * 100)", "exit code 0"),
+    "NaN": (
+        'import sys; print(\'started\\n{"architecture": "vgg16"}\', flush=True)\n'
+        "sys.stdout.buffer.write(b'\\xff' * 10**6)",
+        "finite numbers",
+    ),
+    "endless line": ("import sys; print('started')\nwhile True: sys.stdout.write('x' * 1000)", "which ends its reader"),
+    "silence": ("import time; print('started', flush=True); time.sleep(100)", "in 2 seconds"),
+    "an error with escapes": ('print(\'started\\n{"error": "expected \\\\u001b[31m"}\')', r"expected \?\[31m"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_what_comes_from_a_child_is_not_trusted(path, monkeypatch, name):
+    program, message = ANSWERS[name]
+    monkeypatch.setattr(isolation, "_PROGRAM", program)
+    monkeypatch.setattr(isolation, "SECONDS", 2 if name == "silence" else 30)
+    with pytest.raises(InputError, match=message):
+        load_network(path, architectures=TINY)
+
+
+def test_a_child_that_does_not_start_is_no_fault_of_the_file(path, monkeypatch):
+    monkeypatch.setattr(isolation, "_PROGRAM", "raise SystemExit(5)")
+    with pytest.raises(OSError, match="exit code 5 before it began; see what"):
+        load_network(path, architectures=TINY)
+    monkeypatch.setattr(sys, "executable", "")
+    with pytest.raises(OSError, match="plain Python"):
+        load_network(path, architectures=TINY)
+
+
+SPY = """
+import resource
+limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_CPU)]
+with open(request["path"] + ".txt", "w") as stream:
+    print(*limits, sorted(sys.modules), file=stream)
+"""
+
+
+def test_the_child_imports_no_jax_and_has_its_limits(path, monkeypatch):
+    monkeypatch.setattr(isolation, "_PROGRAM", isolation._PROGRAM + SPY)
+    kill = subprocess.Popen.kill
+
+    def wait_and_kill(process):
+        process.wait(30)
+        kill(process)
+
+    monkeypatch.setattr(subprocess.Popen, "kill", wait_and_kill)
+    load_network(path, architectures=TINY)
+    memory, seconds, modules = Path(f"{path}.txt").read_text().split(maxsplit=2)
+    assert 2**30 < int(memory) < 3 * 2**30
+    assert int(seconds) == isolation.SECONDS + 1
+    assert "'h5py'" in modules
+    assert "'jax'" not in modules
+
+
+def test_from_a_thread_and_a_script_without_a_guard(path, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, threading\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "import jaxstyle\n"
+        f"load = lambda: print(jaxstyle.load_network({str(path)!r}, architectures={TINY!r}).name)\n"
+        "thread = threading.Thread(target=load)\n"
+        "thread.start()\n"
+        "thread.join()\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, str(script)]
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path, env=environment
+    )
+    assert result.stdout == "tiny ?[31m\n"
+
+
+def children(process: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+def test_ctrl_c_ends_the_child_too(tmp_path):
+    path = write_endless(tmp_path / "endless.h5")
+    command = [
+        sys.executable,
+        "-c",
+        "from jaxstyle.pretrained import load_network; import sys; load_network(sys.argv[1])",
+    ]
+    with subprocess.Popen([*command, str(path)], stderr=subprocess.PIPE, cwd=ROOT) as process:
+        deadline = time.monotonic() + 30
+        while not (found := children(process.pid)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+    assert b"KeyboardInterrupt" in errors
+    assert len(found) == 1
+    assert not Path(f"/proc/{found[0]}").exists()
