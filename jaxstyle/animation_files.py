@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jaxstyle.checks import InputError, check_between, check_new_file, replace_file
+from jaxstyle.checks import InputError, check_between, check_new_file, open_whole, replace_file
 from jaxstyle.image_files import quantize
 
 #: File name endings that can be written, and Pillow's names of their formats.
@@ -101,10 +101,8 @@ def write_animation(
         options = {"loop": again, "optimize": False, "interlace": False}
     else:
         options = {"loop": loop, **_WEBP}
-    with replace_file(path, overwrite=overwrite) as part, part.open("xb") as file:
+    with replace_file(path, overwrite=overwrite) as part, open_whole(part) as file:
         first.save(file, file_format, save_all=True, append_images=images, duration=duration, **options)
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut after the renaming could leave an empty file
 
 
 def _images(frames: Iterable[Any], file_format: str, duration: int) -> Iterator[Image.Image]:

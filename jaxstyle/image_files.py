@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageCms, ImageColor, ImageFile, UnidentifiedImageError
 
-from jaxstyle.checks import InputError, check_new_file, check_positive, replace_file
+from jaxstyle.checks import InputError, check_new_file, check_positive, open_whole, replace_file
 
 #: Larger than what ordinary cameras make (24 to 60 million), and 1.2 GB as float32; a tiny file may declare
 #: far more. Pillow itself refuses above 179 million, whatever limit is passed here.
@@ -148,10 +148,8 @@ def write_picture(path: str | os.PathLike[str], picture: Any, *, bit_depth: int 
     if max(samples.shape) > limit:
         size = f"{samples.shape[1]} x {samples.shape[0]}"
         raise InputError(f"at most {limit} pixels a side for {path.suffix}", size, "write .png or .tif")
-    with replace_file(path, overwrite=overwrite) as part, part.open("xb") as file:
+    with replace_file(path, overwrite=overwrite) as part, open_whole(part) as file:
         _encode(file, samples, picture_format)
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut after the renaming could leave an empty file
 
 
 def parse_color(text: str) -> tuple[float, float, float]:

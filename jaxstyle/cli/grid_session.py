@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -11,10 +12,11 @@ import jax
 import numpy as np
 
 from jaxstyle.checks import InputError
+from jaxstyle.cli.display import phase
 from jaxstyle.cli.points import Point, Run, Shared, group, make_shared_optimizer, varied_options
 from jaxstyle.cli.records import to_json
 from jaxstyle.cli.report import Report, StepCount
-from jaxstyle.cli.running import EXIT_FAILED, EXIT_INTERRUPTED, RunFlags
+from jaxstyle.cli.running import EXIT_FAILED, RunFlags
 from jaxstyle.cli.session import Session, record_of
 from jaxstyle.images import resize, size_for_width
 from jaxstyle.many import Task, minimize_many
@@ -42,12 +44,7 @@ class GridReport(Report):
         super().__init__(flags)
         self._total, self._done = iterations, 0
         self._is_brief = False
-
-    def __enter__(self) -> "GridReport":
-        """Shows the bar."""
-        self._bar.reset(self._task, total=self._total, description="iterations")
-        super().__enter__()
-        return self
+        self._start = time.monotonic()
 
     def say(self, line: str) -> None:
         """Prints a line on stderr, unless quiet, or about a single iteration that nobody asked for."""
@@ -66,8 +63,10 @@ class GridReport(Report):
         self.show(self._latest.steps, float(progress.infos.loss[-1]))
 
     def show(self, steps: int, loss: float) -> None:
-        """Moves the bar to `steps` of the runs that are not finished."""
-        self._bar.update(self._task, completed=self._done + steps, loss=f"{loss:.4g}", rate="")
+        """Shows how far all runs are: at `steps` of those that are not finished."""
+        if not self._is_brief:
+            seconds = time.monotonic() - self._start
+            self._show_rate("iteration", self._done + steps, self._total, seconds, loss)
 
     def finish(self, results: list[Result], loss: float, terms: dict[str, float], iteration: int) -> None:
         """Says how a run ended."""
@@ -192,13 +191,14 @@ class GridSession(Session):
         points = [run.flags for run in self._runs]
         shapes = dict.fromkeys(point.read_pictures()[0].shape for point in points)
         sizes = ", ".join(f"{width}x{height}" for height, width, _ in shapes)
-        kinds = ", ".join(dict.fromkeys([*(point.optimizer for point in points), *(point.dtype for point in points)]))
+        flags, device = self.flags, jax.devices()[0].device_kind
+        dtypes = [point.dtype for point in points] if flags.verbose else []
+        kinds = ", ".join(dict.fromkeys([*(point.optimizer for point in points), *dtypes]))
         runs = f"{len(points)} run{'s' * (len(points) > 1)}"
         programs = f"{len(self._groups)} program{'s' * (len(self._groups) > 1)}"
-        self.say(
-            f"{runs} with {programs}, {sizes} pixels, {kinds}, on "
-            f"{jax.devices()[0].device_kind}, {self._precision} matrix precision; compiling ..."
-        )
+        precision = f", {self._precision} matrix precision" if flags.verbose else ""
+        self.say(f"{runs} with {programs}, {sizes} pixels, {kinds}, on {device}{precision}; compiling ...")
+        phase("compiling, then the first step")
 
     def run_all(self) -> int:
         """Runs everything and returns the exit code.
@@ -225,7 +225,7 @@ class GridSession(Session):
         self._fill(self._runs, NOT_RUN)
         statuses = {row["status"] for row in self.rows.values()}
         if self.is_interrupted:
-            return EXIT_INTERRUPTED
+            return self.interrupted_code
         bad = {REFUSED, *(status.name.lower() for status in Status if status.has_failed)}
         return EXIT_FAILED if statuses & bad else 0
 
@@ -247,7 +247,7 @@ class GridSession(Session):
                 if point.iterations == progress.step:
                     self._keep(point, watch.take(problem, progress.state, evaluate))
             self.report.show(sum(watch.step for watch in watches), float(progress.infos.loss[-1]))
-            return self.is_interrupted
+            return self._is_to_stop()
 
         finished = minimize_many(
             [self._task(run.flags, height, width) for run in runs], make_shared_optimizer(first, self._varied),
@@ -301,10 +301,7 @@ class GridSession(Session):
     def _keep(self, point: Point, taken: Taken) -> None:
         picture = point.retouch(taken.picture)
         if point.number in self._names:
-            try:
-                self.write(self._names[point.number], picture)
-            except OSError as error:  # a full disk must not cost the grid
-                self.report.warn(f"no picture {point.number}: {error}")
+            self.write_extra(self._names[point.number], picture)
         height, width, _ = picture.shape
         if self._cell_width is not None and self._cell_width < width:
             picture = np.asarray(resize(picture, *size_for_width(height, width, self._cell_width)))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jaxstyle.checks import check_choice
+from jaxstyle.cli.display import phase
 
 if TYPE_CHECKING:
     from jaxstyle.pretrained import Network
@@ -49,6 +50,7 @@ class NetworkFlags:
         from jaxstyle import vgg
         from jaxstyle.pretrained import load_network
 
+        phase("reading the network")
         network = load_network(self.network)
         vgg.check_layers(network.params, layers)
         return network

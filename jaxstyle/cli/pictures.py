@@ -3,6 +3,7 @@
 import numpy as np
 
 from jaxstyle.checks import InputError, check_between, check_positive
+from jaxstyle.cli.display import phase
 
 #: Far above any picture that fits; keeps sums of pixels ordinary numbers.
 MAX_SIDE = 100_000
@@ -17,6 +18,7 @@ def read_scaled(source: str, width: int | None, matte: str, *, method: str = "cu
     from jaxstyle import images, samples
     from jaxstyle.image_files import MAX_PIXELS, parse_color, read_picture
 
+    phase(f"reading {source}")
     if width is not None:
         check_positive("a width", width)
         check_between("the width of a picture", width, 1, MAX_SIDE)

@@ -1,24 +1,25 @@
 """What a run tells people while it goes on: lines and a progress bar on stderr, histories and a plot in files."""
 
 import math
-import signal
-import threading
-from contextlib import ExitStack
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-
-from jaxstyle.checks import replace_file
+from jaxstyle.checks import follow_link, is_stream, open_stream, replace_file
+from jaxstyle.cli.display import current_display
 from jaxstyle.cli.records import to_json
+from jaxstyle.cli.rescue import reason_of
 from jaxstyle.cli.running import HISTORY_ITERATIONS, RunFlags
 from jaxstyle.runs import Progress, Result, StepInfo
 
 #: What a row of the history has beside the terms.
 COUNTS = ("run", "iteration", "evaluations", "seconds", "width")
+
+#: Seconds without a line after which one is printed where there is no terminal for a bar.
+SILENT_SECONDS = 30.0
 
 
 class StepCount(NamedTuple):
@@ -30,7 +31,7 @@ class StepCount(NamedTuple):
 
 
 class Report:
-    """Tells people how a command's runs go. A context manager: leaving it closes the bar and the history.
+    """Tells people how a command's runs go. A context manager: leaving it closes the history.
 
     It reports the multiples of --print-iterations, besides the first iteration and the last.
 
@@ -47,55 +48,45 @@ class Report:
         self._before = StepCount()
         self._latest = StepCount()
         self._width: int | None = None
-        self._history: IO[str] | None = None
+        self._history: History | None = None
+        self._failed: set[str] = set()
         self._closing = ExitStack()
-        self._console = Console(stderr=True, quiet=flags.quiet, highlight=False, soft_wrap=True)
-        self._bar = Bar(
-            TextColumn("{task.description}"), MofNCompleteColumn(), BarColumn(),
-            TextColumn("total {task.fields[loss]}"), TextColumn("{task.fields[rate]} it/s"), TimeRemainingColumn(),
-            TextColumn("left"),
-            console=self._console, transient=True, disable=flags.quiet or not self._console.is_terminal,
-        )  # fmt: skip
-        self._task = self._bar.add_task("", total=None, start=False, loss="", rate="")
+        self._display = current_display()
+        self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Shows the bar."""
-        self._bar.start()
+        """Begins."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the history and removes the bar."""
-        self._bar.stop()
+        """Closes the history."""
         self._closing.close()
-
-    def interruptions(self) -> list[int]:
-        """Turns the first Ctrl-C into a request to stop: the list it returns is then no longer empty.
-
-        A KeyboardInterrupt could strike while the state's buffers are on loan to the program; a second Ctrl-C may.
-        """
-        asked: list[int] = []
-
-        def ask(number: int, frame: object) -> None:
-            if asked:
-                raise KeyboardInterrupt
-            asked.append(number)
-            self.say("stopping after the current steps; Ctrl-C again quits at once, without a picture")
-
-        # A program that was told to ignore Ctrl-C (by nohup, in the background) goes on ignoring it.
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-            previous = signal.signal(signal.SIGINT, ask)
-            self._closing.callback(signal.signal, signal.SIGINT, previous)
-        return asked
 
     def warn(self, line: str) -> None:
         """Prints a line on stderr, even if quiet."""
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"jaxstyle: {line}", markup=False)
+        self._display.warn(line)
 
     def say(self, line: str) -> None:
         """Prints a line on stderr, unless quiet."""
-        self._console.print(line, markup=False)
+        self._last_line = time.monotonic()
+        self._display.say(line)
+
+    def attempt(self, kind: str, place: str, write: Callable[[], None]) -> None:
+        """Writes a file beside the result: a failure must not cost the run, and is said once for each kind of file.
+
+        Args:
+            kind: Of the file.
+            place: Its name, for the warning.
+            write: Writes it, or raises `OSError`.
+        """
+        try:
+            write()
+        except OSError as error:
+            if kind not in self._failed:
+                self.warn(f"{place!r} was not written: {reason_of(error)}; the run goes on without it")
+            self._failed.add(kind)
 
     @property
     def steps(self) -> int:
@@ -111,7 +102,6 @@ class Report:
         """
         self._label, self._iterations = label, iterations
         self._before = self._latest = StepCount()
-        self._bar.reset(self._task, total=iterations, description=label or "iteration", loss="", rate="")
 
     def progress(self, progress: Progress, *, width: int | None = None) -> None:
         """Moves the bar; prints and records the iteration if it is one to report.
@@ -127,11 +117,25 @@ class Report:
         self._latest = now = StepCount(
             before.steps + progress.step, before.evaluations + evaluations, before.seconds + progress.run_seconds
         )
-        rate = progress.step / progress.run_seconds
-        self._bar.update(self._task, completed=now.steps, loss=f"{progress.infos.loss[-1]:.4g}", rate=f"{rate:.3g}")
+        self.show(now.steps, float(progress.infos.loss[-1]))
         is_multiple = self._every > 0 and progress.step % self._every == 0
         if is_multiple or now.steps in (0, self._iterations):
             self._record(progress.infos)
+
+    def show(self, steps: int, loss: float) -> None:
+        """Shows how far the run is: at the bar or, without one, by a line now and then."""
+        self._show_rate(self._label or "iteration", steps, self._iterations, self._latest.seconds, loss)
+
+    def _show_rate(self, text: str, done: int, total: int, seconds: float, loss: float) -> None:
+        numbers = f"total {loss:.4g}"
+        if done > 0 and seconds > 0:
+            at_most = "at most " if self._flags.stop_rule().patience else ""
+            left = format_seconds((total - done) * seconds / done)
+            numbers += f"  {done / seconds:.3g} it/s  {at_most}{left} left"
+        self._display.advance(text, done, total, numbers)
+        is_due = time.monotonic() - self._last_line >= SILENT_SECONDS
+        if is_due and not self._display.has_bar:
+            self.say(f"{text} {done}/{total}  {numbers}")
 
     def finish(self, results: list[Result], loss: float, terms: dict[str, float], iteration: int) -> None:
         """Says how a run ended.
@@ -163,7 +167,6 @@ class Report:
 
     def write_files(self) -> None:
         """Writes progress.txt and progress.png where asked for."""
-        self._bar.stop()
         folder = Path(self._flags.output).parent
         if self._flags.progress_write:
             lines = [" ".join(["itr", *self._names()])]
@@ -173,12 +176,17 @@ class Report:
             ]
             self.write_text(str(folder / "progress.txt"), "\n".join(lines) + "\n")
         if self._flags.progress_plot:
-            self._plot(folder / "progress.png")
+            place = folder / "progress.png"
+            self.attempt(str(place), str(place), lambda: self._plot(place))
 
     def write_text(self, place: str, text: str) -> None:
-        """Writes a text file beside its place and renames it into it."""
-        with replace_file(place, overwrite=self._flags.overwrite) as part:
-            part.write_text(text, encoding="utf-8")
+        """Writes a text file beside the result."""
+
+        def write() -> None:
+            with replace_file(place, overwrite=self._flags.overwrite) as part:
+                part.write_text(text, encoding="utf-8")
+
+        self.attempt(place, place, write)
 
     def _names(self) -> list[str]:
         """Returns the terms of all runs and the total, which comes last."""
@@ -199,14 +207,7 @@ class Report:
         }
         self._rows.append(row)
         if self._flags.history is not None:
-            if self._history is None:
-                # Opened this late so that a run that cannot start touches nothing; "x" refuses a file that came into
-                # being since it was checked.
-                mode = "w" if self._flags.overwrite else "x"
-                file = Path(self._flags.history).open(mode, encoding="utf-8")  # noqa: SIM115 (the stack closes it)
-                self._history = self._closing.enter_context(file)
-            self._history.write(to_json(row) + "\n")
-            self._history.flush()
+            self._write_history(self._flags.history, to_json(row) + "\n")
         own_step = step - self._before.steps
         is_for_files = self._flags.print_iterations is None and own_step > 0 and own_step % HISTORY_ITERATIONS == 0
         is_one_of_many = self._flags.print_iterations is None and self._label  # its end is said in one line
@@ -214,6 +215,15 @@ class Report:
             numbers = "  ".join(f"{name} {row[name]:.6g}" for name in ("total", *infos.terms) if name in row)
             of_what = f"{self._label}: " if self._label else ""
             self.say(f"{of_what}iteration {step}/{self._iterations}  {numbers}  {row['seconds']:.1f} s")
+
+    def _write_history(self, place: str, line: str) -> None:
+        def write() -> None:
+            if self._history is None:  # this late, so that a run that cannot start touches nothing
+                self._history = self._closing.enter_context(History(place, overwrite=self._flags.overwrite))
+            self._history.write(line)
+
+        if place not in self._failed:  # a history with a gap would be worse than one that ends early
+            self.attempt(place, place, write)
 
     def _plot(self, place: Path) -> None:
         from matplotlib.figure import Figure  # without pyplot: no window, no global state
@@ -238,3 +248,57 @@ class Report:
         axes.legend()
         with replace_file(place, overwrite=self._flags.overwrite) as part:
             figure.savefig(part, format="png", dpi=120)
+
+
+class History:
+    """A file of lines that grows during a run. A context manager, which closes it.
+
+    Args:
+        place: The file, or a device or a pipe.
+        overwrite: Whether a file that exists may be replaced; one that came into being since it was checked may not.
+
+    Raises:
+        OSError: As the system says.
+    """
+
+    def __init__(self, place: str, *, overwrite: bool):
+        target = follow_link(place)
+        mode = "w" if overwrite else "x"
+        # Without a buffer: what could not be written must not be tried again when the file is closed.
+        self._file = open(open_stream(target), "wb", 0) if is_stream(target) else target.open(f"{mode}b", 0)  # noqa: PTH123, SIM115
+
+    def __enter__(self) -> Self:
+        """Returns itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes the file."""
+        with suppress(OSError):
+            self._file.close()
+
+    def write(self, line: str) -> None:
+        """Appends a line; one that cannot be written whole is taken back.
+
+        Raises:
+            OSError: As the system says.
+        """
+        data = memoryview(line.encode())
+        written = 0
+        try:
+            while written < len(data):
+                written += self._file.write(data[written:]) or 0
+        except OSError:
+            with suppress(OSError):  # a pipe takes nothing back
+                self._file.truncate(self._file.tell() - written)
+            raise
+
+
+def format_seconds(seconds: float) -> str:
+    """Returns a time as a clock shows it.
+
+    >>> format_seconds(62), format_seconds(3723.4)
+    ('1:02', '1:02:03')
+    """
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

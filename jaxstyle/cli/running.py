@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxstyle.checks import InputError, check_between, check_choice, check_new_file, check_positive
+from jaxstyle.checks import (
+    InputError,
+    check_between,
+    check_choice,
+    check_distinct_files,
+    check_new_file,
+    check_positive,
+)
 from jaxstyle.cli.checkpoints import checkpoint_name
 
 if TYPE_CHECKING:
@@ -17,7 +24,7 @@ if TYPE_CHECKING:
     from jaxstyle.runs import StopRule
 
 EXIT_FAILED = 3
-EXIT_INTERRUPTED = 130
+EXIT_INTERRUPTED = 130  # by Ctrl-C; see `jaxstyle.cli.stopping` for other signals
 
 #: Steps are counted in 32 bits.
 MOST_STEPS = 2**31 - 2
@@ -69,6 +76,7 @@ class RunFlags:
         bit_depth: 8, or 16 for .png and .tif.
         overwrite: Replace files that exist.
         quiet: Print nothing but errors.
+        verbose: Print the network's name and checksum and the precision as well; --summary has them anyway.
     """
 
     output: str
@@ -91,6 +99,7 @@ class RunFlags:
     bit_depth: int = 8
     overwrite: bool = False
     quiet: bool = False
+    verbose: bool = False
 
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
@@ -153,19 +162,24 @@ class RunFlags:
         texts += [str(folder / "progress.png")] * self.progress_plot
         return texts
 
+    def own_picture(self) -> str | None:
+        """Returns the picture that the result is made from, which it may replace."""
+        return getattr(self, "picture", None) or getattr(self, "content", None)
+
+    def files_to_read(self) -> list[str]:
+        """Returns all that the command reads: files, and samples by name."""
+        sources = [self.own_picture(), getattr(self, "network", None)]
+        return [source for source in sources if source is not None]
+
     def _check_places(self) -> None:
         from jaxstyle.image_files import check_output
 
         pictures, texts = self.pictures_to_write(), self.texts_to_write()
+        check_distinct_files([*pictures, *texts], self.files_to_read(), own=self.own_picture())
         for picture in pictures:
             check_output(picture, overwrite=self.overwrite, bit_depth=self.bit_depth)
         for text in texts:
             check_new_file(text, overwrite=self.overwrite)
-        places = [Path(place).resolve() for place in (*pictures, *texts)]
-        if len(set(places)) < len(places):
-            raise InputError(
-                "a place of its own for each file to write", "one place for two", "change one of the names"
-            )
 
 
 @dataclass(kw_only=True)

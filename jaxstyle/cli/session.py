@@ -1,10 +1,8 @@
-"""What every command that runs has in common: compiled programs kept, progress told, Ctrl-C heeded, results written."""
+"""What every command that runs has in common: programs kept, progress told, signals heeded, results written."""
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -13,12 +11,16 @@ import numpy as np
 import optax
 
 from jaxstyle import __version__
+from jaxstyle.checks import replace_file
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.compilation_cache import CompilationCache
+from jaxstyle.cli.display import phase
 from jaxstyle.cli.network import MATMUL_PRECISIONS
 from jaxstyle.cli.records import to_json
 from jaxstyle.cli.report import Report
-from jaxstyle.cli.running import EXIT_FAILED, EXIT_INTERRUPTED, PictureFlags, RunFlags
+from jaxstyle.cli.rescue import LostOutputError, save_somewhere
+from jaxstyle.cli.running import EXIT_FAILED, PictureFlags, RunFlags
+from jaxstyle.cli.stopping import current_stop
 from jaxstyle.image_files import write_picture
 from jaxstyle.loop import Program, minimize
 from jaxstyle.problem import Params, Problem
@@ -54,8 +56,14 @@ class Outcome(NamedTuple):
     def exit_code(self) -> int:
         """0, or what tells a caller that the run failed or was interrupted."""
         if self.status == Status.INTERRUPTED:
-            return EXIT_INTERRUPTED
+            return current_stop().exit_code
         return EXIT_FAILED if self.status.has_failed else 0
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the run was interrupted before its first step: the picture is the one it started from."""
+        steps = sum(len(result.trace.loss) - 1 for result in self.results)
+        return self.status == Status.INTERRUPTED and steps == 0
 
 
 class Session:
@@ -72,46 +80,67 @@ class Session:
         self.report = Report(flags)
         self._cache = CompilationCache.enable(flags.compilation_cache)
         self._precision = getattr(flags, "matmul_precision", "highest")
-        self._asked: list[int] = []
+        self._stop = current_stop()
+        self._lost: list[LostOutputError] = []
         self._introduction = [self._cache.complaint] if self._cache.complaint else []
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
-        """Shows progress from here on, and turns the first Ctrl-C into a request to stop."""
+        """Begins."""
         self._closing.enter_context(jax.default_matmul_precision(MATMUL_PRECISIONS[self._precision]))
         self._closing.enter_context(self.report)
-        self._asked = self.report.interruptions()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes what was opened."""
+        """Closes what was opened.
+
+        Raises:
+            LostOutputError: If a result could not be written anywhere; the other files have been written nevertheless.
+        """
         self._closing.close()
+        if self._lost and error is None:
+            raise self._lost[0]
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether Ctrl-C was pressed."""
-        return bool(self._asked)
+        """Whether a signal (Ctrl-C, SIGTERM, ...) asks to stop."""
+        return self._stop.number != 0
+
+    @property
+    def interrupted_code(self) -> int:
+        """The exit code that says so."""
+        return self._stop.exit_code
+
+    def _is_to_stop(self) -> bool:
+        """Returns whether to stop after a chunk. The first run takes one step at least, or it has nothing to save."""
+        is_first_look = not self._stop.is_anything_to_save
+        self._stop.keep()
+        return self.is_interrupted and not is_first_look
 
     def say(self, line: str) -> None:
         """Prints a line on stderr, unless quiet."""
         self.report.say(line)
 
-    def introduce(self, height: int, width: int, network: str | None = None) -> None:
+    def introduce(self, height: int, width: int, network: str | None = None, choice: str | None = None) -> None:
         """Says what is about to run, and on what, once its problem is made: an error is to be the only line.
 
         Args:
             height: Of the picture.
             width: Of the picture.
-            network: The line that names the network.
+            network: The line that names the network, for --verbose.
+            choice: The line that says what was chosen for the user.
         """
-        self._introduction += [] if network is None else [network]
-        dtype = getattr(self.flags, "dtype", "float32")
-        where = f"{jax.devices()[0].device_kind}, {dtype}, {self._precision} matrix precision"
-        self._introduction.append(f"{width}x{height} pixels, {self.flags.optimizer}, on {where}; compiling ...")
+        flags, device = self.flags, jax.devices()[0].device_kind
+        if flags.verbose:
+            self._introduction += [] if network is None else [network]
+            device += f", {getattr(flags, 'dtype', 'float32')}, {self._precision} matrix precision"
+        self._introduction += [choice] if choice else []
+        self._introduction.append(f"{width}x{height} pixels, {flags.optimizer}, on {device}; compiling ...")
 
     def _begin(self) -> None:
+        phase("compiling, then the first step")
         for line in self._introduction:
             self.say(line)
         self._introduction = []
@@ -145,6 +174,7 @@ class Session:
         every = flags.checkpoint_iterations or 0
 
         def make(height: int, width: int) -> Problem:
+            phase("computing targets")
             problem = make_problem(height, width)
             self._begin()
             return problem
@@ -156,7 +186,7 @@ class Session:
             if every and progress.step > 0 and progress.step % every == 0 and not label:
                 picture = scale.problem.render_fn(chosen_params(scale.problem, progress.state), scale.problem.args)
                 self.write_extra(checkpoint_name(flags.checkpoint_output or "", self.report.steps), picture)
-            return self.is_interrupted
+            return self._is_to_stop()
 
         scales = minimize_pyramid(
             make, optimizer, sizes=sizes, num_steps=steps, key=jax.random.key(flags.seed),
@@ -198,7 +228,7 @@ class Session:
             self.report.progress(progress)
             if after_chunk is not None:
                 after_chunk(progress)
-            return self.is_interrupted
+            return self._is_to_stop()
 
         result = minimize(
             problem, optimizer, key=jax.random.key(self.flags.seed if seed is None else seed), num_steps=iterations,
@@ -231,25 +261,33 @@ class Session:
         write_picture(place, np.asarray(picture), bit_depth=flags.bit_depth, overwrite=flags.overwrite)
 
     def write_result(self, picture: Any) -> None:
-        """Writes the result; if its place has become unusable, writes it beside it and complains."""
+        """Writes the result: see `save`."""
         self.save("the picture", self.flags.output, lambda place: self.write(place, picture))
 
     def save(self, what: str, place: str, write: Callable[[str], None]) -> None:
-        """Calls `write(place)`; if the place has become unusable, writes beside it and complains."""
+        """Calls `write(place)` and says so; if the place has become unusable, another one: see `save_somewhere`."""
+        self._stop.keep()  # a signal that comes while it is written waits
+        phase(f"writing {place}")
         try:
-            write(place)
-        except OSError as error:
-            path = Path(place)
-            rescue = str(path.with_name(f"{path.stem}-rescued-{time.time_ns()}{path.suffix}"))
-            write(rescue)
-            self.report.warn(f"{what} was saved as {rescue!r} instead of {place!r}: {error}")
+            written = save_somewhere(what, place, write, self.report.warn)
+        except LostOutputError as error:
+            self._lost.append(error)  # raised at the end: the summary may still find room
+        else:
+            if written == place:
+                self.say(f"wrote {place}")
+
+    def save_text(self, what: str, place: str, text: str) -> None:
+        """Writes a text that is a result: see `save`."""
+
+        def write(place: str) -> None:
+            with replace_file(place, overwrite=self.flags.overwrite) as part:
+                part.write_text(text, encoding="utf-8")
+
+        self.save(what, place, write)
 
     def write_extra(self, place: str, picture: Any) -> None:
-        """Writes a picture beside the result; if that fails, complains and goes on: it must not cost the run."""
-        try:
-            self.write(place, picture)
-        except OSError as error:
-            self.report.warn(f"{place!r} was not written: {error}")
+        """Writes a picture beside the result: a failure must not cost the run."""
+        self.report.attempt("extra pictures", place, lambda: self.write(place, picture))
 
     def write_summary(self, record: dict[str, Any], **facts: Any) -> None:
         """Writes what came out (see `record_of`), `facts` and every flag to --summary; and the files of --progress."""

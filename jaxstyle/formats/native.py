@@ -120,7 +120,8 @@ def write(path: Path, params: Mapping[str, Any], attributes: Mapping[str, str], 
     """
     options: dict[str, Any] = {"compression": "gzip", "compression_opts": 9} if compress else {}
     # Times would make every build differ; h5py leaves them out of groups by itself.
-    with h5py.File(str(path), "w", libver="earliest") as file:
+    # The file is made in memory: libhdf5 crashes when a full disk keeps it from closing one (HDF5 1.14).
+    with h5py.File("network", "w", libver="earliest", driver="core", backing_store=False) as file:
         for name, value in {"format": FORMAT, "version": VERSION, "input": INPUT, **attributes}.items():
             file.attrs[name] = value
         file.create_dataset("mean", data=np.asarray(params["mean"], "<f4"), track_times=False)
@@ -130,3 +131,6 @@ def write(path: Path, params: Mapping[str, Any], attributes: Mapping[str, str], 
                 kind = "u1" if name == "codes" else "<f4"
                 data = np.asarray(array, kind)
                 file.create_dataset(f"{layer}/{name}", data=data, track_times=False, **large)
+        file.flush()
+        image = file.id.get_file_image()
+    path.write_bytes(image)

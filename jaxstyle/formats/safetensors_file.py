@@ -11,7 +11,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from jaxstyle.checks import InputError
 from jaxstyle.formats.layout import MAX_BYTES, Architectures, StoredArray, StoredNetwork
@@ -67,7 +67,7 @@ def read(path: Path, architectures: Architectures) -> StoredNetwork:
 def write(path: Path, params: Mapping[str, Any], attributes: Mapping[str, str]) -> None:
     """Writes `mean` and each convolution's `kernel` and `bias`, with `attributes` as the file's metadata."""
     arrays = {f"{layer}.{name}": array for layer in params if layer != "mean" for name, array in params[layer].items()}
-    save_file({"mean": params["mean"], **arrays}, str(path), metadata=dict(attributes))
+    path.write_bytes(save({"mean": params["mean"], **arrays}, metadata=dict(attributes)))  # errors are then OSErrors
 
 
 def _stored(file: Any, name: str) -> StoredArray:

@@ -185,6 +185,10 @@ class Dream(ZoomFlags, PictureFlags, NetworkFlags):
         """Returns the places of all other files that the run will write."""
         return [*super().texts_to_write(), *([] if self.animation is None else [self.animation])]
 
+    def files_to_read(self) -> list[str]:
+        """Returns all that the command reads: files, and samples by name."""
+        return [*super().files_to_read(), *([] if self.guide is None else [self.guide])]
+
     def config(self) -> "DreamConfig":
         """Returns the library's configuration that these flags name."""
         from jaxstyle import vgg
@@ -294,12 +298,8 @@ class Dream(ZoomFlags, PictureFlags, NetworkFlags):
             before = outcome.picture
 
     def _write_frame(self, session: "Session", index: int, picture: np.ndarray) -> None:
-        if self.zoom_frames is None:
-            return
-        try:
-            session.write(checkpoint_name(self.zoom_frames, index), picture)
-        except OSError as error:  # a full disk must not cost the run
-            session.report.warn(f"no frame {index}: {error}")
+        if self.zoom_frames is not None:
+            session.write_extra(checkpoint_name(self.zoom_frames, index), picture)
 
     def _write_animation(self, session: "Session", place: str, frames: Sequence[np.ndarray]) -> None:
         from jaxstyle.animation_files import write_animation

@@ -1,11 +1,11 @@
 """`jaxstyle evaluate`: scores any picture, made by any program, under one objective."""
 
-import sys
 from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
 
+from jaxstyle.cli.display import current_display
 from jaxstyle.cli.network import MATMUL_PRECISIONS, describe
 from jaxstyle.cli.objective import ObjectiveFlags
 from jaxstyle.cli.pictures import read_scaled, resize_to
@@ -20,16 +20,20 @@ class Evaluate(ObjectiveFlags):
 
     Attributes:
         picture: Picture to score: a file or sample:NAME.
+        verbose: Print the network's name and checksum on stderr.
     """
 
     picture: Annotated[str, tyro.conf.Positional]
+    verbose: bool = False
 
     def run(self) -> int:
         """Prints one JSON object: content, style, tv and total."""
         self.check()
         config = self.config()
         network = self.load_network(self.used_layers())
-        print(describe(network), file=sys.stderr)
+        display = current_display()
+        if self.verbose:
+            display.say(describe(network))
         picture = read_scaled(self.picture, None, self.matte)
         height, width, _ = picture.shape
         content = resize_to(read_scaled(self.content, None, self.matte), height, width)
@@ -43,6 +47,7 @@ class Evaluate(ObjectiveFlags):
         with jax.default_matmul_precision(MATMUL_PRECISIONS[self.matmul_precision]):
             problem = make_problem(config, network.params, content, styles)
             total, terms = jax.jit(problem.loss_fn)(picture * PIXEL_SCALE, problem.args, None)
+        display.stop()  # of the same terminal, maybe
         print(to_json({**{name: float(term) for name, term in terms.items()}, "total": float(total)}))
         return 0
 

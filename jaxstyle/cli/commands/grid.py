@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from jaxstyle.checks import InputError, check_between, check_new_file
+from jaxstyle.checks import InputError, check_between, check_distinct_files, check_new_file
 from jaxstyle.cli.axes import (
     Axis,
     Layout,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: Flags of `stylize` that belong to the sheet as a whole: they keep one value.
 ONCE = (
     "output", "print_iterations", "history", "summary", "compilation_cache", "matmul_precision", "bit_depth",
-    "overwrite", "quiet",
+    "overwrite", "quiet", "verbose",
 )  # fmt: skip
 
 #: Flags of `stylize` that the grid has something better for: several --iterations, several flags, and the table.
@@ -141,6 +141,9 @@ class GridFlags:
         from jaxstyle.image_files import check_output
 
         first, names = points[0], list(self.picture_names(len(points)).values())
+        outputs = [*first.pictures_to_write(), *first.texts_to_write(), *names, *([self.table] if self.table else [])]
+        inputs = dict.fromkeys(source for point in points for source in point.files_to_read())
+        check_distinct_files(outputs, inputs)
         for name in names:
             check_output(name, overwrite=first.overwrite, bit_depth=first.bit_depth)
         texts = [] if self.table is None else [self.table]
@@ -150,11 +153,6 @@ class GridFlags:
                     f"a --table that ends in {', '.join(TABLE_SUFFIXES)}", repr(text), "choose one of these"
                 )
             check_new_file(text, overwrite=first.overwrite)
-        places = [*names, *texts, *first.pictures_to_write(), *first.texts_to_write()]
-        if len({Path(place).resolve() for place in places}) < len(places):
-            raise InputError(
-                "a place of its own for each file to write", "one place for two", "change one of the names"
-            )
 
     def _fit_cells(self, layout: Layout, points: "Sequence[Point]") -> int | None:
         """Returns the width of the sheet's pictures, or None for their own, with which the sheet is not too large."""
@@ -185,7 +183,7 @@ class GridFlags:
         networks = {point.network: shared.network(point.network) for point in points}
         names = self.picture_names(len(points))
         with GridSession(runs, shared, batch=self.batch, names=names, cell_width=cell_width) as session:
-            for network in networks.values():
+            for network in networks.values() if session.flags.verbose else ():
                 session.say(describe(network))
             session.say_plan()
             code = session.run_all()
@@ -194,7 +192,7 @@ class GridFlags:
             if session.pictures:
                 session.write_result(self._draw(layout, points, session, cell_width))
             if self.table is not None:
-                session.report.write_text(self.table, table_text(rows, Path(self.table).suffix.lower()))
+                session.save_text("the table", self.table, table_text(rows, Path(self.table).suffix.lower()))
             checksums = [network.checksum for network in networks.values()]
             session.write_summary(
                 {"grid": asdict(self), "runs": rows}, network=checksums[0] if len(checksums) == 1 else checksums

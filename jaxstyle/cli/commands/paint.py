@@ -11,7 +11,7 @@ from jaxstyle.checks import InputError, check_between, check_not_negative, check
 from jaxstyle.cli.checkpoints import checkpoint_name, checkpoint_names
 from jaxstyle.cli.pictures import MAX_SIDE, read_scaled
 from jaxstyle.cli.records import to_json
-from jaxstyle.cli.running import CHECKED_CHECKPOINTS, EXIT_INTERRUPTED, RunFlags
+from jaxstyle.cli.running import CHECKED_CHECKPOINTS, RunFlags
 
 if TYPE_CHECKING:
     from jaxstyle.cli.session import Session
@@ -106,6 +106,8 @@ class Paint(RunFlags):
                     problem, optimizer, iterations=self.iterations, report_every=(steps,), label=label,
                     after_chunk=watch.look,
                 )  # fmt: skip
+                if outcome.is_untouched and records:  # the second network has learned nothing yet
+                    break
                 watches.append(watch)
                 rows += watch.rows
                 painting = watch.paint(outcome.params)
@@ -122,7 +124,7 @@ class Paint(RunFlags):
                 self._write_curve(session, self.curve, rows)
             session.write_summary({"runs": records} if self.compare else records[name])
             if session.is_interrupted and len(records) < len(problems):
-                codes.append(EXIT_INTERRUPTED)
+                codes.append(session.interrupted_code)
         return max(codes)
 
     def check(self) -> None:
@@ -165,6 +167,10 @@ class Paint(RunFlags):
         """Returns the places of all other files that the run will write."""
         return [*super().texts_to_write(), *(place for place in (self.curve, self.animation) if place is not None)]
 
+    def files_to_read(self) -> list[str]:
+        """Returns all that the command reads: files, and samples by name."""
+        return [*super().files_to_read(), *([] if self.holes is None else [self.holes])]
+
     def _configs(self) -> "dict[str, PainterConfig]":
         from jaxstyle.problems.painter import PainterConfig
 
@@ -184,7 +190,7 @@ class Paint(RunFlags):
             lines = [",".join(names), *(",".join(str(row[name]) for name in names) for row in rows)]
         else:
             lines = [to_json(row) for row in rows]
-        session.report.write_text(place, "\n".join(lines) + "\n")
+        session.save_text("the curve", place, "\n".join(lines) + "\n")
 
 
 class _Watch:

@@ -11,7 +11,7 @@ import tyro
 from jaxstyle.checks import InputError, check_not_negative, check_positive
 from jaxstyle.cli.network import NetworkFlags, describe
 from jaxstyle.cli.pictures import read_scaled
-from jaxstyle.cli.running import EXIT_INTERRUPTED, PictureFlags
+from jaxstyle.cli.running import PictureFlags
 
 if TYPE_CHECKING:
     from jaxstyle.cli.session import Outcome
@@ -103,6 +103,8 @@ class Reconstruction(PictureFlags, NetworkFlags):
             for rung in make_rungs(network.params):
                 label = rung.layer if len(self.layers) > 1 else ""
                 outcome = session.minimize_picture(rung.make_problem, height, width, optimizer=optimizer, label=label)
+                if outcome.is_untouched and records:  # noise: the layers before it are worth keeping, it is not
+                    break
                 line, picture = caption(outcome), outcome.picture
                 session.say(f"{rung.layer}: {line}")
                 cells.append(Cell(picture.clip(0, 1), f"{rung.layer}\n{line}"))
@@ -117,7 +119,7 @@ class Reconstruction(PictureFlags, NetworkFlags):
             record = {"runs": records} if len(self.layers) > 1 else records[0]
             session.write_summary(record, network=network.checksum)
             if session.is_interrupted and len(records) < len(self.layers):
-                codes.append(EXIT_INTERRUPTED)
+                codes.append(session.interrupted_code)
         return max(codes)
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import tyro
 
-from jaxstyle.checks import InputError
+from jaxstyle.checks import InputError, printable
+from jaxstyle.cli.display import current_display
 
 
 @dataclass
@@ -46,7 +47,8 @@ class Samples:
         picture = load_sample(self.sample, height=self.height, width=self.width)
         write_picture(self.output, picture, overwrite=self.overwrite)
         height, width, _ = picture.shape
-        print(f"wrote {self.sample.removeprefix('sample:')}, {width}x{height}, to {self.output}")
+        current_display().stop()
+        print(printable(f"wrote {self.sample.removeprefix('sample:')}, {width}x{height}, to {self.output}"))
         return 0
 
     def _list(self) -> None:

@@ -72,7 +72,7 @@ class Stylize(PictureFlags, ObjectiveFlags):
 
     def run(self) -> int:
         """Repaints and returns the exit code."""
-        chosen_by = self.fill()
+        choice = self.fill()
         self.check()
         self.make_optimizer()  # for its errors: options are looked at before files
         network = self.load_network(self.used_layers())
@@ -84,7 +84,7 @@ class Stylize(PictureFlags, ObjectiveFlags):
         from jaxstyle.cli.session import Session, record_of
         from jaxstyle.images import preserve_colors
 
-        introduction, checksum = describe(network) + chosen_by, network.checksum
+        introduction, checksum = describe(network), network.checksum
         make_problem = self.problem_maker(network.params, content, initial)
         del network  # the problems have what they need of it; 80 MB less while they run
 
@@ -94,7 +94,7 @@ class Stylize(PictureFlags, ObjectiveFlags):
             return preserve_colors(picture.clip(0, 1), resize_to(content, *picture.shape[:2]))
 
         with Session(self, retouch=retouch) as session:
-            session.introduce(height, width, introduction)
+            session.introduce(height, width, introduction, choice)
             outcome = session.minimize_picture(make_problem, height, width, optimizer=optimizer)
             session.write_result(outcome.picture)
             session.write_summary(record_of(outcome), network=checksum)
@@ -141,7 +141,7 @@ class Stylize(PictureFlags, ObjectiveFlags):
         if not is_auto:
             return ""
         start = {None: "", 0.0: ", from the content", 1.0: ", from noise"}.get(self.initial_noiseblend, "")
-        return f"\n{self.settings or 'auto'}: {self.optimizer}, {self.parameterization}{start}"
+        return f"{self.settings or 'auto'}: {self.optimizer}, {self.parameterization}{start}"
 
     def make_optimizer(self, **defaults: float) -> "optax.GradientTransformation":
         """Returns the optimizer that the flags or the settings name."""
@@ -152,6 +152,11 @@ class Stylize(PictureFlags, ObjectiveFlags):
         options = {name: value for name, value in self.options().items() if name != "learning_rate"}
         whole = Settings(optimizer=self.optimizer, options=options, schedule=self.schedule, iterations=1)
         return whole.make_optimizer()
+
+    def files_to_read(self) -> list[str]:
+        """Returns all that the command reads: files, and samples by name."""
+        others = [source for source in (self.initial, self.settings) if source is not None]
+        return [*super().files_to_read(), *self.styles, *others]
 
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts, the places to write to included."""

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import tyro
 
+from jaxstyle.checks import check_distinct_files, printable
+from jaxstyle.cli.display import current_display, phase
+
 
 @dataclass
 class Convert:
@@ -25,10 +28,13 @@ class Convert:
         # Imported here, so that --help need not wait for HDF5 and SciPy.
         from jaxstyle.pretrained import check_destination, load_network, save_network
 
+        check_distinct_files([self.dst], [self.src])
         check_destination(self.dst, overwrite=self.overwrite)
+        phase("reading the weights")
         network = load_network(self.src)
         save_network(network, self.dst, overwrite=self.overwrite)
-        print(f"wrote {network.architecture} to {self.dst}, checksum {network.checksum}")
+        current_display().stop()
+        print(printable(f"wrote {network.architecture} to {self.dst}, checksum {network.checksum}"))
         return 0
 
 
@@ -46,7 +52,9 @@ class Info:
         """Prints a line per fact and per layer, and returns the exit code."""
         from jaxstyle.pretrained import load_network
 
+        phase("reading the weights")
         network = load_network(self.file)
+        current_display().stop()
         mean = ", ".join(f"{value:.3f}" for value in network.params["mean"])
         facts = {
             "name": network.name,
@@ -57,7 +65,7 @@ class Info:
             "source": network.source,
         }
         for name, value in facts.items():
-            print(f"{name:<13} {value}")
+            print(printable(f"{name:<13} {value}"))  # the name and the source are what the file says
         for name, layer in network.params.items():
             if name == "mean":
                 continue
