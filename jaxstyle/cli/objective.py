@@ -19,8 +19,8 @@ class ContentAndStyles:
     """The pictures; a class of its own so that --help begins with them.
 
     Attributes:
-        content: Photograph to repaint: a file, or sample:NAME (see `jaxstyle samples`).
-        styles: Paintings to take the style from: files, or sample:NAME.
+        content: Photograph to repaint: a file or sample:NAME.
+        styles: Paintings: files or sample:NAME.
     """
 
     content: str
@@ -32,15 +32,16 @@ class ObjectiveFlags(NetworkFlags, ContentAndStyles):
     """What is minimized.
 
     Attributes:
-        content_weight: Weight of the content term.
-        content_weight_blend: Share of relu4_2 in the content term, in [0, 1]; relu5_2 has the rest.
-        style_weight: Weight of the style term.
-        style_layer_weight_exp: Each style layer weighs this many times the one before it.
+        content_weight: How much of the photograph stays.
+        style_weight: How much of the paintings comes in.
+        tv_weight: Smoothness: weight of the total variation.
+        style_scales: Size of the brush strokes: width of each style, times the result's; 0.5 is fine, 2 coarse.
+            Default: 1.
         style_blend_weights: A weight for each style. Default: equal.
-        style_scales: A scale for each style: its width as a multiple of the content's. Default: 1.
-        tv_weight: Weight of the total variation, which smooths.
-        content_layers: Content layers, as NAME or NAME=WEIGHT, instead of relu4_2 and relu5_2.
-        style_layers: Style layers, as NAME or NAME=WEIGHT, in order of depth; weights are normalized to sum 1.
+        content_layers: NAME or NAME=WEIGHT. Default: relu4_2.
+        content_weight_blend: Share of relu4_2; relu5_2 has the rest.
+        style_layers: NAME or NAME=WEIGHT, in order of depth. Default: relu1_1 relu2_1 relu3_1 relu4_1 relu5_1, equal.
+        style_layer_weight_exp: Each style layer weighs X times the one before it.
     """
 
     content_weight: float = 5.0

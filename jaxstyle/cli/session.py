@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -13,6 +14,7 @@ import numpy as np
 import optax
 
 from jaxstyle import __version__
+from jaxstyle.cli import command_line
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.compilation_cache import CompilationCache
 from jaxstyle.cli.network import MATMUL_PRECISIONS
@@ -257,6 +259,8 @@ class Session:
         if self.flags.summary is None:
             return
         record = {
+            "command_line": ["jaxstyle", *command_line.words()],
+            "date": datetime.now().astimezone().isoformat(timespec="seconds"),
             **record,
             "compilation_cache": self._cache.summary(),
             "device": jax.devices()[0].device_kind,
