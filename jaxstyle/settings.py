@@ -26,6 +26,9 @@ from jaxstyle.types import Scalar
 #: What the key `format` of a file says.
 FORMAT = "jaxstyle settings 1"
 
+#: What to do about a file that holds none.
+ADVICE = "name a file that `python -m benchmarks tune` or `jaxstyle stylize --summary` wrote"
+
 #: A file with a learning rate for each of ten thousand steps has a third of that.
 MOST_BYTES = 1_000_000
 
@@ -166,8 +169,7 @@ def read_settings(path: str | Path) -> Settings:
     if "flags" in record:  # a summary of `jaxstyle stylize --summary`
         record = record.get("settings")
     if not isinstance(record, dict) or record.pop("format", None) != FORMAT:
-        advice = "name a file that `python -m benchmarks tune` or `jaxstyle stylize --summary` wrote"
-        raise InputError(f"an object whose format is {FORMAT!r}", f"none in {name}", advice)
+        raise InputError(f"an object whose format is {FORMAT!r}", f"none in {name}", ADVICE)
     known = [each.name for each in fields(Settings)]
     for key in record:
         check_choice("each key of a file of settings", key, known)
@@ -197,9 +199,9 @@ def read_record(path: str | Path) -> dict[str, Any]:
     except InputError:
         raise
     except (ValueError, RecursionError) as error:
-        raise InputError("settings as JSON", f"{name} ({error})", "name a file that `tune` wrote") from None
+        raise InputError("settings as JSON", f"{name} ({error})", ADVICE) from None
     if not isinstance(record, dict):
-        raise InputError("an object of JSON", f"a {type(record).__name__} in {name}", "name a file that `tune` wrote")
+        raise InputError(f"an object whose format is {FORMAT!r}", f"another value in {name}", ADVICE)
     return record
 
 

@@ -1,6 +1,7 @@
 """Flags that take several values: a command's flags made so, and the axes, combinations and labels of a grid."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, field, fields, make_dataclass
 from inspect import cleandoc
@@ -96,7 +97,8 @@ def read_values(name: str, words: Sequence[Any], kind: Any) -> list[Any]:
 
     Args:
         name: Of the flag, as a name in Python.
-        words: What was given: values, or lists as words with commas. A word that names a file is one item.
+        words: What was given: values, or lists as words with commas. A word that names a file is one item, and a comma
+            behind a backslash belongs to an item.
         kind: The type of one value.
 
     Raises:
@@ -112,11 +114,11 @@ def read_values(name: str, words: Sequence[Any], kind: Any) -> list[Any]:
 
 
 def _read_list(name: str, word: str, item: type) -> tuple[Any, ...]:
-    items = [word] if item is str and Path(word).is_file() else word.split(",")
+    items = [word] if item is str and Path(word).is_file() else re.split(r"(?<!\\),", word)
     try:
         if "" in items:
             raise ValueError(word)
-        return tuple(item(text) for text in items)
+        return tuple(item(text.replace("\\,", ",")) for text in items)
     except ValueError:
         example = "a,b c is two lists" if item is str else "1,2 3 is two lists"
         what = {str: "items", int: "whole numbers", float: "numbers"}[item]

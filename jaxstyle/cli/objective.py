@@ -1,7 +1,9 @@
 """The flags of the style transfer objective, shared by `stylize` and `evaluate`, and the pictures they name."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,6 +61,10 @@ class ObjectiveFlags(NetworkFlags, ContentAndStyles):
         super().check()
         if not self.styles:
             raise InputError("at least one picture after --styles", "none", "name a file or sample:NAME")
+        for style in self.styles:
+            if Path(style).is_dir():
+                advice = f"write --styles {shlex.quote(style)}/* for all of it"
+                raise InputError("pictures for --styles", f"the folder {style!r}", advice)
         if self.style_blend_weights:
             check_weights("--style-blend-weights", self.style_blend_weights, len(self.styles))
         if self.style_scales and len(self.style_scales) != len(self.styles):
@@ -69,9 +75,7 @@ class ObjectiveFlags(NetworkFlags, ContentAndStyles):
             check_positive("each of the --style-scales", scale)
         check_between("--content-weight-blend", self.content_weight_blend, 0, 1)
         if self.content_layers and self.content_weight_blend != 1:
-            raise InputError(
-                "--content-layers or --content-weight-blend", "both", "give relu4_2=... relu5_2=... as --content-layers"
-            )
+            raise InputError("--content-layers or --content-weight-blend", "both", "leave one of them out")
 
     def config(self, noise_blend: float | None = None) -> "StyleTransferConfig":
         """Returns the library's configuration that these flags name."""
@@ -105,7 +109,7 @@ class ObjectiveFlags(NetworkFlags, ContentAndStyles):
         """Returns the style pictures, each as wide as the content times its style scale times `factor`."""
         scales = self.style_scales or (1.0,) * len(self.styles)
         return [
-            read_scaled(style, max(1, round(scale * factor * content_width)), self.matte)
+            read_scaled(style, max(1, round(scale * factor * content_width)), self.matte, flag="--style-scales")
             for style, scale in zip(self.styles, scales, strict=True)
         ]
 

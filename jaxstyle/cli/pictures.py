@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxstyle.checks import InputError, check_between, check_positive
+from jaxstyle.checks import InputError, check_positive
 from jaxstyle.cli.flags import flag_of
 
 #: Far above any picture that fits; keeps sums of pixels ordinary numbers.
@@ -51,11 +51,12 @@ def read_scaled(
     height: int | None = None,
     long_side: int | None = None,
     method: str = "cubic",
+    flag: str = "",
 ) -> np.ndarray:
     """Returns the picture that `source` (a file or sample:NAME) names, in its own shape, with one side as asked for.
 
     Samples that are painted are painted at that size; everything else is resized. Without a side it keeps its size.
-    `method` is that of `jaxstyle.images.resize`.
+    `method` is that of `jaxstyle.images.resize`; `flag` is what people type for another size, if no flag of that name.
     """
     from jaxstyle import images, samples
     from jaxstyle.image_files import MAX_PIXELS, parse_color, read_picture
@@ -64,7 +65,9 @@ def read_scaled(
     wanted = [(name, value) for name, value in sides.items() if value is not None]
     for name, value in wanted:
         check_positive(f"a {name}", value)
-        check_between(f"the {name} of a picture", value, 1, MAX_SIDE)
+        if value > MAX_SIDE:
+            got = f"{source} with a {name} of {value}"
+            raise InputError(f"pictures of at most {MAX_SIDE} pixels a side", got, f"choose a smaller {flag or name}")
     if samples.is_sample(source):
         picture = samples.load_sample(source, **_painted_side(source, width, height, long_side))
     else:
@@ -78,9 +81,8 @@ def read_scaled(
     if side == old_side:
         return picture
     if other * side**2 > MAX_PIXELS * old_side:
-        raise InputError(
-            f"at most {MAX_PIXELS} pixels", f"{source} with a {name} of {side}", f"choose a smaller {name}"
-        )
+        got = f"{source} with a {name} of {side}"
+        raise InputError(f"at most {MAX_PIXELS} pixels", got, f"choose a smaller {flag or name}")
     new_other, _ = images.size_for_width(other, old_side, side)
     new_height, new_width = (new_other, side) if by_width else (side, new_other)
     return np.asarray(images.resize(picture, new_height, new_width, method=method))

@@ -60,9 +60,9 @@ def with_flags_of_summary(words: Sequence[str], known: Mapping[str, type]) -> tu
 def _value_of(name: str, words: Sequence[str]) -> str | None:
     """Returns the last value of a flag, as typed."""
     found = None
-    for word, following in zip(words, [*words[1:], None], strict=True):
+    for index, word in enumerate(words):
         if name_of(word) == name:
-            found = word.partition("=")[2] if "=" in word else following
+            found = word.partition("=")[2] if "=" in word else next(iter(words[index + 1 : index + 2]), None)
     return found
 
 

@@ -103,12 +103,21 @@ class RunFlags:
         check_between("--seed", self.seed, 0, 2**32 - 1)
         self._check_places()
 
+    def default_options(self) -> Mapping[str, Any]:
+        """Returns the optimizer's options that the command itself chooses where the flags leave them open."""
+        return {}
+
+    def why_no_seed(self) -> str:
+        """Returns why --seed changes nothing, and what to type so that it does; nothing where it changes something."""
+        return ""
+
     def make_optimizer(self, **defaults: float) -> "optax.GradientTransformation":
         """Returns the optimizer that the flags name; `defaults` stand in for what they leave open, if it has them."""
         from jaxstyle.optimizers import OPTIMIZERS, make_optimizer
 
-        known = OPTIMIZERS[check_choice("optimizer", self.optimizer, OPTIMIZERS)].defaults
-        options: dict[str, Any] = {name: value for name, value in defaults.items() if name in known}
+        known = OPTIMIZERS[check_choice("--optimizer", self.optimizer, OPTIMIZERS)].defaults
+        chosen = {**self.default_options(), **defaults}
+        options: dict[str, Any] = {name: value for name, value in chosen.items() if name in known}
         options |= self.options()
         return make_optimizer(self.optimizer, **options)
 
@@ -119,9 +128,17 @@ class RunFlags:
         for item in self.optimizer_options:
             name, equals, value = item.partition("=")
             if not equals:
-                raise InputError("--optimizer-options as NAME=VALUE", repr(item), "write for instance memory_size=50")
+                raise InputError(
+                    "--optimizer-options as NAME=VALUE", repr(item), f"write for instance {self._example()}"
+                )
             options[name] = value
         return options
+
+    def _example(self) -> str:
+        from jaxstyle.optimizers import OPTIMIZERS
+
+        name, value = next(iter(OPTIMIZERS[check_choice("--optimizer", self.optimizer, OPTIMIZERS)].defaults.items()))
+        return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
 
     def stop_rule(self) -> "StopRule":
         """Returns the rule of --stop-delta and --stop-patience."""

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 
 from jaxstyle import __version__
-from jaxstyle.cli import command_line
+from jaxstyle.cli import advice, command_line
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.compilation_cache import CompilationCache
 from jaxstyle.cli.network import MATMUL_PRECISIONS
@@ -23,6 +23,7 @@ from jaxstyle.cli.report import Report
 from jaxstyle.cli.running import EXIT_FAILED, EXIT_INTERRUPTED, PictureFlags, RunFlags
 from jaxstyle.image_files import write_picture
 from jaxstyle.loop import Program, minimize
+from jaxstyle.memory import DoesNotFitError
 from jaxstyle.problem import Params, Problem
 from jaxstyle.pyramid import Scale, chosen_params, minimize_pyramid
 from jaxstyle.runs import Progress, Result, Status
@@ -76,6 +77,7 @@ class Session:
         self._precision = getattr(flags, "matmul_precision", "highest")
         self._asked: list[int] = []
         self._introduction = [self._cache.complaint] if self._cache.complaint else []
+        self._introduction += advice.on_seed([flags])
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
@@ -90,6 +92,8 @@ class Session:
     ) -> None:
         """Closes what was opened."""
         self._closing.close()
+        if isinstance(error, DoesNotFitError):
+            raise error.advised(advice.on_memory(self.flags, error.scale)) from None
 
     @property
     def is_interrupted(self) -> bool:

@@ -1,9 +1,9 @@
 """`jaxstyle dream`: what the network sees in a picture, made to be seen; and the endless zoom into it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import tyro
@@ -123,7 +123,7 @@ class Dream(ZoomFlags, PictureFlags, SizeFlags, NetworkFlags):
     def run(self) -> int:
         """Dreams and returns the exit code."""
         self.check()
-        config, optimizer = self.config(), self.make_dream_optimizer()
+        config, optimizer = self.config(), self.make_optimizer()
         network = self.load_network(config.layers)
         picture, guide = self.read_pictures(network.params, config)
         height, width, _ = picture.shape
@@ -195,9 +195,16 @@ class Dream(ZoomFlags, PictureFlags, SizeFlags, NetworkFlags):
             memory=self.memory,
         )  # fmt: skip
 
-    def make_dream_optimizer(self) -> "optax.GradientTransformation":
-        """Returns the optimizer; where its rate is left open, Adam's is one for dreams."""
-        return self.make_optimizer(**({"learning_rate": LEARNING_RATE} if self.optimizer == "adam" else {}))
+    def default_options(self) -> Mapping[str, Any]:
+        """Returns Adam's rate for dreams."""
+        return {"learning_rate": LEARNING_RATE} if self.optimizer == "adam" else {}
+
+    def why_no_seed(self) -> str:
+        """Returns why --seed changes nothing, and what to type so that it does; nothing where it changes something."""
+        if self.config().jitter or self.parameterization == "network":
+            return ""
+        typed = f"--jitter {JITTER}" if self.jitter == 0 else "--optimizer adam"
+        return f"nothing is shifted at random; {typed} would do so"
 
     def read_pictures(self, network: "NetworkParams", config: "DreamConfig") -> tuple[np.ndarray, np.ndarray | None]:
         """Returns the picture in the result's size, and the guide as wide; checks them against the layers."""
@@ -215,7 +222,7 @@ class Dream(ZoomFlags, PictureFlags, SizeFlags, NetworkFlags):
         if min(least) < minimum:
             raise InputError(
                 f"octaves of at least {minimum}x{minimum} pixels", f"a first one of {least[1]}x{least[0]}",
-                "use fewer of them (--octaves), a larger --width, or a shallower deepest layer",
+                "use fewer of them (--octaves), a larger picture, or a shallower deepest layer",
             )  # fmt: skip
         guide = None if self.guide is None else read_scaled(self.guide, width, self.matte)
         return picture, guide
@@ -316,7 +323,9 @@ def choose_jitter(jitter: int | None, optimizer: str, usual: int) -> int:
         return 0 if searches_line else usual
     check_not_negative("--jitter", jitter)
     if jitter and searches_line:
-        raise InputError(f"--jitter 0 with {optimizer}, which searches along lines", jitter, "use 0, or adam")
+        raise InputError(
+            f"--jitter 0 with {optimizer}, which searches along lines", jitter, "pass --jitter 0, or --optimizer adam"
+        )
     return jitter
 
 

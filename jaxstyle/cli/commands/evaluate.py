@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from jaxstyle.cli import advice
 from jaxstyle.cli.network import MATMUL_PRECISIONS, describe
 from jaxstyle.cli.objective import ObjectiveFlags
 from jaxstyle.cli.pictures import read_scaled, resize_to
@@ -37,11 +38,15 @@ class Evaluate(ObjectiveFlags):
 
         import jax
 
+        from jaxstyle.memory import DoesNotFitError
         from jaxstyle.problems.style_transfer import make_problem
         from jaxstyle.vgg import PIXEL_SCALE
 
         with jax.default_matmul_precision(MATMUL_PRECISIONS[self.matmul_precision]):
-            problem = make_problem(config, network.params, content, styles)
+            try:
+                problem = make_problem(config, network.params, content, styles)
+            except DoesNotFitError as error:
+                raise error.advised(advice.on_memory(self, error.scale)) from None
             total, terms = jax.jit(problem.loss_fn)(picture * PIXEL_SCALE, problem.args, None)
         print(to_json({**{name: float(term) for name, term in terms.items()}, "total": float(total)}))
         return 0

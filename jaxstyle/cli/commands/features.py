@@ -1,6 +1,6 @@
 """`jaxstyle features`: what a layer sees in a picture, and what each of its channels looks for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -125,7 +125,7 @@ class Features(RunFlags, SizeFlags, NetworkFlags):
     def run(self) -> int:
         """Looks, excites, writes the sheet, and returns the exit code."""
         self.check()
-        optimizer = self.make_optimizer(**({"learning_rate": LEARNING_RATE} if self.optimizer == "adam" else {}))
+        optimizer = self.make_optimizer()
         network = self.load_network(self.layers)
         self.check_channels(network.params)
         picture = self.read_sized(self.picture, self.matte)
@@ -174,6 +174,14 @@ class Features(RunFlags, SizeFlags, NetworkFlags):
         check_choice("--parameterization", self.parameterization, PARAMETERIZATIONS)
         choose_jitter(self.jitter, self.optimizer, JITTER)
         super().check()
+
+    def default_options(self) -> Mapping[str, Any]:
+        """Returns Adam's rate for pictures that excite a channel."""
+        return {"learning_rate": LEARNING_RATE} if self.optimizer == "adam" else {}
+
+    def why_no_seed(self) -> str:
+        """Returns why --seed changes nothing, and what to type so that it does; nothing where it changes something."""
+        return "" if self.channels or self.excite else "no channel is excited from noise; --excite 1 would do so"
 
     def check_channels(self, network: "NetworkParams") -> None:
         """Raises `InputError` if a layer does not have all the channels that the flags ask for."""

@@ -1,6 +1,6 @@
 """`jaxstyle paint`: a small network learns a picture by heart, and paints it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -80,7 +80,7 @@ class Paint(RunFlags, SizeFlags):
     def run(self) -> int:
         """Learns, paints, and returns the exit code."""
         self.check()
-        optimizer = self.make_optimizer(learning_rate=LEARNING_RATE)
+        optimizer = self.make_optimizer()
         # The published curve is that of a picture resized with this filter; with a cubic one it lies higher.
         if (self.width, self.height, self.long_side) == (None, None, None):
             self.width = WIDTH
@@ -93,7 +93,9 @@ class Paint(RunFlags, SizeFlags):
         from jaxstyle.sheets import Cell, contact_sheet
 
         if self.paint_width is not None and self.paint_width**2 * picture.shape[0] > MAX_PIXELS * picture.shape[1]:
-            raise InputError(f"at most {MAX_PIXELS} pixels", f"a painting {self.paint_width} wide", "paint it smaller")
+            raise InputError(
+                f"at most {MAX_PIXELS} pixels", f"a painting {self.paint_width} wide", "pass a smaller --paint-width"
+            )
         configs = self._configs()
         problems = {name: make_problem(config, picture, holes=holes) for name, config in configs.items()}
         known = int(next(iter(problems.values())).args["known"].size)
@@ -145,11 +147,13 @@ class Paint(RunFlags, SizeFlags):
             check_between("--paint-width", self.paint_width, 1, MAX_SIDE)
         if self.optimizer in OPTIMIZERS and OPTIMIZERS[self.optimizer].searches_line:
             raise InputError(
-                "an optimizer without a line search, as each step sees other pixels", self.optimizer, "use adam"
+                "an optimizer without a line search, as each step sees other pixels",
+                self.optimizer,
+                "pass --optimizer adam",
             )
         if (self.frames or self.animation) and self.epochs < self.frame_epochs:
             raise InputError(
-                f"--frame-epochs of at most the {self.epochs} epochs", self.frame_epochs, "take pictures more often"
+                f"--frame-epochs of at most the {self.epochs} epochs", self.frame_epochs, "pass a smaller one"
             )
         if self.compare and (self.frames or self.animation):
             raise InputError("--compare or pictures while it learns", "both", "run each network by itself")
@@ -158,6 +162,10 @@ class Paint(RunFlags, SizeFlags):
 
             check_animation(self.animation, overwrite=self.overwrite)
         super().check()
+
+    def default_options(self) -> Mapping[str, Any]:
+        """Returns the rate of the exercise."""
+        return {"learning_rate": LEARNING_RATE}
 
     def pictures_to_write(self) -> list[str]:
         """Returns the places of all pictures that the run will write."""

@@ -73,6 +73,12 @@ class Reconstruction(PictureFlags, SizeFlags, NetworkFlags):
             raise InputError("one layer with --checkpoint-output", f"{len(self.layers)}", "reconstruct one at a time")
         super().check()
 
+    def why_no_seed(self) -> str:
+        """Returns why --seed changes nothing, and what to type so that it does; nothing where it changes something."""
+        if self.noise_deviation or self.parameterization == "network":
+            return ""
+        return "the run starts without noise; --noise-deviation 0.256 would bring some in"
+
     def pictures_to_write(self) -> list[str]:
         """Returns the places of all pictures that the run will write."""
         if self.pictures is None:

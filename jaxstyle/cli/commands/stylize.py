@@ -1,6 +1,8 @@
 """`jaxstyle stylize`: the main job. Its flags keep the names, meanings and defaults that neural-style users know."""
 
+import shlex
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,6 +71,9 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
     #: Of --settings; not a flag.
     schedule: tuple[tuple[int, float], ...] = field(init=False, default=())
 
+    #: Who has chosen the optimizer, once `fill` has been called: auto, or nobody.
+    chosen_by = ""
+
     def run(self) -> int:
         """Repaints and returns the exit code."""
         chosen_by = self.fill()
@@ -118,13 +123,8 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
                 raise InputError("--settings or --optimizer", "both", "leave one of them out")
             settings = read_settings(self.settings)
         elif is_auto:
-            given = [self.learning_rate, self.beta1, self.beta2, self.eps]
-            if any(value is not None for value in given) or self.optimizer_options:
-                raise InputError(
-                    "the name of an optimizer together with its options", "--optimizer auto, which chooses them",
-                    "add for instance --optimizer adam",
-                )  # fmt: skip
-            settings = AUTO
+            self._check_nothing_chosen()
+            settings, self.chosen_by = AUTO, "auto"
         if is_auto:
             self.optimizer = settings.optimizer
             own = tuple(f"{name}={value}" for name, value in settings.options.items() if name not in self.options())
@@ -144,6 +144,28 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
             return ""
         start = {None: "", 0.0: ", from the content", 1.0: ", from noise"}.get(self.initial_noiseblend, "")
         return f"\n{self.settings or 'auto'}: {self.optimizer}, {self.parameterization}{start}"
+
+    def _check_nothing_chosen(self) -> None:
+        """Raises for options of the optimizer, which auto chooses, and names an optimizer that has those typed."""
+        from jaxstyle.optimizers import OPTIMIZERS
+
+        own = {"learning_rate": self.learning_rate, "b1": self.beta1, "b2": self.beta2, "eps": self.eps}
+        names = [name for name, value in own.items() if value is not None]
+        names += [item.partition("=")[0] for item in self.optimizer_options]
+        if names:
+            fit = [name for name, spec in OPTIMIZERS.items() if set(names) <= set(spec.defaults)]
+            advice = f"add for instance --optimizer {fit[0]}" if fit else "name an optimizer that has them"
+            raise InputError(
+                "the name of an optimizer together with its options", "--optimizer auto, which chooses them", advice
+            )
+
+    def why_no_seed(self) -> str:
+        """Returns why --seed changes nothing, and what to type so that it does; nothing where it changes something."""
+        noise = self.initial_noiseblend
+        if self.parameterization == "network" or noise or (noise is None and self.initial is None):
+            return ""
+        start = "the content" if self.initial is None else "--initial"
+        return f"the run starts from {start} without noise; --initial-noiseblend 0.1 would bring some in"
 
     def settings_in_force(self) -> "Settings":
         """Returns how this run optimizes, once `fill` has been called; --settings takes it from a summary."""
@@ -175,6 +197,11 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
         self.check_size()
+        if Path(self.content).is_dir():
+            line = (
+                f"jaxstyle grid --content {shlex.quote(self.content)}/* ... --output sheet.png --pictures out_{{}}.png"
+            )
+            raise InputError("one picture for --content", f"the folder {self.content!r}", f"for all of it write {line}")
         if self.initial_noiseblend is not None:
             check_between("--initial-noiseblend", self.initial_noiseblend, 0, 1)
         if self.parameterization == "network" and (
