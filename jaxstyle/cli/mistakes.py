@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
-from itertools import takewhile
+from itertools import combinations, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,9 @@ from jaxstyle.cli.flags import Flag, flag_of, flags_of, subcommands_of
 
 #: How much of a word is shown.
 MOST_SHOWN = 60
+
+#: Letters that a part of a flag's name has at least to be looked for.
+SHORTEST = 5
 
 #: What a value of a type is called.
 NOUNS: Mapping[type, str] = {int: "a whole number", float: "a number"}
@@ -93,7 +96,7 @@ def _check_command(words: Sequence[str], known: Mapping[str, type]) -> None:
     for word in words:
         if word.startswith("-"):
             break
-        check_choice(f"the command after {before!r}", word, known)
+        check_choice(f"the command after {before!r}", _cut(word), known)
         before, known = f"{before} {word}", subcommands_of(known[word])
         if not known:
             return
@@ -149,16 +152,17 @@ def _suggest(typed: str, line: Line, known: Mapping[str, type]) -> str:
     name = typed.lstrip("-").replace("-", "_").lower()
     own = {flag.name: flag for flag in line.flags if not flag.is_positional}
     own |= {str(name_of(alias)): flag for flag in line.flags for alias in flag.aliases}
-    near = [name] if name in own else get_close_matches(name, own, n=1, cutoff=0.7)
-    if not near:  # a part of a name, or a word that the help uses
-        parts = [part for part in name.split("_") if len(part) > 2]
-        near = [each for each in own for part in parts if part in each.split("_")][:1]
-        near = near or [each for part in parts for each in own if part in own[each].text.lower()][:1]
+    others = [command for command, names in _all_flags(known).items() if name in names]
+    near = [name] if name in own else get_close_matches(name, own, n=1, cutoff=0.9 if others else 0.7)
+    if not near and not others:  # the beginning of a name, a part of it, or a word that the help uses
+        parts = [part for part in name.split("_") if len(part) >= SHORTEST]
+        near += [each for each in own if len(name) > 2 and each.startswith(name)]
+        near += [each for each in own for part in parts if part in each.split("_")]
+        near += [each for part in parts for each in own if part in own[each].text.lower()]
     if near:
-        return f"did you mean {own[near[0]].word}?"
-    others = [command for command, flags in _all_flags(known).items() if name in flags]
+        return f"did you mean {flag_of(near[0])}?"
     help_line = f"jaxstyle {line.command} --help lists its flags"
-    return f"{' and '.join(others)} {'takes' if len(others) == 1 else 'take'} it; {help_line}" if others else help_line
+    return f"{help_line}, and {others[0]!r} has this one" if len(others) == 1 else help_line
 
 
 def _all_flags(known: Mapping[str, type], before: str = "") -> dict[str, Collection[str]]:
@@ -214,18 +218,17 @@ def _check_loose(line: Line) -> None:
             got = repr(_cut(line.loose[0]))
             raise InputError(f"only flags after 'jaxstyle {line.command}'", got, f"see jaxstyle {line.command} --help")
         asked = " ".join(flag.metavar for flag in wanted)
-        advice = _of_many(line, wanted[-1], line.loose[len(wanted) - 1 :])
+        advice = _of_many(line, wanted[-1], line.loose)
         raise InputError(f"jaxstyle {line.command} {asked}", f"{len(line.loose)} words after the command", advice)
 
 
 def _of_many(line: Line, flag: Flag, many: Sequence[str]) -> str:
     """Returns what to do with several values where one is wanted."""
-    together = " ".join(many)
-    with contextlib.suppress(OSError, ValueError):  # no name of a file at all
-        if Path(together).exists():
-            return f"put a name with spaces between quotation marks: {shlex.quote(together)}"
+    spaced = _with_spaces(many)
+    if spaced:
+        return f"put a name with spaces between quotation marks: {shlex.quote(spaced)}"
     if flag.name in ("output", "dst"):
-        return f"remove {_cut(shlex.join(many[1:]))}"
+        return f"remove {_cut(shlex.join(many[1:]))}, or put a name with spaces between quotation marks"
     if line.command == "stylize":
         return (
             f"'jaxstyle grid' takes several values for every flag: write jaxstyle grid {flag.word} "
@@ -234,6 +237,16 @@ def _of_many(line: Line, flag: Flag, many: Sequence[str]) -> str:
     if flag.metavar in ("FILE", "PICTURE"):
         return "run the command once for each"
     return f"remove {_cut(shlex.join(many[1:]))}, or put all of it between quotation marks"
+
+
+def _with_spaces(words: Sequence[str]) -> str | None:
+    """Returns the name of a file with spaces that stands there as several words."""
+    for start, end in combinations(range(len(words) + 1), 2):
+        name = " ".join(words[start:end])
+        with contextlib.suppress(OSError, ValueError):  # no name of a file at all
+            if end - start > 1 and Path(name).exists():
+                return name
+    return None
 
 
 def _check_required(line: Line) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import tyro
 
 from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative
+from jaxstyle.cli import advice
 from jaxstyle.cli.commands.dream import choose_jitter
 from jaxstyle.cli.network import NetworkFlags, describe
 from jaxstyle.cli.pictures import MAX_SIDE, SizeFlags
@@ -138,6 +139,8 @@ class Features(RunFlags, SizeFlags, NetworkFlags):
         records, codes = [], [0]
         with Session(self) as session:
             session.introduce(self.size, self.size, describe(network))
+            for line in advice.on_seed([self]):
+                session.say(line)
             for layer, channels in self.look(network.params, picture).items():
                 session.say(f"{layer}: channels {', '.join(str(channel.number) for channel in channels)}")
                 excited = {}

@@ -173,7 +173,7 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
 
         return Settings(
             optimizer=self.optimizer,
-            options=self.options(),
+            options={name: _as_number(value) for name, value in self.options().items()},
             schedule=self.schedule,
             parameterization=self.parameterization,
             scales=self.scales,
@@ -252,6 +252,16 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
             return make_problem(config, network, resize_to(content, height, width), styles[width], initial=start)
 
         return make
+
+
+def _as_number(value: Any) -> Any:
+    """Returns the number that a text says, or the text."""
+    for kind in (int, float):
+        try:
+            return kind(value) if isinstance(value, str) else value
+        except ValueError:
+            continue
+    return value
 
 
 def choose_memory_size(height: int, width: int) -> int:
