@@ -28,6 +28,9 @@ MOST_LINKS = 40
 #: Temporary files of `replace_file` that are being written.
 _unfinished: set[Path] = set()
 
+#: The largest number of float32, in which everything is computed.
+LARGEST = 3.4028234663852886e38
+
 
 class InputError(ValueError):
     """Something that was passed in cannot be used: expected, got, and what to do.
@@ -88,13 +91,19 @@ def check_positive(name: str, value: float) -> float:
     """Returns `value` if it is finite and above zero, and raises `InputError` otherwise."""
     if not 0 < value < float("inf"):
         raise InputError(f"{name} above 0", value, "pass a number above 0")
-    return value
+    return _check_float32(name, value)
 
 
 def check_not_negative(name: str, value: float) -> float:
     """Returns `value` if it is finite and at least zero, and raises `InputError` otherwise."""
     if not 0 <= value < float("inf"):
         raise InputError(f"{name} of at least 0", value, "pass a finite number, 0 or more")
+    return _check_float32(name, value)
+
+
+def _check_float32(name: str, value: float) -> float:
+    if value > LARGEST:
+        raise InputError(f"{name} of at most {LARGEST:g}", value, "pass a number that float32 can hold")
     return value
 
 

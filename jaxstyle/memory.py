@@ -19,7 +19,22 @@ _GIGABYTE = 1e9
 
 
 class DoesNotFitError(InputError):
-    """A program that needs more memory than there is."""
+    """A program that needs more memory than there is.
+
+    Args:
+        expected: As for `InputError`.
+        got: As for `InputError`.
+        advice: As for `InputError`.
+        scale: How many times as wide pictures would fit.
+    """
+
+    def __init__(self, expected: str, got: object, advice: str = "", *, scale: float = 0.5):
+        super().__init__(expected, got, advice)
+        self._parts, self.scale = (expected, got), scale
+
+    def advised(self, advice: str) -> "DoesNotFitError":
+        """Returns the same with other advice, for people who have flags to type."""
+        return DoesNotFitError(*self._parts, advice, scale=self.scale)
 
 
 def available_bytes() -> int:
@@ -68,8 +83,9 @@ def compile_to_fit(function: jax.stages.Wrapped, *args: Any, **kwargs: Any) -> j
         raise DoesNotFitError(
             f"a program of at most {available / _GIGABYTE:.2f} GB, the free memory",
             f"one of {needed / _GIGABYTE:.2f} GB",
-            f"make the pictures {scale:.2f} times as wide (--width, --style-scales), or use --memory low, "
-            "--dtype bfloat16, or fewer L-BFGS pairs (--optimizer-options memory_size=5)",
+            f"make the pictures {scale:.2f} times as wide, or save memory elsewhere: memory='low', dtype='bfloat16', "
+            "fewer L-BFGS pairs (memory_size)",
+            scale=scale,
         )
     release_unused()
     return program

@@ -47,7 +47,7 @@ _ADVICE = {
     Status.DIVERGED: f"The loss stayed above {DIVERGENCE_FACTOR:g} times its initial value; "
     "lower the learning rate, by a factor of 10 to begin with.",
     Status.NOT_FINITE: "The loss became infinite or not a number; lower the learning rate, by a factor of 10 to begin "
-    "with.",
+    "with, or the weights, if the first loss already was.",
     Status.INTERRUPTED: "The run was interrupted; its best result so far was kept.",
 }
 

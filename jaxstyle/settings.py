@@ -26,6 +26,9 @@ from jaxstyle.types import Scalar
 #: What the key `format` of a file says.
 FORMAT = "jaxstyle settings 1"
 
+#: What to do about a file that holds none.
+ADVICE = "name a file that `python -m benchmarks tune` or `jaxstyle stylize --summary` wrote"
+
 #: A file with a learning rate for each of ten thousand steps has a third of that.
 MOST_BYTES = 1_000_000
 
@@ -156,11 +159,32 @@ def schedule_of(pairs: Sequence[tuple[int, float]]) -> Callable[[Any], Scalar]:
 
 
 def read_settings(path: str | Path) -> Settings:
-    """Reads a file of settings, without trusting it.
+    """Reads a file of settings, or those in the summary of an earlier run, without trusting it.
 
     Raises:
         FileNotFoundError: If there is none.
         InputError: If it is too large, or not JSON, or says what settings cannot say.
+    """
+    record, name = read_record(path), repr(str(path))
+    if "flags" in record:  # a summary of `jaxstyle stylize --summary`
+        record = record.get("settings")
+    if not isinstance(record, dict) or record.pop("format", None) != FORMAT:
+        raise InputError(f"an object whose format is {FORMAT!r}", f"none in {name}", ADVICE)
+    known = [each.name for each in fields(Settings)]
+    for key in record:
+        check_choice("each key of a file of settings", key, known)
+    for key in ("optimizer", "iterations"):
+        if key not in record:
+            raise InputError(f"settings with the key {key!r}", f"none in {name}", "add it")
+    return Settings(**record)
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Reads a JSON object from a file, without trusting it: each name once, finite numbers, no more than 1 MB.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        InputError: If it is too large, or not an object of JSON.
     """
     path = Path(path)
     name = repr(str(path))
@@ -175,16 +199,15 @@ def read_settings(path: str | Path) -> Settings:
     except InputError:
         raise
     except (ValueError, RecursionError) as error:
-        raise InputError("settings as JSON", f"{name} ({error})", "name a file that `tune` wrote") from None
-    if not isinstance(record, dict) or record.pop("format", None) != FORMAT:
-        raise InputError(f"an object whose format is {FORMAT!r}", f"{name}", "name a file that `tune` wrote")
-    known = [each.name for each in fields(Settings)]
-    for key in record:
-        check_choice("each key of a file of settings", key, known)
-    for key in ("optimizer", "iterations"):
-        if key not in record:
-            raise InputError(f"settings with the key {key!r}", f"none in {name}", "add it")
-    return Settings(**record)
+        raise InputError("settings as JSON", f"{name} ({error})", ADVICE) from None
+    if not isinstance(record, dict):
+        raise InputError(f"an object whose format is {FORMAT!r}", f"another value in {name}", ADVICE)
+    return record
+
+
+def settings_record(settings: Settings) -> dict[str, Any]:
+    """Returns what a file of settings holds, for JSON."""
+    return {"format": FORMAT, **asdict(settings)}
 
 
 def write_settings(path: str | Path, settings: Settings, *, overwrite: bool = False) -> None:
@@ -194,7 +217,7 @@ def write_settings(path: str | Path, settings: Settings, *, overwrite: bool = Fa
         OSError: As `jaxstyle.checks.check_new_file`.
         InputError: If they are larger than `read_settings` would take.
     """
-    content = (json.dumps({"format": FORMAT, **asdict(settings)}, indent=1, allow_nan=False) + "\n").encode()
+    content = (json.dumps(settings_record(settings), indent=1, allow_nan=False) + "\n").encode()
     if len(content) > MOST_BYTES:
         raise InputError(f"settings of at most {MOST_BYTES} bytes", len(content), "shorten the provenance")
     with replace_file(path, overwrite=overwrite) as part:

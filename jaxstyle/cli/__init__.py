@@ -9,19 +9,11 @@ Nothing here imports JAX before a command runs, so that `--help` answers at once
 heeded.
 """
 
-import contextlib
-import io
-import re
 import sys
 from collections.abc import Sequence
-from functools import reduce
-from importlib import import_module
-from operator import or_
-from pkgutil import iter_modules
-from typing import Annotated, Any
+from typing import Any
 
 from jaxstyle.checks import InputError, printable, shorten
-from jaxstyle.cli import commands
 from jaxstyle.cli.rescue import LostOutputError
 from jaxstyle.cli.stopping import StopRequest, heed_signals
 from jaxstyle.cli.streams import guard_streams
@@ -70,45 +62,7 @@ def _print_error(sentence: str) -> None:
     print(printable(f"jaxstyle: {shorten(' '.join(sentence.split()), LONGEST_LINE)}"), file=sys.stderr)
 
 
-def _all_commands() -> Any:
-    """Returns the union of all classes of flags in `jaxstyle.cli.commands`, each with the name of its command."""
-    import tyro
-
-    modules = [import_module(f"{commands.__name__}.{module.name}") for module in iter_modules(commands.__path__)]
-    named = [(name, flags) for module in modules for name, flags in module.COMMANDS.items()]
-    return reduce(or_, (Annotated[flags, tyro.conf.subcommand(name)] for name, flags in sorted(named)))  # type: ignore
-
-
 def _parse(argv: Sequence[str] | None) -> Any:
-    """Parses the flags; an error of the parser, a box of several lines, becomes one line."""
-    import tyro
+    from jaxstyle.cli.parsing import parse  # here, as the parser takes a while to load
 
-    config = (
-        tyro.conf.OmitArgPrefixes,
-        tyro.conf.OmitSubcommandPrefixes,
-        tyro.conf.FlagCreatePairsOff,
-        tyro.conf.DisallowNone,
-    )
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            return tyro.cli(
-                _all_commands(),
-                args=None if argv is None else list(argv),
-                prog="jaxstyle",
-                description="Image style transfer by optimization.",
-                config=config,
-            )
-    except SystemExit as stop:
-        if stop.code in (0, None):
-            raise
-        raise InputError(*_condense(complaint.getvalue())) from None
-
-
-def _condense(box: str) -> tuple[str, str, str]:
-    """Returns what was expected, what was got and what to do, from the box that the parser prints."""
-    lines = [re.sub(r"[\u2500-\u257f|]|-{3,}", " ", line) for line in box.splitlines()[1:]]
-    # What stands eight columns deep is the help text of the options that are named.
-    lines = [line.strip() for line in lines if not line.startswith(" " * 10)]
-    sentence = " ".join(line for line in lines if line).split("For full helptext")[0].split("Argument helptext")[0]
-    return "usable options", " ".join(sentence.split()), "see jaxstyle --help"
+    return parse(argv)

@@ -2,18 +2,18 @@
 
 import math
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, field, fields, make_dataclass
 from inspect import cleandoc
 from itertools import product
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import tyro
 
 from jaxstyle.checks import InputError
+from jaxstyle.cli import command_line
+from jaxstyle.cli.flags import attribute_docs, flag_of, item_type
 
 #: Pictures in a row of a grid with one axis; a longer one is wrapped to rows of so many, or to a square.
 MOST_COLUMNS = 8
@@ -79,27 +79,6 @@ def take_several(name: str, command: type, base: type, *, once: Iterable[str], w
     return new
 
 
-def attribute_docs(cls: type) -> dict[str, str]:
-    """Returns what the docstrings of a class and of its bases say of each attribute, in one line each."""
-    found: dict[str, str] = {}
-    for ancestor in reversed(cls.__mro__):
-        section = cleandoc(ancestor.__doc__ or "").partition("Attributes:\n")[2]
-        items = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
-        found |= {name: " ".join(text.split()) for name, text in items}
-    return found
-
-
-def item_type(kind: Any) -> tuple[type, bool]:
-    """Returns the type of a flag's value, or of its items, and whether it is a list of them.
-
-    >>> item_type(tuple[float, ...]), item_type(int | None)
-    ((<class 'float'>, True), (<class 'int'>, False))
-    """
-    if get_origin(kind) is UnionType:
-        (kind,) = (part for part in get_args(kind) if part is not NoneType)
-    return (get_args(kind)[0], True) if get_origin(kind) is tuple else (kind, False)
-
-
 def _several(kind: Any, default: Any) -> tuple[Any, Any]:
     """Returns the type and the default of a flag that takes several values of the type `kind`."""
     item, is_list = item_type(kind)
@@ -107,11 +86,10 @@ def _several(kind: Any, default: Any) -> tuple[Any, Any]:
         default = (",".join(map(str, default)),) if default and default is not MISSING else default or None
     elif default is not MISSING and default is not None:
         default = (default,)
-    word = "LIST" if is_list else item.__name__.upper()
     values: Any = tuple[str, ...] if is_list else tuple[item, ...]
     if default is None:
         values = values | None
-    return Annotated[values, tyro.conf.arg(metavar=f"{word} [{word} ...]")], default
+    return Annotated[values, tyro.conf.arg(metavar="LIST")] if is_list else values, default
 
 
 def read_values(name: str, words: Sequence[Any], kind: Any) -> list[Any]:
@@ -119,7 +97,8 @@ def read_values(name: str, words: Sequence[Any], kind: Any) -> list[Any]:
 
     Args:
         name: Of the flag, as a name in Python.
-        words: What was given: values, or lists as words with commas. A word that names a file is one item.
+        words: What was given: values, or lists as words with commas. A word that names a file is one item, and a comma
+            behind a backslash belongs to an item.
         kind: The type of one value.
 
     Raises:
@@ -135,11 +114,11 @@ def read_values(name: str, words: Sequence[Any], kind: Any) -> list[Any]:
 
 
 def _read_list(name: str, word: str, item: type) -> tuple[Any, ...]:
-    items = [word] if item is str and Path(word).is_file() else word.split(",")
+    items = [word] if item is str and Path(word).is_file() else re.split(r"(?<!\\),", word)
     try:
         if "" in items:
             raise ValueError(word)
-        return tuple(item(text) for text in items)
+        return tuple(item(text.replace("\\,", ",")) for text in items)
     except ValueError:
         example = "a,b c is two lists" if item is str else "1,2 3 is two lists"
         what = {str: "items", int: "whole numbers", float: "numbers"}[item]
@@ -148,26 +127,15 @@ def _read_list(name: str, word: str, item: type) -> tuple[Any, ...]:
         ) from None
 
 
-def flag_of(name: str) -> str:
-    """Returns the flag that people type.
-
-    >>> flag_of("style_layers")
-    '--style-layers'
-    """
-    return f"--{name.replace('_', '-')}"
-
-
 def order_given(names: Iterable[str], line: Sequence[str] | None = None) -> list[str]:
     """Returns the names of flags in the order in which they last appear on the command line, the others at the end.
 
     Args:
         names: Of flags, as names in Python.
-        line: The words of the command line; those of this process, if left out.
+        line: The words of the command line; those of the command that runs, if left out.
     """
-    line = sys.argv if line is None else line
-    places = {
-        word.partition("=")[0].lstrip("-").replace("-", "_"): i for i, word in enumerate(line) if word[:2] == "--"
-    }
+    line = command_line.words() if line is None else line
+    places = {command_line.name_of(word): index for index, word in enumerate(line)}
     return sorted(names, key=lambda name: places.get(name, len(line)))
 
 

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from jaxstyle.checks import InputError
+from jaxstyle.cli import advice
 from jaxstyle.cli.display import phase
 from jaxstyle.cli.points import Point, Run, Shared, group, make_shared_optimizer, varied_options
 from jaxstyle.cli.records import to_json
@@ -20,6 +21,7 @@ from jaxstyle.cli.running import EXIT_FAILED, RunFlags
 from jaxstyle.cli.session import Session, record_of
 from jaxstyle.images import resize, size_for_width
 from jaxstyle.many import Task, minimize_many
+from jaxstyle.memory import DoesNotFitError
 from jaxstyle.parameterizations import apply_parameterization
 from jaxstyle.problem import Params, Problem
 from jaxstyle.pyramid import chosen_params
@@ -43,6 +45,7 @@ class GridReport(Report):
     def __init__(self, flags: RunFlags, iterations: int):
         super().__init__(flags)
         self._total, self._done = iterations, 0
+        self._run_flags = flags
         self._is_brief = False
         self._start = time.monotonic()
 
@@ -51,9 +54,9 @@ class GridReport(Report):
         if not self._is_brief:
             super().say(line)
 
-    def begin(self, label: str, iterations: int) -> None:
-        """Begins a run."""
-        self._label, self._iterations = label, iterations
+    def begin(self, label: str, iterations: int, flags: RunFlags | None = None) -> None:
+        """Begins a run, whose flags need not be those of the report."""
+        self._label, self._iterations, self._run_flags = label, iterations, flags or self._flags
         self._before = self._latest = StepCount()
 
     def progress(self, progress: Progress, *, width: int | None = None) -> None:
@@ -61,6 +64,10 @@ class GridReport(Report):
         with self._brief():
             super().progress(progress, width=width)
         self.show(self._latest.steps, float(progress.infos.loss[-1]))
+
+    def advise(self, result: Result) -> str:
+        """Returns how a run ended and what to do about it."""
+        return advice.on_end(self._run_flags, result)
 
     def show(self, steps: int, loss: float) -> None:
         """Shows how far all runs are: at `steps` of those that are not finished."""
@@ -197,6 +204,8 @@ class GridSession(Session):
         runs = f"{len(points)} run{'s' * (len(points) > 1)}"
         programs = f"{len(self._groups)} program{'s' * (len(self._groups) > 1)}"
         precision = f", {self._precision} matrix precision" if flags.verbose else ""
+        for line in advice.on_seed([point for run in self._runs for point in run.points]):
+            self.say(line)
         self.say(f"{runs} with {programs}, {sizes} pixels, {kinds}, on {device}{precision}; compiling ...")
         phase("compiling, then the first step")
 
@@ -218,8 +227,10 @@ class GridSession(Session):
                     for run in some:
                         self._run_sizes(run)
             except InputError as error:
+                if isinstance(error, DoesNotFitError):
+                    error = error.advised(advice.on_memory(some[0].flags, error.scale))
                 if not self.rows:
-                    raise
+                    raise error from None
                 self.report.warn(f"{some[0].label}: {error}")
                 self._fill(some, REFUSED)
         self._fill(self._runs, NOT_RUN)
@@ -257,7 +268,7 @@ class GridSession(Session):
         for run, watch, (problem, result) in zip(runs, watches, finished, strict=False):  # fewer after Ctrl-C
             taken = watch.take(problem, result, evaluate)
             self._keep_rest(run, taken)
-            self.report.begin(run.label, first.steps()[0])
+            self.report.begin(run.label, first.steps()[0], run.flags)
             for progress in watch.told:
                 self.report.progress(progress)
             watch.told.clear()

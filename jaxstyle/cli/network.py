@@ -19,13 +19,12 @@ class NetworkFlags:
     """The network and how it computes.
 
     Attributes:
-        network: File with a VGG-16 or VGG-19, in any format that `jaxstyle weights` reads. Default: the VGG-19
-            that ships.
-        pooling: max or avg.
-        matte: Color that shows through transparent pixels: a name or #rrggbb.
-        dtype: Type of the features, float32 or bfloat16; pixels, losses and the optimizer are float32 in both.
-        memory: normal, or low: a third slower, in a fraction of the memory.
-        matmul_precision: Of float32 products on GPU and TPU: highest, or tf32, which is faster and keeps 10 bits.
+        network: VGG-16 or VGG-19, in any format that `jaxstyle weights` reads. Default: the VGG-19 that ships.
+        pooling: How the network makes pictures smaller.
+        matte: Behind transparent pixels: a name or #rrggbb.
+        dtype: Type of the features; all else is float32.
+        memory: low is a third slower, in a fraction of the memory.
+        matmul_precision: On GPU and TPU: tf32 is faster and keeps 10 bits.
     """
 
     network: str | None = None

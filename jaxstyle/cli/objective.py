@@ -1,7 +1,9 @@
 """The flags of the style transfer objective, shared by `stylize` and `evaluate`, and the pictures they name."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +21,8 @@ class ContentAndStyles:
     """The pictures; a class of its own so that --help begins with them.
 
     Attributes:
-        content: Photograph to repaint: a file, or sample:NAME (see `jaxstyle samples`).
-        styles: Paintings to take the style from: files, or sample:NAME.
+        content: Photograph to repaint: a file or sample:NAME.
+        styles: Paintings: files or sample:NAME.
     """
 
     content: str
@@ -32,15 +34,16 @@ class ObjectiveFlags(NetworkFlags, ContentAndStyles):
     """What is minimized.
 
     Attributes:
-        content_weight: Weight of the content term.
-        content_weight_blend: Share of relu4_2 in the content term, in [0, 1]; relu5_2 has the rest.
-        style_weight: Weight of the style term.
-        style_layer_weight_exp: Each style layer weighs this many times the one before it.
+        content_weight: How much of the photograph stays.
+        style_weight: How much of the paintings comes in.
+        tv_weight: Smoothness: weight of the total variation.
+        style_scales: Size of the brush strokes: width of each style, times the result's; 0.5 is fine, 2 coarse.
+            Default: 1.
         style_blend_weights: A weight for each style. Default: equal.
-        style_scales: A scale for each style: its width as a multiple of the content's. Default: 1.
-        tv_weight: Weight of the total variation, which smooths.
-        content_layers: Content layers, as NAME or NAME=WEIGHT, instead of relu4_2 and relu5_2.
-        style_layers: Style layers, as NAME or NAME=WEIGHT, in order of depth; weights are normalized to sum 1.
+        content_layers: NAME or NAME=WEIGHT. Default: relu4_2.
+        content_weight_blend: Share of relu4_2; relu5_2 has the rest.
+        style_layers: NAME or NAME=WEIGHT, in order of depth. Default: relu1_1 relu2_1 relu3_1 relu4_1 relu5_1, equal.
+        style_layer_weight_exp: Each style layer weighs X times the one before it.
     """
 
     content_weight: float = 5.0
@@ -58,6 +61,10 @@ class ObjectiveFlags(NetworkFlags, ContentAndStyles):
         super().check()
         if not self.styles:
             raise InputError("at least one picture after --styles", "none", "name a file or sample:NAME")
+        for style in self.styles:
+            if Path(style).is_dir():
+                advice = f"write --styles {shlex.quote(style)}/* for all of it"
+                raise InputError("pictures for --styles", f"the folder {style!r}", advice)
         if self.style_blend_weights:
             check_weights("--style-blend-weights", self.style_blend_weights, len(self.styles))
         if self.style_scales and len(self.style_scales) != len(self.styles):
@@ -68,9 +75,7 @@ class ObjectiveFlags(NetworkFlags, ContentAndStyles):
             check_positive("each of the --style-scales", scale)
         check_between("--content-weight-blend", self.content_weight_blend, 0, 1)
         if self.content_layers and self.content_weight_blend != 1:
-            raise InputError(
-                "--content-layers or --content-weight-blend", "both", "give relu4_2=... relu5_2=... as --content-layers"
-            )
+            raise InputError("--content-layers or --content-weight-blend", "both", "leave one of them out")
 
     def config(self, noise_blend: float | None = None) -> "StyleTransferConfig":
         """Returns the library's configuration that these flags name."""
@@ -104,7 +109,7 @@ class ObjectiveFlags(NetworkFlags, ContentAndStyles):
         """Returns the style pictures, each as wide as the content times its style scale times `factor`."""
         scales = self.style_scales or (1.0,) * len(self.styles)
         return [
-            read_scaled(style, max(1, round(scale * factor * content_width)), self.matte)
+            read_scaled(style, max(1, round(scale * factor * content_width)), self.matte, flag="--style-scales")
             for style, scale in zip(self.styles, scales, strict=True)
         ]
 

@@ -1,37 +1,104 @@
 """Pictures that flags name: files or samples, in the size they are wanted in."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from jaxstyle.checks import InputError, check_between, check_positive
+from jaxstyle.checks import InputError, check_positive
 from jaxstyle.cli.display import phase
+from jaxstyle.cli.flags import flag_of
 
 #: Far above any picture that fits; keeps sums of pixels ordinary numbers.
 MAX_SIDE = 100_000
 
+#: The flags of `SizeFlags`, of which one may be given.
+SIDES = ("width", "height", "long_side")
 
-def read_scaled(source: str, width: int | None, matte: str, *, method: str = "cubic") -> np.ndarray:
-    """Returns the picture that `source` (a file or sample:NAME) names, `width` pixels wide, in its own shape.
 
-    Samples that are painted are painted at that width; everything else is resized. None keeps the size.
-    `method` is that of `jaxstyle.images.resize`.
+@dataclass(kw_only=True)
+class SizeFlags:
+    """The size of a picture, whose shape is kept.
+
+    Attributes:
+        width: Width in pixels; the shape is kept. Default: its own.
+        height: Height in pixels, instead of --width.
+        long_side: The longer side in pixels, instead of --width.
+    """
+
+    width: int | None = None
+    height: int | None = None
+    long_side: int | None = None
+
+    def check_size(self) -> None:
+        """Raises `InputError` for sizes that no picture can have, and for more than one."""
+        given = [name for name in SIDES if getattr(self, name) is not None]
+        for name in given:
+            check_positive(flag_of(name), getattr(self, name))
+        if len(given) > 1:
+            raise InputError(
+                "one of --width, --height and --long-side", " and ".join(map(flag_of, given)), "leave all but one out"
+            )
+
+    def read_sized(self, source: str, matte: str, *, method: str = "cubic") -> np.ndarray:
+        """Returns the picture that `source` names in the size that these flags say, else its own: see `read_scaled`."""
+        return read_scaled(source, self.width, matte, height=self.height, long_side=self.long_side, method=method)
+
+
+def read_scaled(
+    source: str,
+    width: int | None,
+    matte: str,
+    *,
+    height: int | None = None,
+    long_side: int | None = None,
+    method: str = "cubic",
+    flag: str = "",
+) -> np.ndarray:
+    """Returns the picture that `source` (a file or sample:NAME) names, in its own shape, with one side as asked for.
+
+    Samples that are painted are painted at that size; everything else is resized. Without a side it keeps its size.
+    `method` is that of `jaxstyle.images.resize`; `flag` is what people type for another size, if no flag of that name.
     """
     from jaxstyle import images, samples
     from jaxstyle.image_files import MAX_PIXELS, parse_color, read_picture
 
     phase(f"reading {source}")
-    if width is not None:
-        check_positive("a width", width)
-        check_between("the width of a picture", width, 1, MAX_SIDE)
+    sides = {"width": width, "height": height, "long side": long_side}
+    wanted = [(name, value) for name, value in sides.items() if value is not None]
+    for name, value in wanted:
+        check_positive(f"a {name}", value)
+        if value > MAX_SIDE:
+            got = f"{source} with a {name} of {value}"
+            raise InputError(f"pictures of at most {MAX_SIDE} pixels a side", got, f"choose a smaller {flag or name}")
     if samples.is_sample(source):
-        picture = samples.load_sample(source, width=width)
+        picture = samples.load_sample(source, **_painted_side(source, width, height, long_side))
     else:
         picture = read_picture(source, matte=parse_color(matte))
-    height, old_width, _ = picture.shape
-    if width is None or width == old_width:
+    old_height, old_width, _ = picture.shape
+    if not wanted:
         return picture
-    if height * width**2 > MAX_PIXELS * old_width:
-        raise InputError(f"at most {MAX_PIXELS} pixels", f"{source} {width} pixels wide", "choose a smaller width")
-    return np.asarray(images.resize(picture, *images.size_for_width(height, old_width, width), method=method))
+    ((name, side),) = wanted
+    by_width = name == "width" or (name == "long side" and old_width >= old_height)
+    old_side, other = (old_width, old_height) if by_width else (old_height, old_width)
+    if side == old_side:
+        return picture
+    if other * side**2 > MAX_PIXELS * old_side:
+        got = f"{source} with a {name} of {side}"
+        raise InputError(f"at most {MAX_PIXELS} pixels", got, f"choose a smaller {flag or name}")
+    new_other, _ = images.size_for_width(other, old_side, side)
+    new_height, new_width = (new_other, side) if by_width else (side, new_other)
+    return np.asarray(images.resize(picture, new_height, new_width, method=method))
+
+
+def _painted_side(source: str, width: int | None, height: int | None, long_side: int | None) -> dict[str, int | None]:
+    """Returns the side to paint a sample at, as `jaxstyle.samples.load_sample` takes it."""
+    from jaxstyle.samples import PREFIX, SAMPLES
+
+    sample = SAMPLES.get(source.removeprefix(PREFIX))
+    if long_side is None or sample is None:
+        return {"width": width, "height": height}
+    natural_height, natural_width = sample.size
+    return {"width": long_side} if natural_width >= natural_height else {"height": long_side}
 
 
 def resize_to(picture: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxstyle import vgg
 from jaxstyle.checks import InputError
 from jaxstyle.cli.commands.stylize import Stylize
-from jaxstyle.cli.pictures import resize_to
+from jaxstyle.cli.pictures import SIDES, resize_to
 from jaxstyle.convolution import choose_method
 from jaxstyle.images import preserve_colors
 from jaxstyle.loop import Optimizer
@@ -32,7 +32,7 @@ ARGUMENTS = frozenset({
 })  # fmt: skip
 
 #: Flags on which the targets depend but not the program, as long as the shapes are equal.
-PICTURES = frozenset({"content", "styles", "style_scales", "scale_style_scales", "matte", "width"})
+PICTURES = frozenset({"content", "styles", "style_scales", "scale_style_scales", "matte", *SIDES})
 
 #: Flags on which the program depends but not the targets of a size, as long as the styles have one scale there.
 METHODS = frozenset({
@@ -83,7 +83,7 @@ class Point(Stylize):
 
     def read_pictures(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Returns the content in the result's size, and the initial picture, if there is one, in the same."""
-        key = ("content", self.content, self.initial, self.width, self.matte)
+        key = ("content", self.content, self.initial, *(getattr(self, side) for side in SIDES), self.matte)
         return _remember(self.shared.pictures, key, super().read_pictures)
 
     def read_styles(self, content_width: int, factor: float = 1.0) -> list[np.ndarray]:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from jaxstyle.checks import follow_link, is_stream, open_stream, replace_file
+from jaxstyle.cli import advice
 from jaxstyle.cli.display import current_display
 from jaxstyle.cli.records import to_json
 from jaxstyle.cli.rescue import reason_of
@@ -160,10 +161,14 @@ class Report:
             f"compiled in {seconds:.1f} s; the best is iteration {iteration}"
         )
         if last.status.has_failed or not self._label:
-            (self.warn if last.status.has_failed else self.say)(of_what + last.status.advice)
+            (self.warn if last.status.has_failed else self.say)(of_what + self.advise(last))
         if not self._label:
             for name, value in {**terms, "total": loss}.items():
                 self.say(f"{name} loss: {value:.6g}")
+
+    def advise(self, result: Result) -> str:
+        """Returns how a run ended and what to do about it."""
+        return advice.on_end(self._flags, result)
 
     def write_files(self) -> None:
         """Writes progress.txt and progress.png where asked for."""

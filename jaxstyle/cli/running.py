@@ -53,27 +53,24 @@ class RunFlags:
     """How to optimize, what to print and what to write.
 
     Attributes:
-        output: Picture to write; its ending chooses the format (.png .jpg .webp .tif).
+        output: Picture to write: .png .jpg .webp .tif.
         iterations: Steps of the optimizer.
-        optimizer: Name of the optimizer: adam, lbfgs, sgd, momentum, ... (an unknown name lists them all).
-        learning_rate: Step size, on the scale of 0..255 pixels. Default: the optimizer's own, 10 for adam.
-        beta1: First decay rate of the Adam family. Default: the optimizer's own, 0.9 for adam.
-        beta2: Second decay rate of the Adam family. Default: the optimizer's own, 0.999 for adam.
-        eps: Small number of the Adam family. Default: the optimizer's own, 1e-8 for adam.
-        optimizer_options: More of the optimizer's options, as NAME=VALUE: for instance memory_size=50 of lbfgs.
-        seed: Seed of all that is random: the same seed gives the same picture on the same machine.
+        optimizer: adam, lbfgs, sgd, momentum, ... (a wrong name lists them all).
+        learning_rate: Step size, in levels of 0..255. Default: the optimizer's own, 10 for adam.
+        beta1: First decay rate of the Adam family. Default: 0.9 for adam.
+        beta2: Second decay rate. Default: 0.999 for adam.
+        eps: Small number in the denominator. Default: 1e-8 for adam.
+        optimizer_options: More options of the optimizer, as memory_size=50 of lbfgs.
+        seed: Seed of all that is random: the same seed, the same picture.
         stop_delta: Stop when the best loss improved by less than this share over --stop-patience iterations.
-        stop_patience: Iterations without such an improvement before stopping. Default: 50 with --stop-delta; 0 never
-            stops early.
-        print_iterations: Print the loss every so many iterations. Default: only the first and the last.
-        progress_write: Write the losses of the printed iterations to progress.txt beside the output.
+        stop_patience: Iterations for that; 0 never stops early. Default: 50 with --stop-delta.
+        print_iterations: Print the loss every N iterations.
+        progress_write: Write the printed losses to progress.txt beside the output.
         progress_plot: Plot them to progress.png beside the output.
-        history: JSON-lines file for the printed iterations; every tenth where --print-iterations does not say. An
-            optimizer with a line search takes one evaluation more for each.
-        summary: JSON file for the outcome and every flag's value.
-        compilation_cache: Folder that keeps compiled programs for the next run, or off. Default: a private one of
-            the user's.
-        bit_depth: 8, or 16 for .png and .tif.
+        history: JSON-lines file for the printed iterations; every tenth without --print-iterations.
+        summary: JSON file for the outcome and every flag.
+        compilation_cache: Keeps compiled programs for the next run; or off. Default: a private folder of the user's.
+        bit_depth: Bits of each color; 16 for .png and .tif.
         overwrite: Replace files that exist.
         quiet: Print nothing but errors.
         verbose: Print the network's name and checksum and the precision as well; --summary has them anyway.
@@ -115,12 +112,21 @@ class RunFlags:
         check_between("--seed", self.seed, 0, 2**32 - 1)
         self._check_places()
 
+    def default_options(self) -> Mapping[str, Any]:
+        """Returns the optimizer's options that the command itself chooses where the flags leave them open."""
+        return {}
+
+    def why_no_seed(self) -> str:
+        """Returns why --seed changes nothing, and what to type so that it does; nothing where it changes something."""
+        return ""
+
     def make_optimizer(self, **defaults: float) -> "optax.GradientTransformation":
         """Returns the optimizer that the flags name; `defaults` stand in for what they leave open, if it has them."""
         from jaxstyle.optimizers import OPTIMIZERS, make_optimizer
 
-        known = OPTIMIZERS[check_choice("optimizer", self.optimizer, OPTIMIZERS)].defaults
-        options: dict[str, Any] = {name: value for name, value in defaults.items() if name in known}
+        known = OPTIMIZERS[check_choice("--optimizer", self.optimizer, OPTIMIZERS)].defaults
+        chosen = {**self.default_options(), **defaults}
+        options: dict[str, Any] = {name: value for name, value in chosen.items() if name in known}
         options |= self.options()
         return make_optimizer(self.optimizer, **options)
 
@@ -131,9 +137,17 @@ class RunFlags:
         for item in self.optimizer_options:
             name, equals, value = item.partition("=")
             if not equals:
-                raise InputError("--optimizer-options as NAME=VALUE", repr(item), "write for instance memory_size=50")
+                raise InputError(
+                    "--optimizer-options as NAME=VALUE", repr(item), f"write for instance {self._example()}"
+                )
             options[name] = value
         return options
+
+    def _example(self) -> str:
+        from jaxstyle.optimizers import OPTIMIZERS
+
+        name, value = next(iter(OPTIMIZERS[check_choice("--optimizer", self.optimizer, OPTIMIZERS)].defaults.items()))
+        return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
 
     def stop_rule(self) -> "StopRule":
         """Returns the rule of --stop-delta and --stop-patience."""
@@ -187,19 +201,17 @@ class PictureFlags(RunFlags):
     """How a picture is optimized: what it is made of, and from coarse to fine.
 
     Attributes:
-        parameterization: What the picture is made of while it is optimized: pixels; bounded (pixels that stay within
-            0..255); fourier (waves in uncorrelated colors, bounded); preconditioned (pixels, with long waves easier to
-            change); laplacian (a pyramid); network (of the position).
-        scales: How many sizes to go through, from coarse to fine, in steps of --scale-step; or their widths, the last
-            of which is the result's.
-        scale_step: How many times as wide each size is as the one before.
-        scale_iterations: Iterations at each size. Default: --iterations at each.
-        restart_moments: Start the optimizer anew at each size instead of enlarging its moments with the picture.
-        average: Decay of a running average of the picture, in [0, 1), for instance 0.99: the average is what is
-            written. Default: 0, none.
-        checkpoint_output: Where to write the best picture so far: a file name with {}, {:05}, %d, %05d or %s for the
+        parameterization: What the picture is made of: pixels; bounded (pixels within 0..255); fourier (waves in
+            uncorrelated colors); preconditioned (long waves change easily); laplacian (a pyramid); network (of the
+            position).
+        scales: From coarse to fine: how many sizes, in steps of --scale-step; or their widths, up to the result's.
+        scale_step: Ratio of each width to the one before.
+        scale_iterations: Iterations at each size. Default: --iterations.
+        restart_moments: Start the optimizer anew at each size.
+        average: Write the running average of the picture, with this decay, as 0.99; 0 for none.
+        checkpoint_output: Where to write the best picture so far: a name with {}, {:05}, %d, %05d or %s for the
             iteration.
-        checkpoint_iterations: How often to write it, in iterations.
+        checkpoint_iterations: Write it every N iterations.
     """
 
     parameterization: str = "pixels"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from datetime import datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -12,6 +13,7 @@ import optax
 
 from jaxstyle import __version__
 from jaxstyle.checks import replace_file
+from jaxstyle.cli import advice, command_line
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.compilation_cache import CompilationCache
 from jaxstyle.cli.display import phase
@@ -23,6 +25,7 @@ from jaxstyle.cli.running import EXIT_FAILED, PictureFlags, RunFlags
 from jaxstyle.cli.stopping import current_stop
 from jaxstyle.image_files import write_picture
 from jaxstyle.loop import Program, minimize
+from jaxstyle.memory import DoesNotFitError
 from jaxstyle.problem import Params, Problem
 from jaxstyle.pyramid import Scale, chosen_params, minimize_pyramid
 from jaxstyle.runs import Progress, Result, Status
@@ -83,6 +86,7 @@ class Session:
         self._stop = current_stop()
         self._lost: list[LostOutputError] = []
         self._introduction = [self._cache.complaint] if self._cache.complaint else []
+        self._introduction += advice.on_seed([flags])
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
@@ -100,6 +104,8 @@ class Session:
             LostOutputError: If a result could not be written anywhere; the other files have been written nevertheless.
         """
         self._closing.close()
+        if isinstance(error, DoesNotFitError):
+            raise error.advised(advice.on_memory(self.flags, error.scale)) from None
         if self._lost and error is None:
             raise self._lost[0]
 
@@ -295,6 +301,8 @@ class Session:
         if self.flags.summary is None:
             return
         record = {
+            "command_line": ["jaxstyle", *command_line.words()],
+            "date": datetime.now().astimezone().isoformat(timespec="seconds"),
             **record,
             "compilation_cache": self._cache.summary(),
             "device": jax.devices()[0].device_kind,

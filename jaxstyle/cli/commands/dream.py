@@ -1,18 +1,18 @@
 """`jaxstyle dream`: what the network sees in a picture, made to be seen; and the endless zoom into it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import tyro
 
-from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative, check_positive, check_weights
+from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative, check_weights
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.network import NetworkFlags, describe
 from jaxstyle.cli.objective import parse_layers
-from jaxstyle.cli.pictures import read_scaled, resize_to
+from jaxstyle.cli.pictures import SizeFlags, read_scaled, resize_to
 from jaxstyle.cli.running import CHECKED_CHECKPOINTS, MOST_STEPS, PictureFlags
 
 if TYPE_CHECKING:
@@ -39,12 +39,11 @@ class ZoomFlags:
     """The endless zoom.
 
     Attributes:
-        zoom: Frames of an endless zoom into the dream, the first of which is the dream itself; each of the others is
-            the one before, enlarged and dreamt on. Default: 0, none.
+        zoom: Frames of an endless zoom into the dream: each is the one before, enlarged and dreamt on; 0 for none.
         zoom_factor: How many times as large things become from one frame to the next.
         zoom_rotation: Degrees by which they turn, counterclockwise.
-        zoom_iterations: Steps of the optimizer for each frame, all at the full size.
-        zoom_frames: Where to write the frames: a file name with {}, {:03}, %d, %03d or %s for the number, from 0 on.
+        zoom_iterations: Steps of the optimizer for each frame.
+        zoom_frames: Where to write the frames: a name with {}, {:03}, %d, %03d or %s for the number, from 0 on.
         animation: Where to write them all as one .gif or .webp.
         frame_seconds: How long the animation shows each frame.
     """
@@ -85,39 +84,33 @@ class ZoomFlags:
 
 
 @dataclass(kw_only=True)
-class Dream(ZoomFlags, PictureFlags, NetworkFlags):
+class Dream(ZoomFlags, PictureFlags, SizeFlags, NetworkFlags):
     """Let a network dream: change a picture so that some layers see more of what they see in it (DeepDream).
 
     Middle layers (relu3_3, relu4_1) dream of strokes, whirls and eyes, deep ones (relu4_3, relu5_1) of animals. The
     picture is dreamt on at several sizes, octaves, from coarse to fine; details of the original come in again at each.
 
     Attributes:
-        picture: Picture to dream of: a file, or sample:NAME (see `jaxstyle samples`).
-        layers: Layers to excite, as NAME or NAME=WEIGHT, in order of depth. Each counts as a multiple of what it was at
-            the start.
+        picture: Picture to dream of: a file or sample:NAME.
+        layers: Layers to excite, as NAME or NAME=WEIGHT, in order of depth.
         channels: Channels of the one layer, counted from 0, to excite instead of all of it.
-        guide: Another picture, a file or sample:NAME: the dream is of what the layers see there.
-        width: Width of the result; its height keeps the picture's shape. Default: the picture's own width.
-        jitter: Pixels by which the picture is shifted at random for each step, at most, against the network's grid.
-            Default: 16, or 0 for an optimizer with a line search, which needs it.
-        tv_weight: Weight of the total variation, which smooths.
-        headroom: Share of its contrast that the picture loses at the start, in [0, 1]: what is black or white cannot
-            change.
+        guide: Another picture: the dream is of what the layers see there.
+        jitter: Random shifts at each step, in pixels at most. Default: 16; 0 for an optimizer with a line search, which
+            needs it.
+        tv_weight: Smoothness: weight of the total variation.
+        headroom: Share of its contrast that the picture loses at the start: what is black or white cannot change.
         iterations: Steps of the optimizer at each octave.
-        learning_rate: Step size, on the scale of 0..255 pixels. Default: 3 for adam, else the optimizer's own.
-        parameterization: What the picture is made of while it is optimized: fourier (waves in uncorrelated colors,
-            which dream without pixel noise, within 0..255); bounded (pixels that stay within 0..255); pixels;
-            laplacian (a pyramid); network (of the position, which starts from gray instead of the picture).
-        scales: How many octaves to go through, from coarse to fine, in steps of --scale-step; or their widths, the last
-            of which is the result's.
-        scale_step: How many times as wide each octave is as the one before.
+        learning_rate: Step size, in levels of 0..255. Default: 3 for adam, else the optimizer's own.
+        parameterization: What the picture is made of: fourier (waves in uncorrelated colors, which dream without pixel
+            noise); bounded (pixels within 0..255); pixels; laplacian (a pyramid); network (of the position, from gray).
+        scales: Octaves, from coarse to fine: how many, in steps of --scale-step; or their widths, up to the result's.
+        scale_step: Ratio of each width to the one before.
     """
 
     picture: Annotated[str, tyro.conf.Positional]
     layers: tuple[str, ...] = ("relu4_2", "relu5_1")
     channels: tuple[int, ...] = ()
     guide: str | None = None
-    width: int | None = None
     jitter: int | None = None
     tv_weight: float = 0.0
     headroom: float = 0.2
@@ -130,7 +123,7 @@ class Dream(ZoomFlags, PictureFlags, NetworkFlags):
     def run(self) -> int:
         """Dreams and returns the exit code."""
         self.check()
-        config, optimizer = self.config(), self.make_dream_optimizer()
+        config, optimizer = self.config(), self.make_optimizer()
         network = self.load_network(config.layers)
         picture, guide = self.read_pictures(network.params, config)
         height, width, _ = picture.shape
@@ -158,8 +151,7 @@ class Dream(ZoomFlags, PictureFlags, NetworkFlags):
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
         self.check_zoom()
-        if self.width is not None:
-            check_positive("--width", self.width)
+        self.check_size()
         if self.channels and self.guide is not None:
             raise InputError("--channels or --guide", "both", "leave one of them out")
         if self.channels and len(self.layers) != 1:
@@ -207,9 +199,16 @@ class Dream(ZoomFlags, PictureFlags, NetworkFlags):
             memory=self.memory,
         )  # fmt: skip
 
-    def make_dream_optimizer(self) -> "optax.GradientTransformation":
-        """Returns the optimizer; where its rate is left open, Adam's is one for dreams."""
-        return self.make_optimizer(**({"learning_rate": LEARNING_RATE} if self.optimizer == "adam" else {}))
+    def default_options(self) -> Mapping[str, Any]:
+        """Returns Adam's rate for dreams."""
+        return {"learning_rate": LEARNING_RATE} if self.optimizer == "adam" else {}
+
+    def why_no_seed(self) -> str:
+        """Returns why --seed changes nothing, and what to type so that it does; nothing where it changes something."""
+        if self.config().jitter or self.parameterization == "network":
+            return ""
+        typed = f"--jitter {JITTER}" if self.jitter == 0 else "--optimizer adam"
+        return f"nothing is shifted at random; {typed} would do so"
 
     def read_pictures(self, network: "NetworkParams", config: "DreamConfig") -> tuple[np.ndarray, np.ndarray | None]:
         """Returns the picture in the result's size, and the guide as wide; checks them against the layers."""
@@ -220,14 +219,14 @@ class Dream(ZoomFlags, PictureFlags, NetworkFlags):
         for channel in config.channels:
             check_channel(network, config.used_layers()[0], channel)
         minimum = vgg.minimum_size(config.used_layers())
-        picture = read_scaled(self.picture, self.width, self.matte)
+        picture = self.read_sized(self.picture, self.matte)
         height, width, _ = picture.shape
         check_picture("the picture", picture, minimum)
         least = self.sizes(height, width)[0]
         if min(least) < minimum:
             raise InputError(
                 f"octaves of at least {minimum}x{minimum} pixels", f"a first one of {least[1]}x{least[0]}",
-                "use fewer of them (--octaves), a larger --width, or a shallower deepest layer",
+                "use fewer of them (--octaves), a larger picture, or a shallower deepest layer",
             )  # fmt: skip
         guide = None if self.guide is None else read_scaled(self.guide, width, self.matte)
         return picture, guide
@@ -324,7 +323,9 @@ def choose_jitter(jitter: int | None, optimizer: str, usual: int) -> int:
         return 0 if searches_line else usual
     check_not_negative("--jitter", jitter)
     if jitter and searches_line:
-        raise InputError(f"--jitter 0 with {optimizer}, which searches along lines", jitter, "use 0, or adam")
+        raise InputError(
+            f"--jitter 0 with {optimizer}, which searches along lines", jitter, "pass --jitter 0, or --optimizer adam"
+        )
     return jitter
 
 

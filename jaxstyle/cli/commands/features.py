@@ -1,6 +1,6 @@
 """`jaxstyle features`: what a layer sees in a picture, and what each of its channels looks for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import numpy as np
 import tyro
 
-from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative, check_positive
+from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative
+from jaxstyle.cli import advice
 from jaxstyle.cli.commands.dream import choose_jitter
 from jaxstyle.cli.network import NetworkFlags, describe
-from jaxstyle.cli.pictures import MAX_SIDE, read_scaled
+from jaxstyle.cli.pictures import MAX_SIDE, SizeFlags
 from jaxstyle.cli.running import PARAMETERIZATIONS, RunFlags
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Excitement(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class Features(RunFlags, NetworkFlags):
+class Features(RunFlags, SizeFlags, NetworkFlags):
     """Show what layers see in a picture: the activation maps of their strongest channels, as a labelled sheet.
 
     The strongest are those of the largest mean activation. Each map goes from black (no activation) to white (its own
@@ -92,21 +93,21 @@ class Features(RunFlags, NetworkFlags):
     from noise (Olah et al. 2017), with the channel's mean activation there.
 
     Attributes:
-        picture: Picture to look at: a file, or sample:NAME (see `jaxstyle samples`).
+        picture: Picture to look at: a file or sample:NAME.
         layers: Layers, in order of depth, each with rows of its own.
         top: How many of each layer's channels to show, the strongest ones.
         channels: Channels to show instead, counted from 0, with the pictures that excite them.
         excite: For how many of the strongest channels to make the picture that excites them.
-        width: Width that the picture is resized to before the network sees it. Default: its own.
-        size: Side of the pictures that excite channels, in pixels; the sheet's pictures are as wide.
-        jitter: Pixels by which such a picture is shifted at random for each step, at most. Default: 8, or 0 for an
-            optimizer with a line search, which needs it.
-        tv_weight: Weight of the total variation of such a picture, which smooths.
-        parameterization: What such a picture is made of: fourier (waves in uncorrelated colors, within 0..255); bounded
-            (pixels within 0..255); pixels; laplacian (a pyramid); network (of the position).
-        output: Sheet to write; its ending chooses the format (.png .jpg .webp .tif).
+        width: Width for the picture; the shape is kept. Default: its own.
+        size: Side of the pictures that excite channels, in pixels, and of the sheet's.
+        jitter: Random shifts of such a picture at each step, in pixels at most. Default: 8; 0 for an optimizer with a
+            line search, which needs it.
+        tv_weight: Smoothness of it: weight of the total variation.
+        parameterization: What such a picture is made of: fourier (waves in uncorrelated colors); bounded (pixels within
+            0..255); pixels; laplacian (a pyramid); network (of the position).
+        output: Sheet to write: .png .jpg .webp .tif.
         iterations: Steps of the optimizer for each channel to excite.
-        learning_rate: Step size, on the scale of 0..255 pixels. Default: 5 for adam, else the optimizer's own.
+        learning_rate: Step size, in levels of 0..255. Default: 5 for adam, else the optimizer's own.
     """
 
     picture: Annotated[str, tyro.conf.Positional]
@@ -114,7 +115,6 @@ class Features(RunFlags, NetworkFlags):
     top: int = 12
     channels: tuple[int, ...] = ()
     excite: int = 0
-    width: int | None = None
     size: int = 128
     jitter: int | None = None
     tv_weight: float = 0.0
@@ -126,10 +126,10 @@ class Features(RunFlags, NetworkFlags):
     def run(self) -> int:
         """Looks, excites, writes the sheet, and returns the exit code."""
         self.check()
-        optimizer = self.make_optimizer(**({"learning_rate": LEARNING_RATE} if self.optimizer == "adam" else {}))
+        optimizer = self.make_optimizer()
         network = self.load_network(self.layers)
         self.check_channels(network.params)
-        picture = read_scaled(self.picture, self.width, self.matte)
+        picture = self.read_sized(self.picture, self.matte)
 
         from jaxstyle.cli.session import Session
         from jaxstyle.sheets import Cell, contact_sheet
@@ -139,6 +139,8 @@ class Features(RunFlags, NetworkFlags):
         records, codes = [], [0]
         with Session(self) as session:
             session.introduce(self.size, self.size, describe(network))
+            for line in advice.on_seed([self]):
+                session.say(line)
             for layer, channels in self.look(network.params, picture).items():
                 session.say(f"{layer}: channels {', '.join(str(channel.number) for channel in channels)}")
                 excited = {}
@@ -168,14 +170,21 @@ class Features(RunFlags, NetworkFlags):
             raise InputError("--channels or --excite", "both", "leave --excite out: all of the --channels are excited")
         if len(set(self.channels)) < len(self.channels):
             raise InputError("--channels that differ", " ".join(map(str, self.channels)), "remove the repetition")
-        if self.width is not None:
-            check_positive("--width", self.width)
+        self.check_size()
         check_between("--size", self.size, 1, MAX_SIDE)
         check_size("the --size of pictures", self.size, self.size, vgg.minimum_size(self.layers))
         check_not_negative("--tv-weight", self.tv_weight)
         check_choice("--parameterization", self.parameterization, PARAMETERIZATIONS)
         choose_jitter(self.jitter, self.optimizer, JITTER)
         super().check()
+
+    def default_options(self) -> Mapping[str, Any]:
+        """Returns Adam's rate for pictures that excite a channel."""
+        return {"learning_rate": LEARNING_RATE} if self.optimizer == "adam" else {}
+
+    def why_no_seed(self) -> str:
+        """Returns why --seed changes nothing, and what to type so that it does; nothing where it changes something."""
+        return "" if self.channels or self.excite else "no channel is excited from noise; --excite 1 would do so"
 
     def check_channels(self, network: "NetworkParams") -> None:
         """Raises `InputError` if a layer does not have all the channels that the flags ask for."""

@@ -52,21 +52,20 @@ TABLE_SUFFIXES = (".csv", ".json", ".jsonl")
 
 @dataclass(kw_only=True)
 class GridFlags:
-    """Repaint with all combinations of the values of any flags, and compare the pictures on one contact sheet.
+    r"""Repaint with all combinations of the values of any flags, and compare the pictures on one contact sheet.
 
     Every flag of `stylize` that takes a value takes several here; the flags with more than one are the axes of the
     sheet, in the order of the command line. Two axes are its rows and its columns; of three or more the last is the
-    columns. A list is one word with commas: `--style-layers relu1_1 relu1_1,relu2_1` has two values. Several
-    --iterations are one run, of which pictures are taken on the way.
+    columns. A LIST is one word with commas: `--style-layers relu1_1 relu1_1,relu2_1` has two values; a comma within a
+    name is written 'a\,b.png'. Several --iterations are one run, of which pictures are taken on the way.
 
     Attributes:
-        output: Contact sheet to write; its ending chooses the format (.png .jpg .webp .tif).
-        table: File for the losses of all runs, also printed at the end: .csv, .json or .jsonl.
-        pictures: Where to write every single picture: a file name with {}, {:05}, %d, %05d or %s for its number.
+        output: Contact sheet to write: .png .jpg .webp .tif.
+        table: File for the losses of all runs: .csv, .json or .jsonl.
+        pictures: Where to write every single picture: a name with {}, {:05}, %d, %05d or %s for its number.
         cell_width: Width of a picture on the sheet. Default: its own, or less where the sheet would be too large.
         title: What to write above the sheet.
-        batch: Runs at a time, where they can share a program. Default: 0: one on a CPU, elsewhere as many as fill the
-            device and fit into its memory.
+        batch: Runs at a time, where they can share a program; 0 for one on a CPU, elsewhere as many as fit.
         yes: Go ahead with more than 1,000 runs.
     """
 

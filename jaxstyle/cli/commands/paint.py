@@ -1,6 +1,6 @@
 """`jaxstyle paint`: a small network learns a picture by heart, and paints it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +9,7 @@ import tyro
 
 from jaxstyle.checks import InputError, check_between, check_not_negative, check_positive
 from jaxstyle.cli.checkpoints import checkpoint_name, checkpoint_names
-from jaxstyle.cli.pictures import MAX_SIDE, read_scaled
+from jaxstyle.cli.pictures import MAX_SIDE, SizeFlags, read_scaled
 from jaxstyle.cli.records import to_json
 from jaxstyle.cli.running import CHECKED_CHECKPOINTS, RunFlags
 
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 #: Published with the exercise: Adam's rate for it.
 LEARNING_RATE = 1e-3
 
+#: Where no size is asked for: the network learns a small picture in minutes.
+WIDTH = 64
+
 #: Frequencies of the modern answer, where --compare asks for it.
 FOURIER_FEATURES = 256
 
 
 @dataclass(kw_only=True)
-class Paint(RunFlags):
+class Paint(RunFlags, SizeFlags):
     """Paint a picture with a small network that learns the color at each position.
 
     The classic exercise: 2-64-64-64-64-64-64-3, ReLU, batches of 50 pixels, absolute error. --fourier-features gives
@@ -34,28 +37,28 @@ class Paint(RunFlags):
 
     Attributes:
         picture: Picture to learn: a file or sample:NAME.
-        width: Width that it is resized to.
+        width: Width in pixels; the shape is kept. Default: 64.
         epochs: How many times as many pixels as the picture has are shown.
         batch_size: Pixels per step.
         hidden_widths: Units of each hidden layer.
         weight_deviation: Standard deviation of the initial weights.
-        fourier_features: Frequencies put before the network, for instance 256; 0 for the classic network.
+        fourier_features: Frequencies put before the network, as 256; 0 for the classic network.
         fourier_scale: Their standard deviation, in cycles per side.
         compare: Learn with the classic network and with Fourier features, and write both beside the picture.
         holes: Mask of the parts to leave out and fill in (white), of the picture's own size.
-        paint_width: Width to paint at; the network knows no pixels. Default: --width.
+        paint_width: Width to paint at; the network knows no pixels. Default: that of the picture it learned.
         learning_rate: Step size. Default: 0.001.
-        print_epochs: Print the cost over all pixels every so many epochs.
+        print_epochs: Print the cost over all pixels every N epochs.
         curve: CSV or JSON-lines file for the cost after every epoch.
-        frames: Where to write a picture while it learns: a file name with {} or {:04} for the epoch.
+        frames: Where to write a picture while it learns: a name with {} or {:04} for the epoch.
         animation: Animated .gif or .webp of these pictures.
-        frame_epochs: How often to take such a picture, in epochs.
-        matte: Color that shows through transparent pixels: a name or #rrggbb.
+        frame_epochs: Take such a picture every N epochs.
+        matte: Behind transparent pixels: a name or #rrggbb.
+        seed: Seed of the network and of the pixels' order: the same seed, the same picture, on the same machine.
         iterations: Follows from the epochs.
     """
 
     picture: Annotated[str, tyro.conf.Positional]
-    width: int = 64
     epochs: int = 500
     batch_size: int = 50
     hidden_widths: tuple[int, ...] = (64,) * 6
@@ -77,9 +80,11 @@ class Paint(RunFlags):
     def run(self) -> int:
         """Learns, paints, and returns the exit code."""
         self.check()
-        optimizer = self.make_optimizer(learning_rate=LEARNING_RATE)
+        optimizer = self.make_optimizer()
         # The published curve is that of a picture resized with this filter; with a cubic one it lies higher.
-        picture = read_scaled(self.picture, self.width, self.matte, method="linear")
+        if (self.width, self.height, self.long_side) == (None, None, None):
+            self.width = WIDTH
+        picture = self.read_sized(self.picture, self.matte, method="linear")
         holes = None if self.holes is None else _read_mask(self.holes, self.picture, picture.shape[:2], self.matte)
 
         from jaxstyle.cli.session import Session, record_of
@@ -88,7 +93,9 @@ class Paint(RunFlags):
         from jaxstyle.sheets import Cell, contact_sheet
 
         if self.paint_width is not None and self.paint_width**2 * picture.shape[0] > MAX_PIXELS * picture.shape[1]:
-            raise InputError(f"at most {MAX_PIXELS} pixels", f"a painting {self.paint_width} wide", "paint it smaller")
+            raise InputError(
+                f"at most {MAX_PIXELS} pixels", f"a painting {self.paint_width} wide", "pass a smaller --paint-width"
+            )
         configs = self._configs()
         problems = {name: make_problem(config, picture, holes=holes) for name, config in configs.items()}
         known = int(next(iter(problems.values())).args["known"].size)
@@ -131,7 +138,8 @@ class Paint(RunFlags):
         """Raises for all that can be known to be wrong before the work starts."""
         from jaxstyle.optimizers import OPTIMIZERS
 
-        for name in ("width", "epochs", "batch_size", "weight_deviation", "fourier_scale", "frame_epochs"):
+        self.check_size()
+        for name in ("epochs", "batch_size", "weight_deviation", "fourier_scale", "frame_epochs"):
             check_positive("--" + name.replace("_", "-"), getattr(self, name))
         for width in self.hidden_widths:
             check_positive("each of the --hidden-widths", width)
@@ -141,11 +149,13 @@ class Paint(RunFlags):
             check_between("--paint-width", self.paint_width, 1, MAX_SIDE)
         if self.optimizer in OPTIMIZERS and OPTIMIZERS[self.optimizer].searches_line:
             raise InputError(
-                "an optimizer without a line search, as each step sees other pixels", self.optimizer, "use adam"
+                "an optimizer without a line search, as each step sees other pixels",
+                self.optimizer,
+                "pass --optimizer adam",
             )
         if (self.frames or self.animation) and self.epochs < self.frame_epochs:
             raise InputError(
-                f"--frame-epochs of at most the {self.epochs} epochs", self.frame_epochs, "take pictures more often"
+                f"--frame-epochs of at most the {self.epochs} epochs", self.frame_epochs, "pass a smaller one"
             )
         if self.compare and (self.frames or self.animation):
             raise InputError("--compare or pictures while it learns", "both", "run each network by itself")
@@ -154,6 +164,10 @@ class Paint(RunFlags):
 
             check_animation(self.animation, overwrite=self.overwrite)
         super().check()
+
+    def default_options(self) -> Mapping[str, Any]:
+        """Returns the rate of the exercise."""
+        return {"learning_rate": LEARNING_RATE}
 
     def pictures_to_write(self) -> list[str]:
         """Returns the places of all pictures that the run will write."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import numpy as np
 import tyro
 
-from jaxstyle.checks import InputError, check_not_negative, check_positive
+from jaxstyle.checks import InputError, check_not_negative
 from jaxstyle.cli.network import NetworkFlags, describe
-from jaxstyle.cli.pictures import read_scaled
+from jaxstyle.cli.pictures import SizeFlags, read_scaled
 from jaxstyle.cli.running import PictureFlags
 
 if TYPE_CHECKING:
@@ -35,23 +35,22 @@ class Rung(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class Reconstruction(PictureFlags, NetworkFlags):
+class Reconstruction(PictureFlags, SizeFlags, NetworkFlags):
     """Flags of both reconstructions.
 
     Attributes:
         picture: Picture to reconstruct: a file or sample:NAME.
         layers: Layers, in order of depth. Several give a contact sheet.
-        width: Width that the picture is resized to. Default: its own.
+        width: Width for the picture; the shape is kept. Default: its own.
         iterations: Steps of the optimizer, for each layer.
-        optimizer: Name of the optimizer: lbfgs, adam, sgd, ... (an unknown name lists them all).
-        tv_weight: Weight of the total variation, which smooths what the layers leave open.
-        noise_deviation: Of the white noise to start from, in gray levels.
-        pictures: Where to write each layer's picture by itself: a file name with {} for the layer's name.
+        optimizer: lbfgs, adam, sgd, ... (a wrong name lists them all).
+        tv_weight: Smoothness: weight of the total variation.
+        noise_deviation: Of the white noise to start from, in levels of 0..255.
+        pictures: Where to write each layer's picture by itself: a name with {} for the layer's.
     """
 
     picture: Annotated[str, tyro.conf.Positional]
     layers: tuple[str, ...] = LADDER
-    width: int | None = None
     iterations: int = 200
     optimizer: str = "lbfgs"
     tv_weight: float = 0.0
@@ -65,8 +64,7 @@ class Reconstruction(PictureFlags, NetworkFlags):
         if not self.layers:
             raise InputError("at least one of --layers", "none", "name for instance relu4_1")
         vgg.check_order(self.layers)
-        if self.width is not None:
-            check_positive("--width", self.width)
+        self.check_size()
         check_not_negative("--tv-weight", self.tv_weight)
         check_not_negative("--noise-deviation", self.noise_deviation)
         if self.pictures is not None and self.pictures.count("{}") != 1:
@@ -74,6 +72,12 @@ class Reconstruction(PictureFlags, NetworkFlags):
         if self.checkpoint_output is not None and len(self.layers) > 1:
             raise InputError("one layer with --checkpoint-output", f"{len(self.layers)}", "reconstruct one at a time")
         super().check()
+
+    def why_no_seed(self) -> str:
+        """Returns why --seed changes nothing, and what to type so that it does; nothing where it changes something."""
+        if self.noise_deviation or self.parameterization == "network":
+            return ""
+        return "the run starts without noise; --noise-deviation 0.256 would bring some in"
 
     def pictures_to_write(self) -> list[str]:
         """Returns the places of all pictures that the run will write."""
@@ -134,7 +138,7 @@ class ReconstructContent(Reconstruction):
     def run(self) -> int:
         """Reconstructs and returns the exit code."""
         self.check()
-        original = read_scaled(self.picture, self.width, self.matte)
+        original = self.read_sized(self.picture, self.matte)
         height, width, _ = original.shape
 
         from jaxstyle.cli.pictures import resize_to
@@ -173,11 +177,11 @@ class ReconstructStyle(Reconstruction):
 
     Attributes:
         size: Size of the texture, as WIDTH or WIDTHxHEIGHT. Default: the picture's own.
-        tileable: Make opposite borders fit, so that the texture can be laid side by side without a seam.
-        style_weight: Weight of the style term.
+        tileable: Make opposite borders fit, so that copies can be laid side by side without a seam.
+        style_weight: How strong the textures are.
     """
 
-    size: str | None = None
+    size: Annotated[str | None, tyro.conf.arg(metavar="WxH")] = None
     tileable: bool = False
     style_weight: float = 500.0
 
@@ -185,7 +189,7 @@ class ReconstructStyle(Reconstruction):
         """Synthesizes and returns the exit code."""
         self.check()
         width, height = _parse_size(self.size)
-        original = read_scaled(self.picture, self.width, self.matte)
+        original = self.read_sized(self.picture, self.matte)
         if width is None:
             height, width, _ = original.shape
 
@@ -243,10 +247,6 @@ class Reconstruct:
         Annotated[ReconstructContent, tyro.conf.subcommand("content")]
         | Annotated[ReconstructStyle, tyro.conf.subcommand("style")]
     )
-
-    def run(self) -> int:
-        """Runs the chosen command."""
-        return self.command.run()
 
 
 #: See `jaxstyle.cli.commands`.

@@ -1,6 +1,8 @@
 """`jaxstyle stylize`: the main job. Its flags keep the names, meanings and defaults that neural-style users know."""
 
+import shlex
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import numpy as np
 from jaxstyle.checks import InputError, check_between, check_positive
 from jaxstyle.cli.network import describe
 from jaxstyle.cli.objective import ObjectiveFlags
-from jaxstyle.cli.pictures import read_scaled, resize_to
+from jaxstyle.cli.pictures import SizeFlags, read_scaled, resize_to
 from jaxstyle.cli.running import PictureFlags
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import optax
 
     from jaxstyle.problem import Problem
+    from jaxstyle.settings import Settings
     from jaxstyle.types import NetworkParams
 
 #: Pairs of pictures, and how many bytes they may take, that L-BFGS keeps where nothing says how many.
@@ -24,34 +27,33 @@ MEMORY_SIZE, MEMORY_BYTES = 20, 2e9
 
 
 @dataclass(kw_only=True)
-class Stylize(PictureFlags, ObjectiveFlags):
+class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
     """Repaint a photograph in the style of one or more paintings.
 
-    With --optimizer auto, the optimizer, what the picture is made of, where it starts and when it stops are those that
-    the benchmark found best; each can be set by its own flag. --optimizer adam is what neural-style users know: 1000
-    iterations at rate 10, from noise.
+    With --optimizer auto, the optimizer, what the picture is made of, where it starts and when it stops are what the
+    benchmark found best; each has a flag of its own. With --optimizer adam it is what neural-style users know: 1000
+    iterations at rate 10, from noise. All names of samples: `jaxstyle samples`.
 
     Attributes:
-        optimizer: auto, or the name of an optimizer: adam, lbfgs, sgd, momentum, ... (an unknown name lists them all).
-        settings: File with an optimizer and all that belongs to it, instead of --optimizer: `python -m benchmarks tune`
-            finds such settings for your own pictures.
-        iterations: Steps of the optimizer. Default: 1000; with auto at most 500, mostly stopped earlier.
-        parameterization: What the picture is made of while it is optimized: pixels; bounded (pixels that stay within
-            0..255); fourier (waves in uncorrelated colors, bounded); preconditioned (pixels, with long waves easier to
-            change); laplacian (a pyramid); network (of the position). Default: pixels; preconditioned with auto.
-        scales: How many sizes to go through, from coarse to fine, in steps of --scale-step; or their widths, the last
-            of which is the result's. Default: 1.
+        optimizer: auto, adam, lbfgs, sgd, momentum, ... (a wrong name lists them all).
+        settings: An optimizer and its options from a file, instead of --optimizer: by `python -m benchmarks tune`, or a
+            --summary, which repeats its run; flags beside it win.
+        iterations: Steps of the optimizer. Default: 1000; at most 500 with auto.
+        parameterization: What the picture is made of: pixels; bounded (pixels within 0..255); fourier (waves in
+            uncorrelated colors); preconditioned (long waves change easily); laplacian (a pyramid); network (of the
+            position). Default: pixels; preconditioned with auto.
+        scales: From coarse to fine: how many sizes, in steps of --scale-step; or their widths, up to the result's.
+            Default: 1.
         stop_delta: Stop when the best loss improved by less than this share over --stop-patience iterations. Default:
             0; 0.01 with auto.
-        stop_patience: Iterations without such an improvement before stopping; 0 never stops early. Default: 50 with
-            --stop-delta; 20 with auto.
-        width: Width of the result; its height keeps the content's shape. Default: the content's own width.
-        initial: Picture to start from, resized to the content. Default: noise.
-        initial_noiseblend: Share of noise in the initial picture, in [0, 1]; below 1 without --initial, the rest is
-            the content. Default: 0 with --initial or auto, else 1.
-        scale_style_scales: A factor to --style-scales for each of the --scales. Default: 1: styles grow with the
-            picture.
-        preserve_colors: Keep the content's colors and take only the luminance of the result.
+        stop_patience: Iterations for that; 0 never stops early. Default: 50 with --stop-delta; 20 with auto.
+        initial: Picture to start from. Default: noise; auto: the content.
+        initial_noiseblend: Share of noise at the start, 0 to 1; the rest is --initial or the content. Default: 0 with
+            --initial or auto, else 1.
+        seed: Seed of the noise: the same seed, the same picture.
+        scale_style_scales: A factor to --style-scales for each of the --scales. Default: 1.
+        preserve_colors: Keep the colors of the content.
+        summary: JSON file for the outcome and every flag; --settings takes it.
     """
 
     optimizer: str = "auto"
@@ -61,7 +63,6 @@ class Stylize(PictureFlags, ObjectiveFlags):
     scales: tuple[int, ...] | None = None  # type: ignore[assignment]
     stop_delta: float | None = None  # type: ignore[assignment]
     stop_patience: int | None = None
-    width: int | None = None
     initial: str | None = None
     initial_noiseblend: float | None = None
     scale_style_scales: tuple[float, ...] = ()
@@ -69,6 +70,9 @@ class Stylize(PictureFlags, ObjectiveFlags):
 
     #: Of --settings; not a flag.
     schedule: tuple[tuple[int, float], ...] = field(init=False, default=())
+
+    #: Who has chosen the optimizer, once `fill` has been called: auto, or nobody.
+    chosen_by = ""
 
     def run(self) -> int:
         """Repaints and returns the exit code."""
@@ -83,6 +87,7 @@ class Stylize(PictureFlags, ObjectiveFlags):
 
         from jaxstyle.cli.session import Session, record_of
         from jaxstyle.images import preserve_colors
+        from jaxstyle.settings import settings_record
 
         introduction, checksum = describe(network), network.checksum
         make_problem = self.problem_maker(network.params, content, initial)
@@ -97,7 +102,9 @@ class Stylize(PictureFlags, ObjectiveFlags):
             session.introduce(height, width, introduction, choice)
             outcome = session.minimize_picture(make_problem, height, width, optimizer=optimizer)
             session.write_result(outcome.picture)
-            session.write_summary(record_of(outcome), network=checksum)
+            session.write_summary(
+                record_of(outcome), network=checksum, settings=settings_record(self.settings_in_force())
+            )
         return outcome.exit_code
 
     def fill(self) -> str:
@@ -116,13 +123,8 @@ class Stylize(PictureFlags, ObjectiveFlags):
                 raise InputError("--settings or --optimizer", "both", "leave one of them out")
             settings = read_settings(self.settings)
         elif is_auto:
-            given = [self.learning_rate, self.beta1, self.beta2, self.eps]
-            if any(value is not None for value in given) or self.optimizer_options:
-                raise InputError(
-                    "the name of an optimizer together with its options", "--optimizer auto, which chooses them",
-                    "add for instance --optimizer adam",
-                )  # fmt: skip
-            settings = AUTO
+            self._check_nothing_chosen()
+            settings, self.chosen_by = AUTO, "auto"
         if is_auto:
             self.optimizer = settings.optimizer
             own = tuple(f"{name}={value}" for name, value in settings.options.items() if name not in self.options())
@@ -143,6 +145,45 @@ class Stylize(PictureFlags, ObjectiveFlags):
         start = {None: "", 0.0: ", from the content", 1.0: ", from noise"}.get(self.initial_noiseblend, "")
         return f"{self.settings or 'auto'}: {self.optimizer}, {self.parameterization}{start}"
 
+    def _check_nothing_chosen(self) -> None:
+        """Raises for options of the optimizer, which auto chooses, and names an optimizer that has those typed."""
+        from jaxstyle.optimizers import OPTIMIZERS
+
+        own = {"learning_rate": self.learning_rate, "b1": self.beta1, "b2": self.beta2, "eps": self.eps}
+        names = [name for name, value in own.items() if value is not None]
+        names += [item.partition("=")[0] for item in self.optimizer_options]
+        if names:
+            fit = [name for name, spec in OPTIMIZERS.items() if set(names) <= set(spec.defaults)]
+            advice = f"add for instance --optimizer {fit[0]}" if fit else "name an optimizer that has them"
+            raise InputError(
+                "the name of an optimizer together with its options", "--optimizer auto, which chooses them", advice
+            )
+
+    def why_no_seed(self) -> str:
+        """Returns why --seed changes nothing, and what to type so that it does; nothing where it changes something."""
+        noise = self.initial_noiseblend
+        if self.parameterization == "network" or noise or (noise is None and self.initial is None):
+            return ""
+        start = "the content" if self.initial is None else "--initial"
+        return f"the run starts from {start} without noise; --initial-noiseblend 0.1 would bring some in"
+
+    def settings_in_force(self) -> "Settings":
+        """Returns how this run optimizes, once `fill` has been called; --settings takes it from a summary."""
+        from jaxstyle.settings import Settings
+
+        return Settings(
+            optimizer=self.optimizer,
+            options={name: _as_number(value) for name, value in self.options().items()},
+            schedule=self.schedule,
+            parameterization=self.parameterization,
+            scales=self.scales,
+            scale_iterations=self.scale_iterations,
+            iterations=self.iterations,
+            initial_noiseblend=self.initial_noiseblend,
+            stop_delta=self.stop_delta,
+            stop_patience=self.stop_rule().patience,
+        )
+
     def make_optimizer(self, **defaults: float) -> "optax.GradientTransformation":
         """Returns the optimizer that the flags or the settings name."""
         if not self.schedule:
@@ -160,8 +201,12 @@ class Stylize(PictureFlags, ObjectiveFlags):
 
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
-        if self.width is not None:
-            check_positive("--width", self.width)
+        self.check_size()
+        if Path(self.content).is_dir():
+            line = (
+                f"jaxstyle grid --content {shlex.quote(self.content)}/* ... --output sheet.png --pictures out_{{}}.png"
+            )
+            raise InputError("one picture for --content", f"the folder {self.content!r}", f"for all of it write {line}")
         if self.initial_noiseblend is not None:
             check_between("--initial-noiseblend", self.initial_noiseblend, 0, 1)
         if self.parameterization == "network" and (
@@ -182,7 +227,7 @@ class Stylize(PictureFlags, ObjectiveFlags):
 
     def read_pictures(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Returns the content in the result's size, and the initial picture, if there is one, in the same."""
-        content = read_scaled(self.content, self.width, self.matte)
+        content = self.read_sized(self.content, self.matte)
         height, width, _ = content.shape
         initial = None
         if self.initial is not None:
@@ -212,6 +257,16 @@ class Stylize(PictureFlags, ObjectiveFlags):
             return make_problem(config, network, resize_to(content, height, width), styles[width], initial=start)
 
         return make
+
+
+def _as_number(value: Any) -> Any:
+    """Returns the number that a text says, or the text."""
+    for kind in (int, float):
+        try:
+            return kind(value) if isinstance(value, str) else value
+        except ValueError:
+            continue
+    return value
 
 
 def choose_memory_size(height: int, width: int) -> int:

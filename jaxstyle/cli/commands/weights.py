@@ -84,10 +84,6 @@ class Weights:
 
     command: Annotated[Convert, tyro.conf.subcommand("convert")] | Annotated[Info, tyro.conf.subcommand("info")]
 
-    def run(self) -> int:
-        """Runs the chosen command."""
-        return self.command.run()
-
 
 #: See `jaxstyle.cli.commands`.
 COMMANDS = {"weights": Weights}

@@ -1,0 +1,169 @@
+"""From the words of the command line to a command's flags. `tyro` does the work.
+
+`tyro` shows the fields of nested dataclasses as groups of the help, while the flags of a command are one flat
+dataclass. So a command is parsed as a dataclass of groups, made here, whose values then go into the command's own.
+"""
+
+import contextlib
+import io
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import field, make_dataclass
+from functools import reduce
+from importlib import import_module
+from operator import or_
+from pkgutil import iter_modules
+from typing import Annotated, Any
+
+import tyro
+
+from jaxstyle import __version__
+from jaxstyle.checks import InputError
+from jaxstyle.cli import command_line, commands
+from jaxstyle.cli.flags import GROUPS, Flag, description_of, flags_of, help_of, subcommands_of
+from jaxstyle.cli.mistakes import check_repetition, explain
+from jaxstyle.cli.repeating import with_flags_of_summary
+
+_CONFIG = (
+    tyro.conf.OmitArgPrefixes,
+    tyro.conf.OmitSubcommandPrefixes,
+    tyro.conf.FlagCreatePairsOff,
+    tyro.conf.DisallowNone,
+)
+
+#: Columns of the prose in the help, at most.
+WIDEST = 100
+
+DESCRIPTION = """Image style transfer by optimization.
+
+See `jaxstyle COMMAND --help` for the flags of a command, and `jaxstyle --version` for the version."""
+
+
+def parse(argv: Sequence[str] | None = None) -> Any:
+    """Returns the command that the words name, with its flags; `run()` runs it.
+
+    Args:
+        argv: The words after the program's name; those of this process, if left out.
+
+    Raises:
+        SystemExit: After --help and --version.
+        InputError: If the words cannot be understood; it says where and why.
+        OSError: If --settings names a file that cannot be read.
+    """
+    words = command_line.remember(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ("--version",):
+        print(f"jaxstyle {__version__}")
+        raise SystemExit(0)
+    known = all_commands()
+    check_repetition(words, known)
+    words = with_flags_of_summary(words, known)
+    said, complaint = _Capture(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complaint):
+            parsed = tyro.cli(
+                _union(known, words), args=list(words), prog="jaxstyle", description=DESCRIPTION, config=_CONFIG
+            )
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            print(_tidy(said.getvalue()), end="")
+            raise
+        raise explain(words, known) or _condense(complaint.getvalue()) from None
+    return _flatten(parsed)
+
+
+def all_commands() -> dict[str, type]:
+    """Returns the classes of flags in `jaxstyle.cli.commands`, by the name of the command."""
+    modules = [import_module(f"{commands.__name__}.{module.name}") for module in iter_modules(commands.__path__)]
+    return dict(sorted((name, command) for module in modules for name, command in module.COMMANDS.items()))
+
+
+def _union(known: Mapping[str, type], words: Sequence[str]) -> Any:
+    made = {name: _in_groups(command, words) if name in words else _brief(command) for name, command in known.items()}
+    return reduce(or_, (Annotated[each, tyro.conf.subcommand(name)] for name, each in made.items()))
+
+
+def _brief(command: type) -> type:
+    """Returns an empty dataclass for a command that the words do not name: the help has one sentence of it."""
+    made = make_dataclass(command.__name__, [])
+    made.__doc__ = description_of(command).partition("\n\n")[0]
+    return made
+
+
+def _in_groups(command: type, words: Sequence[str]) -> type:
+    """Returns a dataclass that has the flags of `command` in groups, or its subcommands."""
+    below = subcommands_of(command)
+    if below:
+        members: list[Any] = [("command", Annotated[_union(below, words), tyro.conf.arg(name="")])]
+    else:
+        flags, members = flags_of(command), []
+        for index, group in enumerate(GROUPS):
+            some = [(flag.name, *_described(flag)) for flag in flags if flag.group == group]
+            made = make_dataclass("Group", some, kw_only=True)
+            made.__doc__ = ""
+            name = "" if index == 0 else group  # the first is shown with --help itself
+            members += [(f"group_{index}", Annotated[made, tyro.conf.arg(name=name)])] if some else []
+    made = make_dataclass(command.__name__, members, kw_only=True, namespace={"command_class": command})
+    made.__doc__ = description_of(command)
+    return made
+
+
+def _described(flag: Flag) -> tuple[Any, Any]:
+    """Returns the type and the field of a flag, with its help."""
+    metavar = None if flag.is_switch else flag.value
+    if flag.is_positional and not flag.is_required:
+        metavar = f"[{metavar}]"
+    text, default = help_of(flag)
+    shown = tyro.conf.arg(help=text, metavar=metavar, help_behavior_hint=default, aliases=flag.aliases or None)
+    annotation = Annotated[flag.annotation, shown]
+    if flag.is_positional:
+        annotation = Annotated[annotation, tyro.conf.Positional]
+    return annotation, field() if flag.is_required else field(default=flag.default)
+
+
+def _flatten(parsed: Any) -> Any:
+    """Returns the command of a dataclass that `_in_groups` made."""
+    groups = vars(parsed)
+    if "command" in groups:
+        return _flatten(groups["command"])
+    return parsed.command_class(**{name: value for group in groups.values() for name, value in vars(group).items()})
+
+
+class _Capture(io.StringIO):
+    """Keeps the help, which `tyro` colors where it goes to a terminal."""
+
+    def __init__(self):
+        super().__init__()
+        self._is_terminal = sys.stdout.isatty()
+
+    def isatty(self) -> bool:
+        """Returns whether stdout was a terminal."""
+        return self._is_terminal
+
+
+def _tidy(text: str) -> str:
+    """Returns the help without empty lines within its groups, and with prose no longer than the terminal is wide."""
+    if "usage:" not in text[:20]:  # a script for the shell
+        return text
+    width = min(shutil.get_terminal_size().columns, WIDEST)
+    lines: list[str] = []
+    for line in text.replace("\u2022", "-").splitlines():  # stdout may be ASCII
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()
+        if plain.startswith("  ") and lines and not lines[-1]:  # within a group; a heading stands one column deep
+            lines.pop()
+        if len(plain) > width and plain == line:
+            lines += textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
+        else:
+            lines.append(line.rstrip() if plain else "")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _condense(box: str) -> InputError:
+    """Returns what `tyro` said in a box of several lines: for mistakes of which `explain` knows nothing."""
+    lines = [re.sub(r"[\u2500-\u257f|]|-{3,}", " ", line) for line in box.splitlines()[1:]]
+    # What stands eight columns deep is the help text of the options that are named.
+    lines = [line.strip() for line in lines if not line.startswith(" " * 10)]
+    sentence = " ".join(line for line in lines if line).split("For full helptext")[0].split("Argument helptext")[0]
+    return InputError("usable options", " ".join(sentence.split()), "see jaxstyle --help")

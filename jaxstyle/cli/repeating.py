@@ -1,0 +1,84 @@
+"""`jaxstyle stylize --settings SUMMARY` repeats the run that wrote the summary: its flags come before those typed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxstyle.checks import InputError, check_choice
+from jaxstyle.cli.command_line import name_of
+from jaxstyle.cli.flags import Flag, flags_of
+
+#: The command that takes --settings, and is repeated.
+COMMAND = "stylize"
+
+#: Flags that do not come from the summary: those that its settings stand for, and those that say what else to write.
+NOT_REPEATED = (
+    "optimizer settings learning_rate beta1 beta2 eps optimizer_options iterations parameterization scales "
+    "scale_iterations stop_delta stop_patience schedule overwrite summary history checkpoint_output "
+    "checkpoint_iterations progress_write progress_plot print_iterations quiet verbose compilation_cache"
+)
+
+#: Flags of which only one may be given: one that is typed takes the place of all.
+ALTERNATIVES = (("width", "height", "long_side"), ("content_layers", "content_weight_blend"))
+
+
+def with_flags_of_summary(words: Sequence[str], known: Mapping[str, type]) -> tuple[str, ...]:
+    """Returns the words of a command line, with those of the summary that --settings names put before them.
+
+    The optimizer and all that belongs to it come from the file itself, by `jaxstyle.settings.read_settings`.
+
+    Raises:
+        InputError: If the summary is of another command, or says what it cannot say.
+        OSError: If there is no such file.
+    """
+    path = _value_of("settings", words)
+    if words[:1] != (COMMAND,) or path is None:
+        return tuple(words)
+    from jaxstyle.settings import read_record  # only here, as it loads JAX
+
+    record = read_record(path)
+    if "flags" not in record:  # of `tune`
+        return tuple(words)
+    line = record.get("command_line")
+    if not isinstance(line, list) or line[1:2] != [COMMAND]:
+        advice = f"name the --summary of a run of jaxstyle {COMMAND}, or type that command line again"
+        raise InputError(f"a summary of 'jaxstyle {COMMAND}'", f"another in {path!r}", advice)
+    typed = {name_of(word) for word in words}
+    for names in ALTERNATIVES:
+        typed |= set(names) if typed & set(names) else set()
+    flags = {flag.name: flag for flag in flags_of(known[COMMAND])}
+    before: list[str] = []
+    for name, value in _checked(record["flags"], path).items():
+        if name in NOT_REPEATED.split() or name in typed or value in (None, False, [], ""):
+            continue
+        if name == "initial_noiseblend" and record["flags"].get("initial") is None:  # its settings have it
+            continue
+        check_choice(f"each of the flags in {path!r}", name, flags)
+        before += _as_words(flags[name], value)
+    return (COMMAND, *before, *words[1:])
+
+
+def _value_of(name: str, words: Sequence[str]) -> str | None:
+    """Returns the last value of a flag, as typed."""
+    found = None
+    for index, word in enumerate(words):
+        if name_of(word) == name:
+            found = word.partition("=")[2] if "=" in word else next(iter(words[index + 1 : index + 2]), None)
+    return found
+
+
+def _checked(flags: Any, path: str) -> dict[str, Any]:
+    if not isinstance(flags, dict):
+        raise InputError("flags as an object of names and values", f"another in {path!r}", "name another file")
+    for name, value in flags.items():
+        values = value if isinstance(value, list) else [value]
+        if name != "schedule" and not all(each is None or isinstance(each, str | int | float) for each in values):
+            raise InputError(f"text or numbers for {name!r}", f"another value in {path!r}", "name another file")
+    return flags
+
+
+def _as_words(flag: Flag, value: Any) -> list[str]:
+    if flag.is_switch:
+        return [flag.word]
+    if flag.is_list:
+        return [flag.word, *map(str, value if isinstance(value, list) else [value])]
+    return [f"{flag.word}={value}"]
