@@ -171,16 +171,10 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
         """Returns how this run optimizes, once `fill` has been called; --settings takes it from a summary."""
         from jaxstyle.settings import Settings
 
+        same = "optimizer schedule parameterization scales scale_iterations iterations initial_noiseblend stop_delta"
         return Settings(
-            optimizer=self.optimizer,
+            **{name: getattr(self, name) for name in same.split()},
             options={name: _as_number(value) for name, value in self.options().items()},
-            schedule=self.schedule,
-            parameterization=self.parameterization,
-            scales=self.scales,
-            scale_iterations=self.scale_iterations,
-            iterations=self.iterations,
-            initial_noiseblend=self.initial_noiseblend,
-            stop_delta=self.stop_delta,
             stop_patience=self.stop_rule().patience,
         )
 
