@@ -54,7 +54,7 @@ class RunFlags:
         beta2: Second decay rate of the Adam family. Default: the optimizer's own, 0.999 for adam.
         eps: Small number of the Adam family. Default: the optimizer's own, 1e-8 for adam.
         optimizer_options: More of the optimizer's options, as NAME=VALUE: for instance memory_size=50 of lbfgs.
-        seed: Seed of all that is random: the same seed gives the same picture on the same machine.
+        seed: Seed of all that is random: the same seed gives the same picture on the same machine and number of cores.
         stop_delta: Stop when the best loss improved by less than this share over --stop-patience iterations.
         stop_patience: Iterations without such an improvement before stopping. Default: 50 with --stop-delta; 0 never
             stops early.
