@@ -268,11 +268,13 @@ def _cores() -> int | None:
 
 
 def _source() -> str:
-    """Returns a hash of the code that computes: of every Python file of jaxstyle and of the benchmarks."""
+    """Returns a hash of what computes: of every Python file of jaxstyle and of the benchmarks, and of the network."""
+    package, benchmarks = Path(jaxstyle.__file__).parent, Path(__file__).parent
     found = hashlib.sha256()
-    for package in (Path(jaxstyle.__file__).parent, Path(__file__).parent):
-        for path in sorted(package.rglob("*.py")):
-            found.update(f"{path.relative_to(package.parent).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    for folder in (package, package.parent / "weights", benchmarks):
+        for path in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".h5")):
+            found.update(f"{path.relative_to(folder.parent).as_posix()}\0".encode())
+            found.update(hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()[:12]
 
 

@@ -299,7 +299,8 @@ def minimize(
         problem: What to minimize.
         optimizer: Any optax optimizer (see `jaxstyle.optimizers`), a function that returns one given `options`, or a
             `Program` that `compile_run` made for a problem of equal functions and shapes.
-        key: The only source of randomness: the same key gives the same result on the same machine.
+        key: The only source of randomness: the same key gives the same result on the same machine with the same number
+            of cores.
         num_steps: Updates to take; the trace has one entry more.
         params: Where to start; `problem.init_fn(key)` if left out.
         options: Hyper-parameters for an optimizer that is a function of them.

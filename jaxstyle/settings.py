@@ -280,8 +280,9 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 #: What neural-style users know: the widely used TensorFlow program's.
 CLASSIC_ITERATIONS = 1000
 
-#: What `--optimizer auto` of `jaxstyle stylize` stands for: the method that needed the fewest evaluations for style
-#: transfer (`benchmarks/README.md`), from the content, until 20 steps gain less than 1 %.
+#: What `--optimizer auto` of `jaxstyle stylize` stands for: a choice among variants of L-BFGS, tried on one pair of
+#: pictures at 256x256 from one start (`benchmarks/README.md`, "The automatic choice"); it goes from the content, until
+#: 20 steps gain less than 1 %.
 AUTO = Settings(
     optimizer="lbfgs",
     parameterization="preconditioned",

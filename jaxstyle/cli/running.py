@@ -61,7 +61,7 @@ class RunFlags:
         beta2: Second decay rate. Default: 0.999 for adam.
         eps: Small number in the denominator. Default: 1e-8 for adam.
         optimizer_options: More options of the optimizer, as memory_size=50 of lbfgs.
-        seed: Seed of all that is random: the same seed, the same picture.
+        seed: Seed of all that is random: the same seed, the same picture (on the same machine and number of cores).
         stop_delta: Stop when the best loss improved by less than this share over --stop-patience iterations.
         stop_patience: Iterations for that; 0 never stops early. Default: 50 with --stop-delta.
         print_iterations: Print the loss every N iterations.

@@ -90,7 +90,7 @@ def scale_by_skipping_lbfgs(memory_size: int) -> optax.GradientTransformation:
         state = ScaleBySkippingLbfgsState(state.count + 1, kept, here, grad, steps, changes, newest)
         return unravel(direction), state
 
-    return optax.GradientTransformation(init, update)
+    return optax.GradientTransformation(init, update)  # type: ignore[arg-type]
 
 
 def _two_loops(grad: jax.Array, steps: jax.Array, changes: jax.Array, kept: jax.Array, scale: jax.Array) -> jax.Array:
