@@ -1,4 +1,4 @@
-"""What a run survives: readers that leave, signals, full disks, lost folders. Real processes, as a shell starts them."""
+"""What a run survives: readers that leave, signals, full disks, lost folders. Mostly in processes of their own."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import jaxstyle
+from jaxstyle import pretrained
 from jaxstyle.cli import main, report, stopping
 from jaxstyle.cli.stopping import SAME_REQUEST_SECONDS, StopRequest
 from jaxstyle.image_files import read_picture, write_picture
@@ -174,7 +175,7 @@ def test_a_history_that_finds_no_room_costs_nothing(folder: Path):
 
 
 def test_without_room_anywhere_the_error_is_clear(folder: Path):
-    result = run(flags("--compilation-cache", "off", "--quiet", "--summary", "s.json"), limited(1900))
+    result = run(flags("--compilation-cache", "off", "--quiet", "--summary", "s.json"), limited(500))
     assert result.returncode == 4
     line = result.stderr.splitlines()[-1]
     assert line.startswith("jaxstyle: expected a place for the picture, got an error for 'out.png' (File too large)")
@@ -237,3 +238,72 @@ def test_without_a_terminal_a_line_comes_now_and_then(
     assert main(stopping_early) == 0
     assert "it/s  at most 0:" in capsys.readouterr().err
     assert len(Path("h.jsonl").read_text().splitlines()) == 3  # such lines are for people
+
+
+TORN = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from jaxstyle.animation_files import write_animation
+from jaxstyle.image_files import write_picture
+from jaxstyle.pretrained import Network, save_network
+from tests.conftest import make_tiny_network
+picture = np.random.default_rng(0).random((40, 40, 3))
+network = Network("tiny", "vgg19", make_tiny_network(), "0" * 64, "random")
+for name in ("a.png", "a.jpg", "a.webp", "a.tif", "b.gif", "b.webp", "n.h5", "n.npz", "n.safetensors"):
+    save = lambda place, network: save_network(network, place)
+    write = {"a": write_picture, "b": write_animation, "n": save}[name[0]]
+    value = {"a": picture, "b": [picture, picture[::-1]], "n": network}[name[0]]
+    write(name, value)
+    size = Path(name).stat().st_size
+    Path(name).unlink()
+    for limit in (0, size // 2, size - 1):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        try:
+            write(name, value)
+            print(name, "was written whole, they say, into", limit, "of", size, "bytes")
+        except OSError as error:
+            if error.filename != name:
+                print(name, "is not named by", repr(error))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(sorted(path.name for path in Path().iterdir()))
+"""
+
+
+def test_a_full_disk_is_noticed_by_every_format(folder: Path):
+    # Pillow's JPEG encoder does not look how much the system took; libhdf5 crashes when it cannot close a file.
+    root = Path(jaxstyle.__file__).parent.parent
+    result = subprocess.run(
+        [sys.executable, "-c", TORN], capture_output=True, text=True, timeout=DEADLINE, check=False,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "['content.png', 'style.png']\n"
+
+
+def test_control_characters_stay_out_of_the_terminal(folder: Path, capsys: pytest.CaptureFixture):
+    names = ("no\x1b[2J\r\x07.png", "a\u202egnp.exe", "caf\u00e9 \u65e5\u672c.png", "b\udcff.png", "long" * 5000)
+    for name in names:
+        assert main(["stylize", "--content", name, "--styles", "style.png", "--output", "out.png"]) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1
+        assert err.rstrip("\n").isprintable()
+        assert len(err) < 2100
+    for argv in (["stylize", "--wi\x1bdth", "3"], ["stylize", *flags("--optimizer", "x\x9b" * 9000)[1:]]):
+        assert main(argv) == 2
+        err = capsys.readouterr().err
+        assert err.rstrip("\n").isprintable()
+        assert len(err) < 2100
+    assert main(["stylize", "--content", names[2], "--styles", "style.png", "--output", "out.png"]) == 2
+    assert "caf\u00e9 \u65e5\u672c.png" in capsys.readouterr().err
+
+
+def test_what_a_file_says_of_itself_is_escaped(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tiny_network: dict, capsys: pytest.CaptureFixture
+):
+    network = pretrained.Network("ti\x1b[31mny", "vgg19", tiny_network, "0" * 64, "from\r\x07 caf\u00e9")
+    monkeypatch.setattr(pretrained, "load_network", lambda path: network)
+    assert main(["weights", "info"]) == 0
+    out = capsys.readouterr().out
+    assert "ti\\x1b[31mny" in out
+    assert "from\\r\\x07 caf\u00e9" in out
