@@ -205,9 +205,10 @@ def check_distinct_files(
         identity = _identity(Path(source))
         if identity is None or identity not in places or identity == allowed == first:
             continue
+        name = "" if places[identity] == source else f" {source!r}"
         raise InputError(
             "outputs that are none of the files to read",
-            f"{places[identity]!r}, which is the input {source!r}",
+            f"{places[identity]!r}, which is the input{name}",
             "choose another name for the output",
         )
 
@@ -242,6 +243,11 @@ def open_stream(path: Path) -> int:
     Raises:
         OSError: As the system says.
     """
+    own = {"/dev/stdout": 1, "/dev/stderr": 2}.get(str(path))
+    if own is None and str(path).startswith(_OWN_STREAMS) and path.name.isdecimal():
+        own = int(path.name)
+    if own is not None:  # opened anew, a file that a shell has redirected it into would be written from elsewhere
+        return os.dup(own)
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NONBLOCK", 0))
     os.set_blocking(descriptor, True)
     return descriptor

@@ -56,7 +56,7 @@ def test_a_whole_run_with_every_file(dream, tmp_path: Path, tiny_network: dict, 
     code = dream(
         "--layers", "relu1_1", "relu2_1=2", "--octaves", "2", "--jitter", "0", "--headroom", "0", "--iterations", "3",
         "--zoom", "3", "--zoom-iterations", "2", "--zoom-frames", "f_{:02}.png",
-        "--animation", "z.gif", "--frame-seconds", "0.2", "--history", "h.jsonl", "--summary", "s.json",
+        "--animation", "z.gif", "--frame-seconds", "0.2", "--history", "h.jsonl", "--summary", "s.json", "--verbose",
     )  # fmt: skip
     assert code == 0
     lines = capsys.readouterr().err.splitlines()
@@ -209,7 +209,7 @@ def test_full_disks_cost_neither_frames_nor_the_animation(
     monkeypatch.setattr(command.Dream, "frame_names", lambda flags: [])
     assert dream(*flags) == 0
     err = capsys.readouterr().err
-    assert "no frame 0" in err
+    assert "'no/f.png' was not written" in err
     assert "the animation was saved as" in err
     (rescued,) = tmp_path.glob("z-rescued-*.gif")
     assert len(frames_of(str(rescued))) == 3

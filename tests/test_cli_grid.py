@@ -85,7 +85,7 @@ def read_table(place: str = "t.csv") -> list[dict[str, str]]:
 def test_a_whole_grid_with_every_file(small, tmp_path: Path, capsys: pytest.CaptureFixture, compilations: list[str]):
     code = small(
         "grid", *LAYERS, "--seed", "0", "1", "--content-weight", "0.5", "50", "--iterations", "12", "--table", "t.csv",
-        "--pictures", "p{:02}.png", "--history", "h.jsonl", "--summary", "s.json", "--title", "A grid",
+        "--pictures", "p{:02}.png", "--history", "h.jsonl", "--summary", "s.json", "--title", "A grid", "--verbose",
     )  # fmt: skip
     captured = capsys.readouterr()
     assert code == 0

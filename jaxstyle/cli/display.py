@@ -4,9 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from jaxstyle.checks import printable
+
+
+class _PhaseSeconds(TimeElapsedColumn):
+    """How long a phase has taken; of what is counted, the time that is left is said instead."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.total is None else Text()
 
 
 class Display:
@@ -25,7 +33,7 @@ class Display:
         self.has_bar = self._console.is_interactive and not quiet
         self._bar = Progress(
             SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=16),
-            TextColumn("{task.fields[numbers]}", markup=False), TimeElapsedColumn(),
+            TextColumn("{task.fields[numbers]}", markup=False), _PhaseSeconds(),
             # stdout may lead elsewhere: what is printed there must not come here instead.
             console=self._console, transient=True, disable=not self.has_bar, redirect_stdout=False,
         )  # fmt: skip

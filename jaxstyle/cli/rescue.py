@@ -47,8 +47,9 @@ def save_somewhere(what: str, place: str, write: Callable[[str], None], warn: Ca
 
 
 def reason_of(error: OSError) -> str:
-    """Returns why a file could not be written: the system's words, or the sentence of a check."""
-    return error.strerror or str(error)
+    """Returns why a file could not be written: the system's words, or what a check expected and got."""
+    sentence, _, _ = str(error).rpartition("; ")  # without its advice, which comes too late
+    return error.strerror or sentence or str(error)
 
 
 def _rescue_places(place: Path) -> Iterator[Path]:

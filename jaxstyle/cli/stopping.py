@@ -32,7 +32,7 @@ SAME_REQUEST_SECONDS = 0.2
 PARTING_SECONDS = 1.0
 
 #: What a first signal leads to, once there is something to save.
-STOPPING = "stopping after the current step; a second signal quits at once, without a picture"
+STOPPING = "stopping after the current steps; a second signal quits at once, without a picture"
 
 
 class StopRequest:
