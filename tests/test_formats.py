@@ -1,6 +1,5 @@
 """Every format in its own layout: the same parameters and the same features come out; what is bad is refused."""
 
-import contextlib
 import io
 import pickle
 import struct
@@ -588,8 +587,10 @@ def write_every_format(folder):
     np.savez(folder / "plain.npz", **flat_arrays(params, "/"))
     np.savez_compressed(folder / "packed.npz", **flat_arrays(params, "/"))
     save_file(flat_arrays(params, "."), folder / "ours.safetensors")
-    for path in REFERENCES.glob("weights_*.pth"):
+    for path in set(REFERENCES.glob("weights_*.pth")) - {REFERENCES / "weights_model.pth"}:
         (folder / path.name).write_bytes(path.read_bytes())
+    with zipfile.ZipFile(REFERENCES / "weights_keras.zip") as archive:
+        archive.extractall(folder, [name for name in archive.namelist() if name != "expected.npz"])
     return sorted(folder.iterdir())
 
 
@@ -601,19 +602,3 @@ def test_truncated_files_are_refused(tmp_path):
             path.write_bytes(data[: int(fraction * len(data))])
             with pytest.raises(InputError, match=path.name):
                 load_network(path, architectures=TINY)
-
-
-def test_damaged_bytes_give_a_network_or_an_input_error(tmp_path):
-    random = np.random.default_rng(5)
-    for path in write_every_format(tmp_path):
-        data = path.read_bytes()
-        for _ in range(40):
-            damaged = bytearray(data)
-            # Half of the damage goes to the head, where the structure is.
-            end = len(data) if random.random() < 0.5 else 2000
-            for place in random.integers(0, end, 3):
-                damaged[place] = random.integers(256)
-            path.write_bytes(damaged)
-            # Formats without a checksum cannot tell a damaged number from a sound one, so both outcomes are right.
-            with contextlib.suppress(InputError):
-                assert load_network(path, architectures=TINY).architecture in TINY

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from h5py import h5o
 
 from jaxstyle.checks import InputError
 from jaxstyle.formats.layout import StoredArray, check_size
@@ -56,14 +55,14 @@ def find_arrays(file: h5py.File) -> list[str]:
     Raises:
         InputError: For soft and external links, and for more than a network has.
     """
-    paths, seen = [], set()
+    paths: list[str] = []
+    seen: set[h5py.Group] = set()
     waiting: list[tuple[str, h5py.Group, int]] = [("", file, 0)]
     while waiting:
         prefix, group, depth = waiting.pop()
-        place = h5o.get_info(group.id).addr
-        if place in seen or depth > _MAX_DEPTH:
+        if group in seen or depth > _MAX_DEPTH:
             continue
-        seen.add(place)
+        seen.add(group)
         for name in get_names(group):
             item = get_item(group, name)
             if isinstance(item, h5py.Group):
