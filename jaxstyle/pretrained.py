@@ -3,6 +3,12 @@
 `load_network()` is the VGG-19 that comes with the package; `load_network(path)` reads any of the formats in
 `jaxstyle.formats`, recognized by content. Whatever the file, the parameters come out in one convention: NumPy float32,
 `{"mean": [3], "conv1_1": {"kernel": [3, 3, in, out], "bias": [out]}, ...}`, for RGB pixels in 0..255 minus `mean`.
+
+A file may be hostile. What is promised of any file but the shipped one, which is known by its SHA-256: nothing in it is
+run, nothing outside it is read, and it is read in a process of its own that is killed after half a minute (longer for
+large files), so that a file which crashes, hangs or fills that process ends as an `InputError`. What is not promised: a
+file that makes a C library run code of its own has that process, which has the user's rights; and where the system does
+not limit address space (macOS, Windows) only time is limited. That the numbers are a good network's, nobody can tell.
 """
 
 import hashlib

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+ROOT = Path(__file__).parent.parent
+
 #: Per file. Far above what a refusal takes on a busy machine, far below what these files took before they were refused.
 SECONDS = 20
 #: Beyond what the process has when its libraries are loaded.
@@ -13,13 +15,13 @@ BYTES = 2**30
 
 # The readers themselves, without the process that `load_network` would put around them.
 _PROGRAM = """
-import json, resource, signal, sys
+import json, signal, sys
 from pathlib import Path
 from jaxstyle.checks import InputError
 from jaxstyle.formats.layout import ARCHITECTURES
 from jaxstyle.formats.registry import read_network
-used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[2]),) * 2)
+from tests.hostile import limit_memory
+limit_memory(int(sys.argv[2]))
 for path in sys.stdin.read().splitlines():
     signal.alarm(int(sys.argv[1]))
     try:
@@ -32,6 +34,14 @@ for path in sys.stdin.read().splitlines():
 """
 
 
+def limit_memory(count: int) -> None:
+    """Lets this process have `count` bytes beyond what it has now."""
+    import resource
+
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + count, used + count))
+
+
 def read_in_child(paths: Iterable[Path]) -> dict[str, str]:
     """Returns what came of reading each file, an architecture or a message, by the file's name.
 
@@ -40,7 +50,7 @@ def read_in_child(paths: Iterable[Path]) -> dict[str, str]:
     paths = list(paths)
     command = [sys.executable, "-c", _PROGRAM, str(SECONDS), str(BYTES)]
     names = "\n".join(map(str, paths))
-    result = subprocess.run(command, input=names, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, input=names, capture_output=True, text=True, check=False, cwd=ROOT)
     outcomes = dict(json.loads(line) for line in result.stdout.splitlines())
     missing = [path.name for path in paths if str(path) not in outcomes]
     assert not missing, f"{missing[0]} ended the process with {result.returncode}: {result.stderr[-2000:]}"

@@ -15,7 +15,9 @@ from jaxstyle.checks import InputError
 from jaxstyle.formats import isolation, torch_pickle
 from jaxstyle.formats.layout import ARCHITECTURES, layer_channels
 from jaxstyle.pretrained import load_network, recognize_format
+from tests.fuzz_weights import fuzz
 from tests.hostile import read_in_child
+from tests.test_formats import write_every_format
 
 # Pickles, written by hand
 
@@ -289,3 +291,15 @@ def test_npz(tmp_path):
     with zipfile.ZipFile(tmp_path / "lzma", "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("conv1_1/bias.npy", bytes(100))
     assert_refused(read_in_child([tmp_path / "deep", tmp_path / "lzma"]), {"deep": "NumPy", "lzma": "deflate"})
+
+
+# Damage of every kind to every format
+
+
+def test_damaged_files_give_a_network_or_an_input_error(tmp_path):
+    (tmp_path / "samples").mkdir()
+    write_every_format(tmp_path / "samples")
+    outcomes, faults = fuzz(tmp_path / "samples", seed=5, count=500)
+    # Formats without a checksum cannot tell a damaged number from a sound one, so both outcomes are right.
+    assert faults == []
+    assert outcomes["network"] + outcomes["refused"] == 500

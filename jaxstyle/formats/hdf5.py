@@ -4,6 +4,7 @@ libhdf5 can be led out of its file (external and soft links, external and virtua
 its own (filter plugins), so every step down the tree and every dataset is looked at before it is opened or read.
 """
 
+import io
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,13 +26,14 @@ _CHUNK_BYTES = 2**22
 
 #: A VGG has 40 groups, and whole models have some hundred.
 _MAX_NAMES = 10_000
+_MAX_DEPTH = 12
 
 
 @contextmanager
-def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Opens `path` for reading; what goes wrong inside libhdf5 is raised as `InputError`."""
+def open_hdf5(path: Path | io.BytesIO) -> Iterator[h5py.File]:
+    """Opens a file for reading; what goes wrong inside libhdf5 is raised as `InputError`."""
     try:
-        with h5py.File(str(path), "r") as file:
+        with h5py.File(str(path) if isinstance(path, Path) else path, "r") as file:
             yield file
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
@@ -45,6 +47,31 @@ def get_names(group: h5py.Group) -> list[str]:
     if len(group) > _MAX_NAMES:
         raise InputError(f"at most {_MAX_NAMES} names in a group", len(group), "this is no network's file")
     return [str(name) for name in group]
+
+
+def find_arrays(file: h5py.File) -> list[str]:
+    """Returns the paths of all datasets, groups in the order of their names; a group with two names is gone into once.
+
+    Raises:
+        InputError: For soft and external links, and for more than a network has.
+    """
+    paths: list[str] = []
+    seen: set[h5py.Group] = set()
+    waiting: list[tuple[str, h5py.Group, int]] = [("", file, 0)]
+    while waiting:
+        prefix, group, depth = waiting.pop()
+        if group in seen or depth > _MAX_DEPTH:
+            continue
+        seen.add(group)
+        for name in get_names(group):
+            item = get_item(group, name)
+            if isinstance(item, h5py.Group):
+                waiting.append((f"{prefix}{name}/", item, depth + 1))
+            elif item is not None:
+                paths.append(prefix + name)
+        if len(paths) + len(waiting) > _MAX_NAMES:
+            raise InputError(f"at most {_MAX_NAMES} arrays", "more", "this is no network's file")
+    return sorted(paths)
 
 
 def get_item(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset | None:

@@ -104,7 +104,7 @@ def serve(path: str, architectures: Architectures | None, memory: int, seconds: 
         except MemoryError:
             got = f"{Path(path).name}, which needs more"
             head = {"error": str(InputError(f"weights that can be read in {memory >> 20} MiB", got, _HOSTILE))}
-        output.write(json.dumps(head).encode() + b"\n")
+        output.write(json.dumps({name: clean(text) for name, text in head.items()}).encode() + b"\n")
         for array in arrays:
             output.write(np.ascontiguousarray(array, "<f4").data.cast("B"))
 

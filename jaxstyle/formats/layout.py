@@ -29,6 +29,9 @@ MAX_BYTES = 2**30
 
 KERNEL_SIZE = 3
 
+#: How many of a file's arrays a message names.
+_DESCRIBED = 4
+
 #: What is converted to float32; anything else (integers, objects) is somebody else's file.
 _FLOATS = (np.float16, np.float32, np.float64, ml_dtypes.bfloat16)
 
@@ -117,13 +120,13 @@ def read_layers(
     channels = layer_channels(architectures[architecture])
     for name, (inputs, outputs) in channels.items():
         sizes = {"H": KERNEL_SIZE, "W": KERNEL_SIZE, "I": inputs, "O": outputs}
-        _check_declared(f"{name}'s kernel", kernels[name], tuple(sizes[axis] for axis in axes))
+        check_declared(f"{name}'s kernel", kernels[name], tuple(sizes[axis] for axis in axes))
         if name not in biases:
             raise InputError(f"a bias for every convolution of {architecture}", f"none for {name}", "check the file")
         stored = biases[name]
         if math.prod(stored.shape) == max(stored.shape, default=1):  # MatConvNet keeps [1, out] or [out, 1]
             stored = StoredArray((math.prod(stored.shape),), stored.dtype, stored.read)
-        _check_declared(f"{name}'s bias", stored, (outputs,))
+        check_declared(f"{name}'s bias", stored, (outputs,))
     order = [axes.index(axis) for axis in "HWIO"]
     layers = {}
     for name in channels:
@@ -139,7 +142,7 @@ def read_mean(stored: StoredArray) -> np.ndarray:
     Raises:
         InputError: For a wrong shape or dtype, NaN or infinity.
     """
-    _check_declared("the mean", stored, (3,))
+    check_declared("the mean", stored, (3,))
     return to_float32("the mean", stored.read())
 
 
@@ -192,13 +195,25 @@ def show(text: str, limit: int = 80) -> str:
     return quoted if len(quoted) <= limit else f"{quoted[: limit - 4]}...{quoted[-1]}"
 
 
+def describe(arrays: Mapping[str, StoredArray]) -> str:
+    """Returns what is in a file, for a message that says that it is not a VGG: some names and shapes.
+
+    >>> describe({"a": StoredArray((3, 3), np.dtype("f4"), lambda: np.zeros((3, 3)))})
+    "'a' [3, 3]"
+    """
+    some = [f"{show(name, 50)} {list(array.shape)[:9]}" for name, array in list(arrays.items())[:_DESCRIBED]]
+    more = f" and {len(arrays) - _DESCRIBED} more" if len(arrays) > _DESCRIBED else ""
+    return ", ".join(some) + more if some else "no arrays"
+
+
 def clean(text: str, limit: int = 800) -> str:
     """Returns a text from a file as it may be printed: without control characters, shortened."""
     text = "".join(character if character.isprintable() else "?" for character in text[:limit])
     return text if len(text) < limit else f"{text[: limit - 3]}..."
 
 
-def _check_declared(what: str, stored: StoredArray, shape: tuple[int, ...]) -> None:
+def check_declared(what: str, stored: StoredArray, shape: tuple[int, ...]) -> None:
+    """Raises `InputError` unless `stored` is declared as floating-point numbers of this shape."""
     if tuple(stored.shape) != shape:
         raise InputError(f"shape {list(shape)} for {what}", list(stored.shape), "these are another network's weights")
     if stored.dtype not in _FLOATS:

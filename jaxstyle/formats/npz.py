@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from jaxstyle.checks import InputError
-from jaxstyle.formats.layout import Architectures, StoredArray, StoredNetwork, check_size, read_layers, read_mean
+from jaxstyle.formats.layout import Architectures, StoredArray, StoredNetwork, check_size, read_layers, read_mean, show
 
 _MAX_HEADER = 10_000
 
@@ -33,6 +33,9 @@ def read(path: Path, architectures: Architectures) -> StoredNetwork:
         InputError: If the file is damaged, holds Python objects, declares too much, or holds another network.
     """
     with zipfile.ZipFile(path) as archive:
+        if not any(_is_ours(name) for name in archive.namelist()):
+            found = ", ".join(show(name, 50) for name in archive.namelist()[:4])
+            raise InputError("arrays named mean, conv1_1/kernel, conv1_1/bias, ...", found, "name a VGG's arrays so")
         arrays = {name.removesuffix(".npy"): _stored(archive, name) for name in archive.namelist() if _is_ours(name)}
         return assemble(arrays, architectures)
 

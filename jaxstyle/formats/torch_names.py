@@ -1,93 +1,158 @@
-"""State dictionaries of PyTorch VGGs, from `.pth` or safetensors: which tensor is which layer, on which scale.
+"""State dictionaries of PyTorch VGGs, from `.pth` or safetensors: which tensor is which layer.
 
-Kernels are `[out, in, height, width]`. Three kinds are about:
+Kernels are `[out, in, height, width]`. Layers go by two kinds of names, below any prefix (`module.`, `state_dict.`,
+`vgg.`, `model.encoder.`, ...):
 
 - `conv1_1.weight`, ...: conversions of the Caffe networks (`vgg_conv.pth`), which take BGR in 0..255 minus the mean;
-- `features.0.weight`, ... from torchvision, trained by itself on RGB in [0, 1] with a mean and a deviation per channel;
-- `features.0.weight`, ... holding the Caffe networks (the files of the Torch programs), BGR in 0..255 again.
+- `features.0.weight`, `0.weight` or `slice1.0.weight`, ...: a sequence whose numbers count activations, poolings,
+  paddings and normalizations too. Its convolutions are taken in their order, since what stands between them differs.
 
-The names do not tell the last two apart, and the magnitude of conv1_1 is no safe sign: nothing ties it to the inputs'
-scale, since biases and later layers make up for it (the original VGG-19's largest entry is 0.65, for inputs of +-120,
-and an initialization for inputs of +-2 gives such entries too). But there is one original VGG-16 and one original
-VGG-19, so conv1_1 is compared with theirs, by value; what differs is torchvision's kind.
+A batch normalization behind a convolution has its number plus one. A 1x1 convolution of 3 channels before all others is
+the change of colors that the files of AdaIN's family (`vgg_normalised.pth`) begin with. `torch_folding` makes both, and
+the scale of the colors, part of the convolutions.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 
 import numpy as np
 
 from jaxstyle.checks import InputError
 from jaxstyle.formats.layout import (
-    IMAGENET_MEAN,
     Architectures,
     StoredArray,
     StoredNetwork,
-    flip_input_channels,
+    describe,
     layer_channels,
     read_layers,
+    show,
 )
+from jaxstyle.formats.torch_folding import fold_colors, fold_normalization, fold_original, fold_scale, is_original
 
-#: torchvision's normalization of RGB in [0, 1].
-TORCHVISION_MEAN = (0.485, 0.456, 0.406)
-TORCHVISION_DEVIATION = (0.229, 0.224, 0.225)
+#: What a convolution and a normalization are made of; a counter of batches says nothing about numbers.
+_WEIGHTS = ("weight", "bias")
+_STATISTICS = ("running_mean", "running_var")
 
-#: Top left entry of filter 0 of the original conv1_1, for blue, green and red, from the Keras and MatConvNet files.
-ORIGINAL_CORNER = {"vgg16": (0.42947057, 0.55037946, 0.48001540), "vgg19": (0.34119523, 0.46418372, 0.39416704)}
-
-#: Wide enough for a copy in half precision or 8-bit codes; two networks that agree so by accident: one pair in 1e7.
-_CORNER_TOLERANCE = 2e-3
+#: Per layer, by name (`conv1_1`) or number (12), its tensors by kind.
+_Layers = dict[str | int, dict[str, StoredArray]]
 
 
 def convert_tensors(tensors: Mapping[str, StoredArray], architectures: Architectures) -> StoredNetwork:
     """Turns a state dictionary into a network of ours, reading only its convolutions.
 
     Raises:
-        InputError: If the names or shapes are another network's.
+        InputError: If the names or shapes are another network's, or there are two networks.
     """
-    if any(name.endswith("running_mean") for name in tensors):
-        raise InputError("a VGG without batch normalization", "one with it", "use the plain vgg16 or vgg19 weights")
-    numbered = {
-        int(match[1]): tensor
-        for name, tensor in tensors.items()
-        if (match := re.fullmatch(r"features\.(\d{1,3})\.weight", name)) and len(tensor.shape) == 4
-    }
-    if numbered:
-        tensors = _rename(tensors, numbered, architectures)
-    patterns = (r"(conv\d_\d)\.weight", r"(conv\d_\d)\.bias")
-    kernels, biases = (
-        {match[1]: tensor for name, tensor in tensors.items() if (match := re.fullmatch(pattern, name))}
-        for pattern in patterns
-    )
-    architecture, layers = read_layers(kernels, biases, architectures=architectures, axes="OIHW")
-    corner = layers["conv1_1"]["kernel"][0, 0, :, 0]
-    original = np.asarray(ORIGINAL_CORNER.get(architecture, (np.inf,) * 3), np.float32)
-    if numbered and not np.allclose(corner, original, rtol=0, atol=_CORNER_TOLERANCE):
-        return _fold_normalization(architecture, layers)
-    mean = np.asarray(IMAGENET_MEAN, np.float32)
-    return StoredNetwork(architecture, {"mean": mean, **flip_input_channels(layers)})
+    prefix, layers = _choose(_group(tensors), architectures)
+    if not layers:
+        raise InputError(
+            f"the convolutions of one of {', '.join(architectures)}",
+            describe(tensors),
+            "use the state dictionary of such a network",
+        )
+    is_numbered = any(isinstance(name, int) for name in layers)
+    colors = _take_colors(layers) if is_numbered else None
+    normalizations: dict[str, dict[str, StoredArray]] = {}
+    if is_numbered:
+        layers, normalizations = _name_by_order(prefix, layers, architectures)
+    kernels = {str(name): layer["weight"] for name, layer in layers.items()}
+    biases = {str(name): layer["bias"] for name, layer in layers.items() if "bias" in layer}
+    for name in normalizations:  # which has a shift of its own, so that many convolutions before one have no bias
+        biases.setdefault(name, _zeros(kernels[name].shape[:1]))
+    architecture, params = read_layers(kernels, biases, architectures=architectures, axes="OIHW")
+    has_original_scale = not is_numbered or is_original(architecture, params)
+    for name, normalization in normalizations.items():
+        params[name] = fold_normalization(name, params[name], normalization)
+    if colors is not None:
+        return fold_colors(architecture, params, colors)
+    return (fold_original if has_original_scale else fold_scale)(architecture, params)
 
 
-def _rename(
-    tensors: Mapping[str, StoredArray], numbered: Mapping[int, StoredArray], architectures: Architectures
-) -> dict[str, StoredArray]:
-    """Gives `features.N.weight` and `.bias` our names, by the architecture whose numbers fit best."""
+def _group(tensors: Mapping[str, StoredArray]) -> list[tuple[str, _Layers]]:
+    """Returns the layers below each prefix, those with names apart from those with numbers."""
+    names: dict[str, _Layers] = defaultdict(lambda: defaultdict(dict))
+    numbers: dict[str, _Layers] = defaultdict(lambda: defaultdict(dict))
+    for name, tensor in tensors.items():
+        stem, _, kind = name.rpartition(".")
+        prefix, _, last = stem.rpartition(".")
+        if kind not in _WEIGHTS + _STATISTICS:
+            continue
+        if re.fullmatch(r"conv\d_\d", last):
+            names[prefix][last][kind] = tensor
+        elif re.fullmatch(r"[0-9]{1,3}", last):
+            # Programs that cut a sequence into slices go on counting.
+            numbers[re.sub(r"(^|\.)slice\d$", r"\1slice", prefix)][int(last)][kind] = tensor
+    return [*names.items(), *numbers.items()]
+
+
+def _choose(groups: list[tuple[str, _Layers]], architectures: Architectures) -> tuple[str, _Layers]:
+    """Returns the prefix and the layers of the one VGG among `groups`, or else of what is nearest to one."""
+    counts = {len(layer_channels(blocks)) for blocks in architectures.values()}
+    sized = [(len(_convolutions(layers)), prefix, layers) for prefix, layers in groups]
+    sized.sort(key=lambda group: group[0])
+    whole = [group for group in sized if group[0] in counts]
+    if len(whole) > 1:
+        got = f"{len(whole)}, below {', '.join(show(prefix, 40) for _, prefix, _ in whole[:3])}"
+        raise InputError("one VGG in the file", got, "save one of them alone")
+    size, prefix, layers = (whole or sized or [(0, "", {})])[-1]
+    return prefix, layers if size else {}
+
+
+def _convolutions(layers: _Layers) -> _Layers:
+    """Returns the layers whose weights are kernels larger than 1x1, in order."""
+    found = {name: layer for name, layer in layers.items() if "weight" in layer and _is_kernel(layer["weight"].shape)}
+    return {name: found[name] for name in sorted(found, key=lambda name: (isinstance(name, str), name))}
+
+
+def _is_kernel(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 4 and tuple(shape[2:]) != (1, 1)
+
+
+def _take_colors(layers: _Layers) -> dict[str, StoredArray] | None:
+    """Returns the change of colors that stands before all convolutions, if there is one."""
+    first = layers[min(name for name in layers if isinstance(name, int))]
+    return first if "weight" in first and tuple(first["weight"].shape) == (3, 3, 1, 1) else None
+
+
+def _name_by_order(
+    prefix: str, layers: _Layers, architectures: Architectures
+) -> tuple[_Layers, dict[str, dict[str, StoredArray]]]:
+    """Gives numbered convolutions our names, by their order.
+
+    Returns:
+        The convolutions, and the normalization behind each that has one.
+
+    Raises:
+        InputError: If their number is no architecture's.
+    """
+    convolutions = _convolutions(layers)
+    for blocks in architectures.values():
+        names = list(layer_channels(blocks))
+        if len(names) == len(convolutions):
+            break
+    else:
+        raise _wrong_count(prefix, convolutions, architectures)
+    normalizations = {}
+    for name, index in zip(names, convolutions, strict=True):
+        behind = layers.get(int(index) + 1, {})
+        if any(kind in behind for kind in _STATISTICS):
+            normalizations[name] = behind
+    return dict(zip(names, convolutions.values(), strict=True)), normalizations
+
+
+def _wrong_count(prefix: str, convolutions: _Layers, architectures: Architectures) -> InputError:
+    """Returns what a sequence lacks, or has too much, compared with the nearest one of torchvision's."""
     places = {name: _feature_places(blocks) for name, blocks in architectures.items()}
-    nearest = min(places, key=lambda name: len(set(places[name]) ^ set(numbered)))
-    for index in sorted(set(places[nearest]) ^ set(numbered)):
-        layer = f"features.{index}.weight"
-        wanted = f"{layer} ({places[nearest][index]})" if index in places[nearest] else f"no {layer}"
-        got = "none" if index in places[nearest] else "one"
-        raise InputError(f"{wanted} in a {nearest}", got, f"use the weights of one of {', '.join(architectures)}")
-    return {
-        f"{layer}.{kind}": tensors[f"features.{index}.{kind}"]
-        for index, layer in places[nearest].items()
-        for kind in ("weight", "bias")
-        if f"features.{index}.{kind}" in tensors
-    }
+    nearest = min(places, key=lambda name: len(set(places[name]) ^ set(convolutions)))
+    index = min(set(places[nearest]) ^ set(convolutions))
+    layer = f"{prefix}.{index}.weight".lstrip(".")
+    wanted = f"{layer} ({places[nearest][index]})" if index in places[nearest] else f"no {layer}"
+    found = describe({f"{prefix}.{name}.weight".lstrip("."): layer["weight"] for name, layer in convolutions.items()})
+    return InputError(f"{wanted} in a {nearest}", found, f"use the weights of one of {', '.join(architectures)}")
 
 
-def _feature_places(blocks: tuple[tuple[int, int], ...]) -> dict[int, str]:
+def _feature_places(blocks: tuple[tuple[int, int], ...]) -> dict[str | int, str]:
     """Returns the convolution at each number of torchvision's `features`, which counts ReLUs and poolings too."""
     places, index = {}, 0
     for layer in layer_channels(blocks):
@@ -98,13 +163,5 @@ def _feature_places(blocks: tuple[tuple[int, int], ...]) -> dict[int, str]:
     return places
 
 
-def _fold_normalization(architecture: str, layers: dict[str, dict[str, np.ndarray]]) -> StoredNetwork:
-    """Makes a network for (x / 255 - m) / s one for x - 255 m, by dividing conv1_1's kernel by 255 s per channel.
-
-    This is exact at the border too: zero padding is zero on both scales.
-    """
-    scale = 255 * np.asarray(TORCHVISION_DEVIATION)
-    first = layers["conv1_1"]
-    kernel = (first["kernel"] / scale[:, None]).astype(np.float32)
-    mean = (255 * np.asarray(TORCHVISION_MEAN)).astype(np.float32)
-    return StoredNetwork(architecture, {"mean": mean, **layers, "conv1_1": {**first, "kernel": kernel}})
+def _zeros(shape: tuple[int, ...]) -> StoredArray:
+    return StoredArray(shape, np.dtype(np.float32), lambda: np.zeros(shape, np.float32))

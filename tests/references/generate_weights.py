@@ -4,7 +4,9 @@ Run with PyTorch installed: python tests/references/generate_weights.py (made wi
 
 The networks are VGGs of a few channels. `weights_expected.npz` holds, as PyTorch has them, `<layer>.weight` (OIHW) and
 `<layer>.bias`; a picture in [0, 1] (height, width, RGB); and its features after conv1_2's ReLU (channels last),
-`torchvision` with torchvision's normalization, `caffe` with BGR in 0..255 minus the mean.
+`torchvision` with torchvision's normalization, `caffe` with BGR in 0..255 minus the mean. `weights_variants.npz` holds
+the features of the variants: `normalized`, with batch normalization in evaluation mode, and `adain`, by AdaIN's
+program: a change of colors, then padding by reflection before every convolution.
 """
 
 from pathlib import Path
@@ -49,6 +51,46 @@ def two_layers(inputs: torch.Tensor, layers) -> np.ndarray:
     return inputs.permute(1, 2, 0).numpy()
 
 
+def make_variants(layers, picture: torch.Tensor, generator: torch.Generator) -> None:
+    """Writes a network with batch normalization, one of AdaIN's kind, a training checkpoint and a whole model."""
+    random = lambda count: torch.rand(count, generator=generator) + 0.5  # noqa: E731
+    normalized, colored = [], [torch.nn.Conv2d(3, 3, 1)]
+    colored[0].weight.data = 255 * torch.eye(3).flip(0)[:, :, None, None]
+    colored[0].bias.data = -torch.tensor([103.939, 116.779, 123.68])
+    names = iter(layers)
+    for count, width in BLOCKS:
+        for _ in range(count):
+            weight, bias = layers[next(names)]
+            first, second = torch.nn.Conv2d(weight.shape[1], width, 3, padding=1), torch.nn.Conv2d(1, 1, 3)
+            for convolution in (first, second):
+                convolution.weight.data, convolution.bias.data = weight, bias
+            normalization = torch.nn.BatchNorm2d(width)
+            for tensor in (normalization.weight.data, normalization.running_mean, normalization.running_var):
+                tensor.copy_(random(width))
+            normalization.bias.data.copy_(random(width))
+            normalized += [first, normalization, torch.nn.ReLU()]
+            colored += [torch.nn.ReflectionPad2d(1), second, torch.nn.ReLU()]
+        normalized.append(torch.nn.MaxPool2d(2))
+        colored.append(torch.nn.MaxPool2d(2, ceil_mode=True))
+    normalized, colored = torch.nn.Sequential(*normalized).eval(), torch.nn.Sequential(*colored)
+    state = torch.nn.ModuleDict({"features": normalized}).state_dict()
+    torch.save(state, HERE / "weights_normalized.pth", _use_new_zipfile_serialization=False)  # the smaller format
+    torch.save(colored.state_dict(), HERE / "weights_adain.pth")
+    half = {name: tensor.bfloat16() for name, tensor in make_features(layers, torch.nn.Linear(2, 3)).items()}
+    optimizer = torch.optim.Adam(torch.nn.Linear(2, 3).parameters())
+    checkpoint = {"epoch": 3, "best": 0.5, "state_dict": {f"module.{name}": half[name] for name in half}}
+    torch.save({**checkpoint, "optimizer": optimizer.state_dict()}, HERE / "weights_checkpoint.pth")
+    torch.save(torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3)), HERE / "weights_model.pth")
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    with torch.no_grad():
+        features = {
+            "normalized": normalized[:6](((picture - mean) / deviation).permute(2, 0, 1)[None]),
+            "adain": colored[:7](picture.permute(2, 0, 1)[None]),
+        }
+    features = {name: value[0].permute(1, 2, 0).numpy() for name, value in features.items()}
+    np.savez_compressed(HERE / "weights_variants.npz", **features)
+
+
 def main() -> None:
     """Writes all files."""
     torch.manual_seed(20)  # for the classifier; the legacy format still names storages by address, so its bytes vary
@@ -79,6 +121,7 @@ def main() -> None:
         caffe=two_layers(255 * chw.flip(0) - bgr_mean[:, None, None], layers),
         **{name: tensor.numpy() for name, tensor in named.items()},
     )
+    make_variants(layers, picture, generator)
 
 
 if __name__ == "__main__":
