@@ -11,7 +11,8 @@ MAX_SIDE = 100_000
 def read_scaled(source: str, width: int | None, matte: str, *, method: str = "cubic") -> np.ndarray:
     """Returns the picture that `source` (a file or sample:NAME) names, `width` pixels wide, in its own shape.
 
-    Samples that are painted are painted at that width; everything else is resized. None keeps the size.
+    Samples that are painted are painted at that width; everything else is resized. None keeps the size. Files of more
+    than 16.8 million pixels are read only as finely as that width needs (`jaxstyle.image_files.read_picture`).
     `method` is that of `jaxstyle.images.resize`.
     """
     from jaxstyle import images, samples
@@ -23,13 +24,23 @@ def read_scaled(source: str, width: int | None, matte: str, *, method: str = "cu
     if samples.is_sample(source):
         picture = samples.load_sample(source, width=width)
     else:
-        picture = read_picture(source, matte=parse_color(matte))
+        picture = read_picture(source, matte=parse_color(matte), width=width)
     height, old_width, _ = picture.shape
     if width is None or width == old_width:
         return picture
     if height * width**2 > MAX_PIXELS * old_width:
         raise InputError(f"at most {MAX_PIXELS} pixels", f"{source} {width} pixels wide", "choose a smaller width")
     return np.asarray(images.resize(picture, *images.size_for_width(height, old_width, width), method=method))
+
+
+def read_resized(source: str, height: int, width: int, matte: str) -> np.ndarray:
+    """Returns the picture that `source` (a file or sample:NAME) names at that size, whatever its shape."""
+    from jaxstyle import samples
+    from jaxstyle.image_files import parse_color, read_picture
+
+    if samples.is_sample(source):
+        return resize_to(samples.load_sample(source), height, width)
+    return resize_to(read_picture(source, matte=parse_color(matte), width=width), height, width)
 
 
 def resize_to(picture: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import tyro
 
 from jaxstyle.cli.network import MATMUL_PRECISIONS, describe
 from jaxstyle.cli.objective import ObjectiveFlags
-from jaxstyle.cli.pictures import read_scaled, resize_to
+from jaxstyle.cli.pictures import read_resized, read_scaled
 from jaxstyle.cli.records import to_json
 
 
@@ -32,7 +32,7 @@ class Evaluate(ObjectiveFlags):
         print(describe(network), file=sys.stderr)
         picture = read_scaled(self.picture, None, self.matte)
         height, width, _ = picture.shape
-        content = resize_to(read_scaled(self.content, None, self.matte), height, width)
+        content = read_resized(self.content, height, width, self.matte)
         styles = self.read_styles(width)
 
         import jax
