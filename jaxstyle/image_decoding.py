@@ -190,8 +190,9 @@ def _orientation(image: ImageFile.ImageFile) -> int:
 def _blocks(path: Path, image: ImageFile.ImageFile, again: Callable[[], Any]) -> Callable[[Box], Samples]:
     """Decodes `image`, and returns what `Stored.block` is; `again` opens the file once more."""
     if image.mode in ("I", "F", "LAB"):
-        kind = "Lab" if image.mode == "LAB" else "32-bit or signed"
-        raise InputError("RGB, gray or CMYK of 1 to 16 bits", f"{kind} {str(path)!r}", "convert it first")
+        kind = {"I": "32-bit or signed integers", "F": "floats", "LAB": "Lab colors"}[image.mode]
+        advice = "convert it to 8 or 16 bits first" if image.mode != "LAB" else "convert it to RGB first"
+        raise InputError("RGB, gray or CMYK of 1 to 16 bits", f"{str(path)!r} of {kind}", advice)
     if image.mode.startswith("I;16"):
         image.load()
         return lambda box: _split_alpha(_deep_gray(image, box), image)

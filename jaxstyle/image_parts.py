@@ -29,6 +29,7 @@ _MAX_CHUNKS = 200_000  # of a PNG: its pixels usually come in pieces of 8 kB
 _MAX_STRIPS = 300_000  # of a TIFF: tiles of 32 x 32 pixels for 200 million of them
 _MAX_TAG_BYTES = 2**28  # of a TIFF's metadata, which is read whole
 _MAX_PROFILE_BYTES = 2**24  # color profiles have up to a few megabytes
+_MAX_PALETTE_BYTES = 768  # of a PNG: 256 colors
 _MAX_TEXT_BYTES = 2**16  # of the texts that may hold the camera's orientation
 _SEARCH_BYTES = 2**16
 
@@ -226,10 +227,10 @@ def _png(file: BinaryIO, size: int) -> Parts:
             break
         elif name == b"iCCP" and length <= _MAX_PROFILE_BYTES:
             profile = _inflate(file.read(length).partition(b"\0")[2][1:], _MAX_PROFILE_BYTES) or b""
-        elif (name == b"IHDR" and count == 0) or (name in (b"PLTE", b"tRNS") and length <= 768):
-            before.append(part)
-        elif length <= _MAX_TEXT_BYTES and _holds_orientation(name, file.read(length)):
-            before.append(part)
+        else:
+            is_small = length <= (_MAX_PALETTE_BYTES if name in (b"PLTE", b"tRNS") else _MAX_TEXT_BYTES)
+            if count == 0 or (is_small and _is_needed(name, file.read(length))):
+                before.append(part)
         file.seek(place + length + 12)
     else:
         raise UnsoundError(f"of more than {_MAX_CHUNKS} chunks")
@@ -237,8 +238,9 @@ def _png(file: BinaryIO, size: int) -> Parts:
     return Parts(_joined(file, [*before, *pixels, _own(end)]), profile)
 
 
-def _holds_orientation(name: bytes, data: bytes) -> bool:
-    if name == b"eXIf":
+def _is_needed(name: bytes, data: bytes) -> bool:
+    """Whether an ancillary chunk says something of colors, transparency or orientation."""
+    if name in (b"PLTE", b"tRNS", b"eXIf"):
         return True
     keyword, _, rest = data.partition(b"\0")
     if keyword == b"Raw profile type exif":  # ImageMagick's way before there was eXIf
