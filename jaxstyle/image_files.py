@@ -1,4 +1,4 @@
-"""Pictures on disk: the only file that reads them, and with `animation_files` the only one that sees Pillow.
+"""Pictures on disk: files in, float arrays out, and the other way round.
 
 A picture that was read is float32 `[height, width, 3]`, RGB, sRGB encoded, in [0, 1] (`jaxstyle.images`).
 Gray, palette, 1-bit, CMYK, 16-bit and transparent files all become that; a color profile is converted to
@@ -7,38 +7,49 @@ sRGB, and the orientation that a camera noted is applied. Of an animated file th
 16-bit files keep their precision, unless their profile differs from sRGB: Pillow manages colors in 8 bits.
 """
 
-import io
+import math
 import os
-import re
 import struct
-import sys
-import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageColor, ImageFile, UnidentifiedImageError
+from PIL import ImageColor
 
 from jaxstyle.checks import InputError, check_new_file, check_positive, open_whole, replace_file
+from jaxstyle.image_decoding import (
+    EXACT_PIXELS,
+    SPARE,
+    Box,
+    NeededSize,
+    Stored,
+    as_image,
+    decoded,
+    srgb_profile,
+    srgb_transform,
+    to_srgb,
+    too_large,
+)
 
 #: Larger than what ordinary cameras make (24 to 60 million), and 1.2 GB as float32; a tiny file may declare
-#: far more. Pillow itself refuses above 179 million, whatever limit is passed here.
+#: far more.
 MAX_PIXELS = 100_000_000
 
-#: File name endings that can be written, and Pillow's names of their formats (just those that can be read).
+#: File name endings that can be written, and Pillow's names of their formats.
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 
 _DEEP_FORMATS = ("PNG", "TIFF")  # they have 16 bits a sample
 _MAX_SIDE = {"JPEG": 65_500, "WEBP": 16_383}  # libjpeg's JPEG_MAX_DIMENSION; the 14 bits of a WebP header
 _QUALITY = 95  # above it, files of both lossy formats grow fast with no visible gain
 
+_BLOCK_PIXELS = 2**20  # that become floats at a time
+_MAX_FACTOR = 256
+
 # EXIF 2.3, tag 0x0112: how to turn the stored array into the one to look at.
-_ORIENTATION_TAG = 0x0112
 _ORIENT = {
+    1: lambda a: a,
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
     4: lambda a: a[::-1],
@@ -47,6 +58,7 @@ _ORIENT = {
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: lambda a: a.swapaxes(0, 1)[::-1],
 }
+_BACK = {6: 8, 8: 6}  # the others undo themselves
 
 
 def read_picture(
@@ -54,46 +66,48 @@ def read_picture(
     *,
     matte: tuple[float, float, float] = (1.0, 1.0, 1.0),
     max_pixels: int = MAX_PIXELS,
+    width: int | None = None,
+    height: int | None = None,
+    long_side: int | None = None,
 ) -> np.ndarray:
-    """Reads a PNG, JPEG, WebP or TIFF picture.
+    """Reads a PNG, JPEG, WebP, AVIF, TIFF, GIF or BMP picture.
 
     An embedded color profile is converted to sRGB (relative colorimetric, black point compensated); a broken
     one, or one for another kind of picture, is ignored as if the picture were sRGB. CMYK without a profile
     becomes `(1 - ink) (1 - black)`. Transparency is composited as `alpha c + (1 - alpha) matte` on encoded
     values, as browsers do.
 
+    Beside the result, which takes 12 bytes a pixel, reading takes up to 4 bytes for each pixel of a file (8 with 16
+    bits a channel; about 20 for WebP and AVIF, whose decoders keep copies, before the result exists).
+
     Args:
-        path: The file.
+        path: The file. What is in it decides, not its ending.
         matte: The RGB color in [0, 1] that shows through transparent pixels.
-        max_pixels: The most pixels to accept, checked before any is decoded.
+        max_pixels: The most pixels of the result, checked before any is decoded.
+        width: How wide the picture is needed, if it is to be made smaller afterwards. Of a file with more than 16.8
+            million pixels (up to 200 million; 100 million for WebP and AVIF) a smaller picture is then returned,
+            usually at least three times as large as needed: each of its pixels is the mean of a square of pixels.
+        height: The same for its height.
+        long_side: The same for the longer of the two.
 
     Returns:
         Float32 `[height, width, 3]`, sRGB encoded, in [0, 1].
 
     Raises:
         FileNotFoundError, IsADirectoryError, PermissionError: If there is no file to be read.
-        InputError: If the file is empty, cut short, damaged, too large or none of these formats, or `matte`
-            is not a color.
+        InputError: If the file is empty, cut short, damaged, too large, too laborious to decode, or none of these
+            formats, or `matte` is not a color.
     """
     if len(matte) != 3 or not all(0 <= value <= 1 for value in matte):
         raise InputError("a matte of three numbers between 0 and 1", matte, "pass for example (1, 1, 1)")
     check_positive("max_pixels", max_pixels)
+    needed = NeededSize(width, height, long_side)
+    for name, side in needed._asdict().items():
+        if side is not None:
+            check_positive(name, side)
     path = _check_readable(Path(path))
-    with _pillow_errors(path, max_pixels), _open(path) as image:
-        if image.width * image.height > max_pixels:
-            raise _too_large(path, max_pixels, f"{image.width} x {image.height}")
-        samples, alpha = _decode(path, image)
-        # After decoding, since Pillow turns TIFF pictures itself as it loads them and then drops the tag.
-        orientation = _orientation(image)
-        profile = image.info.get("icc_profile")
-    samples = _to_srgb(samples, profile)
-    picture = samples.astype(np.float32)
-    picture /= np.iinfo(samples.dtype).max
-    if alpha is not None:
-        opacity = alpha[..., None].astype(np.float32) / np.iinfo(alpha.dtype).max
-        picture = picture * opacity + np.asarray(matte, np.float32) * (1 - opacity)
-    picture = _ORIENT.get(orientation, lambda a: a)(picture)
-    return np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3)))
+    with decoded(path, max_pixels, needed) as stored:
+        return _to_floats(stored, matte, _factor(stored, needed, max_pixels, path))
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False, bit_depth: int = 8) -> Path:
@@ -176,10 +190,6 @@ def _message(expected: str, got: str, advice: str) -> str:
     return str(InputError(expected, got, advice))
 
 
-def _too_large(path: Path, max_pixels: int, size: str) -> InputError:
-    return InputError(f"a picture of at most {max_pixels} pixels", f"{str(path)!r} with {size}", "make it smaller")
-
-
 def _check_readable(path: Path) -> Path:
     name = repr(str(path))
     if path.is_dir():
@@ -195,175 +205,57 @@ def _check_readable(path: Path) -> Path:
     return path
 
 
-@contextmanager
-def _pillow_errors(path: Path, max_pixels: int) -> Iterator[None]:
-    """Turns whatever Pillow raises about a file into an `InputError`, and keeps its warnings quiet."""
-    name = repr(str(path))
-    try:
-        with warnings.catch_warnings():
-            # Of broken metadata and sizes above 89 million: no news to one who only wants the pixels.
-            warnings.simplefilter("ignore")
-            yield
-    except (InputError, MemoryError):
-        raise
-    except Image.DecompressionBombError as error:
-        raise _too_large(path, max_pixels, "far more") from error
-    except UnidentifiedImageError as error:
-        formats = "a readable PNG, JPEG, WebP or TIFF picture"
-        raise InputError(formats, name, "convert it to one of these, or copy it again") from error
-    except Exception as error:  # Pillow's readers let through nearly any kind when they meet damaged data
-        raise InputError("a complete picture", f"{name}, cut short or damaged", "copy it again") from error
-
-
-def _open(path: Path) -> ImageFile.ImageFile:
-    return Image.open(path, formats=sorted(set(SUFFIXES.values())))
-
-
-def _orientation(image: ImageFile.ImageFile) -> int:
-    try:
-        return image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # broken metadata raises nearly anything, and costs at most a turn of the picture
+def _factor(stored: Stored, needed: NeededSize, max_pixels: int, path: Path) -> int:
+    """How many pixels a side are to be averaged into one."""
+    pixels = stored.width * stored.height
+    if pixels <= min(EXACT_PIXELS, max_pixels):
         return 1
+    share = needed.share_of(stored.width, stored.height, is_turned=stored.is_turned)
+    wanted = 1 if share is None else min(int(1 / (SPARE * share)), _MAX_FACTOR)
+    factor = max(1, wanted, math.ceil(math.sqrt(pixels / max_pixels)))
+    if factor > 1 and (share is None or factor * share > 1):
+        raise too_large(path, max_pixels, f"{stored.width} x {stored.height}")
+    return factor
 
 
-def _decode(path: Path, image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | None]:
-    """The samples, uint8 or uint16 `[h, w, 1 (gray), 3 (RGB) or 4 (CMYK)]`, and the alpha `[h, w]` if any."""
-    if image.mode in ("I", "F", "LAB"):
-        kind = "Lab" if image.mode == "LAB" else "32-bit or signed"
-        raise InputError("RGB, gray or CMYK of 1 to 16 bits", f"{kind} {str(path)!r}", "convert it first")
-    if image.mode.startswith("I;16"):
-        return _split_alpha(_decode_deep_gray(image), image)
-    if [_rawmode(tile) for tile in image.tile] == ["LA;16B"]:
-        # Pillow would keep the high bytes only; read as four 8-bit samples, the pixel's bytes come whole.
-        image.tile = [_with_rawmode(image.tile[0], "RGBA")]
-        image.load()
-        return _split_alpha(np.asarray(image).view(">u2").astype(np.uint16), image)
-    if (rawmodes := _deep_rawmodes(image)) is not None:
-        return _split_alpha(_decode_deep_color(path, image, rawmodes), image)
-    image.load()
-    alpha = np.asarray(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None
-    gray = image.mode in ("1", "L", "LA")
-    samples = np.asarray(image.convert("L" if gray else "CMYK" if image.mode == "CMYK" else "RGB"))
-    return np.atleast_3d(samples), alpha
+def _to_floats(stored: Stored, matte: tuple[float, float, float], factor: int) -> np.ndarray:
+    """The picture as it is to be looked at, each pixel the mean of `factor` x `factor` stored ones."""
+    rows, columns = -(-stored.height // factor), -(-stored.width // factor)
+    picture = np.empty((columns, rows, 3) if stored.is_turned else (rows, columns, 3), np.float32)
+    place = _ORIENT[_BACK.get(stored.orientation, stored.orientation)](picture)  # as the stored array lies
+    transform, channels = None, 0
+    for left, top, right, bottom in _boxes(rows, columns, max(1, _BLOCK_PIXELS // factor**2)):
+        edges = (min(right * factor, stored.width), min(bottom * factor, stored.height))
+        samples, alpha = stored.block((left * factor, top * factor, *edges))
+        if not channels:
+            channels = samples.shape[-1]
+            transform = srgb_transform(stored.profile, channels)
+        samples = to_srgb(samples, transform)
+        block = samples.astype(np.float32)
+        block /= np.iinfo(samples.dtype).max
+        if alpha is not None:
+            opacity = alpha[..., None].astype(np.float32) / np.iinfo(alpha.dtype).max
+            block = block * opacity + np.asarray(matte, np.float32) * (1 - opacity)
+        place[top:bottom, left:right] = block if factor == 1 else _average(block, factor)
+    return picture
 
 
-def _decode_deep_gray(image: ImageFile.ImageFile) -> np.ndarray:
-    image.load()
-    samples = np.asarray(image).astype(np.uint16)
-    if image.format == "TIFF":
-        tags: Any = getattr(image, "tag_v2", {})
-        most = 2 ** tags.get(258, (16,))[0] - 1  # BitsPerSample: 12-bit files exist
-        samples = np.rint(samples * (65535 / most)).astype(np.uint16) if most != 65535 else samples
-        if tags.get(262) == 0:  # PhotometricInterpretation is WhiteIsZero, which Pillow undoes for 8 bits only
-            samples = 65535 - samples
-    return samples[..., None]
+def _boxes(rows: int, columns: int, pixels: int) -> Iterator[Box]:
+    """Parts of about `pixels` pixels that together are an array of `rows` x `columns`."""
+    wide = min(columns, pixels)
+    high = max(1, pixels // wide)
+    for top in range(0, rows, high):
+        for left in range(0, columns, wide):
+            yield left, top, min(left + wide, columns), min(top + high, rows)
 
 
-def _rawmode(tile: Any) -> str:
-    return tile.args if isinstance(tile.args, str) else tile.args[0]
-
-
-def _with_rawmode(tile: Any, rawmode: str) -> Any:
-    return tile._replace(args=rawmode if isinstance(tile.args, str) else (rawmode, *tile.args[1:]))
-
-
-def _deep_rawmodes(image: ImageFile.ImageFile) -> list[str] | None:
-    """Pillow's names for how the pieces of a 16-bit RGB(A) file are laid out; None for any other file."""
-    rawmodes = [_rawmode(tile) for tile in image.tile]
-    tags: Any = getattr(image, "tag_v2", {})
-    if set(rawmodes) <= set("RGBA") and set(tags.get(258, ())) == {16}:
-        # An uncompressed TIFF, one color after the other: Pillow 13 would take its bytes for 8-bit samples.
-        order = "L" if tags.prefix == b"II" else "B"
-        rawmodes = [f"{rawmode};16{order}" for rawmode in rawmodes]
-    deep = all(re.fullmatch("(RGB[AX]?|[RGBA]);16[BLN]", rawmode) for rawmode in rawmodes)
-    return rawmodes if rawmodes and deep else None
-
-
-def _decode_deep_color(path: Path, image: ImageFile.ImageFile, rawmodes: list[str]) -> np.ndarray:
-    """Reads 16-bit RGB(A) in full, though Pillow's color has 8 bits: high bytes first, then low bytes.
-
-    Pillow's unpackers keep the high byte of each sample. The one for the other byte order keeps what is the
-    low byte, so that two passes give all 16 bits, for whatever compression and interlacing Pillow reads. (For
-    a compressed TIFF with separate planes it disregards the order, and 8 bits are what one gets.)
-    """
-    swapped = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
-    halves = []
-    with _open(path) as again:
-        for half, names in ((image, rawmodes), (again, [name[:-1] + swapped[name[-1]] for name in rawmodes])):
-            half.tile = [_with_rawmode(tile, name) for tile, name in zip(half.tile, names, strict=True)]
-            half.load()
-            halves.append(np.asarray(half).astype(np.uint16))
-    return halves[0] * 256 + halves[1]
-
-
-def _split_alpha(samples: np.ndarray, image: ImageFile.ImageFile) -> tuple[np.ndarray, np.ndarray | None]:
-    """Takes the alpha off 16-bit samples, or makes it from the one color that PNG may declare transparent."""
-    if samples.shape[-1] in (2, 4):
-        return samples[..., :-1], samples[..., -1]
-    if (clear := image.info.get("transparency")) is None:
-        return samples, None
-    return samples, np.any(samples != np.asarray(clear), axis=-1).astype(np.uint16) * 65535
-
-
-def _to_srgb(samples: np.ndarray, profile: bytes | None) -> np.ndarray:
-    """Converts samples by their color profile; without one they pass, and CMYK takes Pillow's formula."""
-    channels = samples.shape[-1]
-    transform = _transform(profile, channels) if profile else None
-    if transform is None:
-        return samples if channels != 4 else np.asarray(_image(samples).convert("RGB"))
-    if samples.dtype == np.uint16:
-        samples = np.rint(samples / 257).astype(np.uint8)  # 65535 / 255 = 257
-    image = _image(samples).convert(transform.input_mode)  # a gray picture may carry an RGB profile
-    return np.asarray(ImageCms.applyTransform(image, transform))
-
-
-def _transform(profile: bytes, channels: int) -> ImageCms.ImageCmsTransform | None:
-    """From `profile` to sRGB; None where the profile is broken, of another kind, or as good as sRGB.
-
-    What moves no color by more than one level of 255 is sRGB with its numbers rounded: left alone, such files
-    keep 16 bits, and those that `write_picture` made read back exactly.
-    """
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        header: Any = source.profile
-        space = str(header.xcolor_space).strip()
-        mode = "L" if space == "GRAY" else space
-        if (channels, mode) not in [(1, "L"), (1, "RGB"), (3, "RGB"), (4, "CMYK")]:
-            return None
-        flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
-        if mode == "L":  # the shortcut that LittleCMS takes for gray is off by up to 10 of 255 in dark tones
-            flags |= ImageCms.Flags.NOOPTIMIZE
-        transform = ImageCms.buildTransform(
-            source,
-            ImageCms.ImageCmsProfile(io.BytesIO(_srgb_profile())),
-            mode,
-            "RGB",
-            ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            flags,
-        )
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return None
-    if mode == "CMYK":
-        return transform
-    levels = np.arange(0, 256, 17, dtype=np.uint8)
-    probe = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 1, 3)
-    image = _image(probe if mode == "RGB" else probe[..., :1])
-    moved = np.asarray(ImageCms.applyTransform(image, transform), int) - np.asarray(image.convert("RGB"), int)
-    return transform if np.abs(moved).max() > 1 else None
-
-
-def _image(samples: np.ndarray) -> Image.Image:
-    """A Pillow image of uint8 samples; `Image.fromarray` wants other shapes, and in some versions warns."""
-    height, width, channels = samples.shape
-    mode = {1: "L", 3: "RGB", 4: "CMYK"}[channels]
-    return Image.frombytes(mode, (width, height), np.ascontiguousarray(samples).tobytes())
-
-
-@cache
-def _srgb_profile() -> bytes:
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    # ICC.1:2010, 7.2.8: bytes 24 to 35 tell when it was made; fixed, so that equal pictures give equal bytes.
-    return profile[:24] + struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + profile[36:]
+def _average(block: np.ndarray, factor: int) -> np.ndarray:
+    """The means of squares of `factor` x `factor` pixels; of fewer, at the right and lower edge of the picture."""
+    for axis in (0, 1):
+        starts = np.arange(0, block.shape[axis], factor)
+        counts = np.diff(starts, append=block.shape[axis]).astype(np.float32)
+        block = np.add.reduceat(block, starts, axis=axis) / np.expand_dims(counts, (1 - axis, 2))
+    return block
 
 
 def quantize(picture: Any, bit_depth: int = 8) -> np.ndarray:
@@ -392,14 +284,14 @@ def _encode(file: BinaryIO, samples: np.ndarray, picture_format: str) -> None:
 
         options: dict[str, Any] = {"photometric": "rgb", "compression": "zlib", "predictor": True}
         # No description and no program name: they would hold a version, and the bytes are to stay the same.
-        options |= {"metadata": None, "software": False, "iccprofile": _srgb_profile()}
+        options |= {"metadata": None, "software": False, "iccprofile": srgb_profile()}
         tifffile.imwrite(file, samples, **options)
     elif picture_format == "PNG" and samples.dtype == np.uint16:
         file.write(_deep_png(samples))
     else:
         lossy = {"quality": _QUALITY}
         options = {"PNG": {}, "JPEG": lossy | {"subsampling": "4:4:4"}, "WEBP": lossy}[picture_format]
-        _image(samples).save(file, format=picture_format, icc_profile=_srgb_profile(), **options)
+        as_image(samples).save(file, format=picture_format, icc_profile=srgb_profile(), **options)
 
 
 def _deep_png(samples: np.ndarray) -> bytes:
@@ -411,7 +303,7 @@ def _deep_png(samples: np.ndarray) -> bytes:
     pixels = np.pad(filtered, ((0, 0), (1, 0)), constant_values=up).tobytes()
     chunks = {
         b"IHDR": struct.pack(">2I5B", width, height, 16, 2, 0, 0, 0),  # 16 bits, RGB, not interlaced
-        b"iCCP": b"sRGB\0\0" + zlib.compress(_srgb_profile()),
+        b"iCCP": b"sRGB\0\0" + zlib.compress(srgb_profile()),
         b"IDAT": zlib.compress(pixels),
         b"IEND": b"",
     }

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from jaxstyle import image_files
+from jaxstyle import image_decoding, image_files
 from jaxstyle.checks import InputError
 from jaxstyle.image_files import check_output, parse_color, read_picture, write_picture
 
@@ -333,20 +333,17 @@ def test_damaged_files_raise_nothing_but_input_errors(tmp_path):
 def test_unsuitable_files(tmp_path):
     contents = {
         "empty": (b"", "the empty"),
-        "text": (b"Not a picture.\n" * 99, "PNG, JPEG, WebP or TIFF"),
-        "script": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "PNG, JPEG, WebP or TIFF"),
+        "text": (b"Not a picture.\n" * 99, "expected a PNG, JPEG, .* picture, got '.*text', a text; convert"),
+        "script": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "a PostScript document"),
     }
     for name, (content, message) in contents.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputError, match=message):
             read_picture(tmp_path / name)
-    for dtype in (np.float32, np.int32):
+    for dtype, found in ((np.float32, "of floats"), (np.int32, "of 32-bit")):
         tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 4), dtype))
-        with pytest.raises(InputError, match="32-bit"):
+        with pytest.raises(InputError, match=found):
             read_picture(tmp_path / "a.tif")
-    Image.new("P", (4, 4)).save(tmp_path / "a.gif")
-    with pytest.raises(InputError, match="a readable PNG"):
-        read_picture(tmp_path / "a.gif")
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="a device or a pipe"):
         read_picture(tmp_path / "pipe")
@@ -418,7 +415,7 @@ def test_written_files(tmp_path, suffix, bit_depth):
     if bit_depth == 16 and not suffix.startswith((".png", ".tif")):
         pytest.skip("this format has 8 bits only")
     picture = np.random.default_rng(0).random((9, 8, 3))
-    image_files._srgb_profile.cache_clear()  # its time of making must not get in, even in another second
+    image_decoding.srgb_profile.cache_clear()  # its time of making must not get in, even in another second
     write_picture(tmp_path / f"a{suffix}", picture, bit_depth=bit_depth)
     write_picture(tmp_path / f"b{suffix}", jnp.asarray(picture), bit_depth=bit_depth)
     assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()

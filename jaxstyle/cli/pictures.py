@@ -57,6 +57,7 @@ def read_scaled(
     """Returns the picture that `source` (a file or sample:NAME) names, in its own shape, with one side as asked for.
 
     Samples that are painted are painted at that size; everything else is resized. Without a side it keeps its size.
+    Files of more than 16.8 million pixels are read only as finely as that side needs (`read_picture`).
     `method` is that of `jaxstyle.images.resize`; `flag` is what people type for another size, if no flag of that name.
     """
     from jaxstyle import images, samples
@@ -73,7 +74,7 @@ def read_scaled(
     if samples.is_sample(source):
         picture = samples.load_sample(source, **_painted_side(source, width, height, long_side))
     else:
-        picture = read_picture(source, matte=parse_color(matte))
+        picture = read_picture(source, matte=parse_color(matte), width=width, height=height, long_side=long_side)
     old_height, old_width, _ = picture.shape
     if not wanted:
         return picture
@@ -99,6 +100,16 @@ def _painted_side(source: str, width: int | None, height: int | None, long_side:
         return {"width": width, "height": height}
     natural_height, natural_width = sample.size
     return {"width": long_side} if natural_width >= natural_height else {"height": long_side}
+
+
+def read_resized(source: str, height: int, width: int, matte: str) -> np.ndarray:
+    """Returns the picture that `source` (a file or sample:NAME) names at that size, whatever its shape."""
+    from jaxstyle import samples
+    from jaxstyle.image_files import parse_color, read_picture
+
+    if samples.is_sample(source):
+        return resize_to(samples.load_sample(source), height, width)
+    return resize_to(read_picture(source, matte=parse_color(matte), width=width, height=height), height, width)
 
 
 def resize_to(picture: np.ndarray, height: int, width: int) -> np.ndarray:

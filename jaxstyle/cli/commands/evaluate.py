@@ -9,7 +9,7 @@ from jaxstyle.cli import advice
 from jaxstyle.cli.display import current_display
 from jaxstyle.cli.network import MATMUL_PRECISIONS, describe
 from jaxstyle.cli.objective import ObjectiveFlags
-from jaxstyle.cli.pictures import read_scaled, resize_to
+from jaxstyle.cli.pictures import read_resized, read_scaled
 from jaxstyle.cli.records import to_json
 
 
@@ -37,7 +37,7 @@ class Evaluate(ObjectiveFlags):
             display.say(describe(network))
         picture = read_scaled(self.picture, None, self.matte)
         height, width, _ = picture.shape
-        content = resize_to(read_scaled(self.content, None, self.matte), height, width)
+        content = read_resized(self.content, height, width, self.matte)
         styles = self.read_styles(width)
 
         import jax

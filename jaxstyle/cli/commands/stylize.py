@@ -10,7 +10,7 @@ import numpy as np
 from jaxstyle.checks import InputError, check_between, check_positive
 from jaxstyle.cli.network import describe
 from jaxstyle.cli.objective import ObjectiveFlags
-from jaxstyle.cli.pictures import SizeFlags, read_scaled, resize_to
+from jaxstyle.cli.pictures import SizeFlags, read_resized, resize_to
 from jaxstyle.cli.running import PictureFlags
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
         height, width, _ = content.shape
         initial = None
         if self.initial is not None:
-            initial = resize_to(read_scaled(self.initial, None, self.matte), height, width)
+            initial = read_resized(self.initial, height, width, self.matte)
         return content, initial
 
     def problem_maker(

@@ -1,0 +1,407 @@
+"""What a picture file is, and the parts of it that a decoder needs: read from its bytes, before anything is decoded.
+
+A decoder's time and memory must follow from the size of the picture. Where a format lets a small file ask for more
+(text that unpacks to gigabytes, thousands of scans over the same pixels, strips that the file does not have), the parts
+that are not needed are left out, and the counts of the others are bounded. Sound files stay far below these bounds.
+
+Sources: PNG specification, third edition; ITU-T T.81 (JPEG), annex B; TIFF 6.0 and the BigTIFF design; the WebP
+container specification; the GIF89a specification.
+"""
+
+import io
+import os
+import re
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, NamedTuple
+
+#: The formats that are read, as people call them.
+READABLE = "PNG, JPEG, WebP, AVIF, TIFF, GIF or BMP"
+
+#: No picture of 200 million pixels is larger, with 16 bits in each of four channels and half as much metadata.
+MAX_FILE_BYTES = 2**31
+
+_WHOLE_FILE_BYTES = 2**29  # of WebP and AVIF, whose decoders want the file in memory
+_MAX_SEGMENTS = 20_000  # of a JPEG: its metadata comes in pieces of 64 kB, so this allows more than a gigabyte
+_MAX_CHUNKS = 200_000  # of a PNG: its pixels usually come in pieces of 8 kB
+_MAX_STRIPS = 300_000  # of a TIFF: tiles of 32 x 32 pixels for 200 million of them
+_MAX_TAG_BYTES = 2**28  # of a TIFF's metadata, which is read whole
+_MAX_PROFILE_BYTES = 2**24  # color profiles have up to a few megabytes
+_MAX_PALETTE_BYTES = 768  # of a PNG: 256 colors
+_MAX_TEXT_BYTES = 2**16  # of the texts that may hold the camera's orientation
+_SEARCH_BYTES = 2**16
+
+#: The most pixels times scans of a JPEG; each takes about a nanosecond. Progressive files have about ten scans.
+MAX_SCANNED_PIXELS = 4 * 10**9
+
+_MAGIC = {
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+}
+_FOREIGN = {  # regular expressions of how files of other kinds begin
+    rb"....ftyp(hei|hev|mif1|msf1)": "a HEIC picture",
+    rb"(\0\0\0\x0cjP  |\xff\x4f\xff\x51)": "a JPEG 2000 picture",
+    rb"(\0\0\0\x0cJXL |\xff\x0a)": "a JPEG XL picture",
+    rb"8BPS": "a Photoshop document",
+    rb"gimp xcf": "a GIMP picture",
+    rb"%PDF": "a PDF document",
+    rb"(%!PS|\xc5\xd0\xd3\xc6)": "a PostScript document",
+    rb"\s*(<\?xml[^>]*>)?\s*(<!--.*?-->)?\s*(<!DOCTYPE svg[^>]*>)?\s*<svg": "an SVG drawing",
+    rb"\s*<(!DOCTYPE )?html": "a web page",
+    rb"P[1-7fF]\s": "a Netpbm picture (PPM, PGM, PBM)",
+    rb"\x00\x00[\x01\x02]\x00": "an icon (ICO)",
+    rb"icns": "an icon (ICNS)",
+    rb"v/1\x01": "an OpenEXR picture",
+    rb"#\?RADIANCE": "a Radiance HDR picture",
+    rb"(FUJIFILMCCD-RAW|IIU\x00|IIRO|FOVb|\x00MRM)": "a camera's raw file",
+    rb"....ftyp": "a video",
+    rb"PK\x03\x04": "a ZIP archive",
+    rb"\x89HDF": "an HDF5 file",
+    rb"[\x09-\x0d\x20-\x7e]+$": "a text",
+}
+_HEIC_ADVICE = "convert it to JPEG, for example with heif-convert (install libheif-examples)"
+
+
+class UnsoundError(ValueError):
+    """A file that is recognized but is not what its format allows, or goes beyond the bounds; says what was found."""
+
+
+class Part(NamedTuple):
+    """A piece of a file that a decoder is given: bytes of its own, or where in the file they are."""
+
+    start: int
+    length: int
+    data: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a decoder is given.
+
+    Attributes:
+        stream: The file without the parts that are not needed.
+        profile: The color profile, where it was taken out; b"" for none. None if the decoder is to find it.
+        scans: How often the pixels are gone over.
+    """
+
+    stream: BinaryIO
+    profile: bytes | None = None
+    scans: int = 1
+
+
+def recognize(start: bytes) -> str | None:
+    """Returns Pillow's name for the format of a file that begins with these bytes (12 or more); None for others."""
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return "WEBP"
+    if start[4:8] == b"ftyp" and (start[8:12] in (b"avif", b"avis") or b"avif" in start[16:64]):
+        return "AVIF"
+    return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), None)
+
+
+def describe(start: bytes) -> tuple[str, str]:
+    """Returns what a file is that is not read, and what to do about it, given how it begins."""
+    for pattern, name in _FOREIGN.items():
+        if re.match(pattern, start, re.DOTALL | re.IGNORECASE):
+            return name, _HEIC_ADVICE if "HEIC" in name else "convert it to one of these"
+    return "a file of another kind", "convert it to one of these, or copy it again"
+
+
+def find_parts(file: BinaryIO, kind: str) -> Parts:
+    """Returns the parts of a file that its decoder needs.
+
+    Args:
+        file: Open for reading; owned by the caller, who keeps it open as long as the parts are in use.
+        kind: As `recognize` says.
+
+    Raises:
+        UnsoundError: If the file breaks the rules of its format, or goes beyond the bounds.
+    """
+    size = os.fstat(file.fileno()).st_size
+    if size > MAX_FILE_BYTES or (kind in ("WEBP", "AVIF") and size > _WHOLE_FILE_BYTES):
+        raise UnsoundError(f"of {size} bytes, too many for a picture")
+    file.seek(0)
+    if kind == "PNG":
+        return _png(file, size)
+    if kind == "JPEG":
+        return _jpeg(file, size)
+    if kind == "WEBP":
+        return Parts(_joined(file, _webp(file, size)))
+    if kind == "GIF":
+        return Parts(_joined(file, _gif(file, size)))
+    if kind == "TIFF":
+        _check_tiff(file, size)
+    if kind == "BMP" and _unpack("<14xI", file)[0] > 124:
+        raise UnsoundError("with a header of an unknown kind")
+    file.seek(0)
+    return Parts(file)
+
+
+class _Joined(io.RawIOBase):
+    """Pieces of a file, one after the other, as a file."""
+
+    def __init__(self, file: BinaryIO, parts: Sequence[Part]):
+        self._file, self._parts = file, parts
+        self._ends = []
+        for part in parts:
+            self._ends.append((self._ends[-1] if self._ends else 0) + part.length)
+        self._place = self._number = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._ends[-1]}[whence]
+        self._place, self._number = max(0, base + place), 0
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        while self._number < len(self._parts) and self._place >= self._ends[self._number]:
+            self._number += 1
+        if self._number == len(self._parts):
+            return 0
+        part = self._parts[self._number]
+        offset = self._place - (self._ends[self._number] - part.length)
+        count = min(len(buffer), part.length - offset)
+        if part.data is None:
+            self._file.seek(part.start + offset)
+            data = self._file.read(count)
+        else:
+            data = part.data[offset : offset + count]
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+
+def _joined(file: BinaryIO, parts: Sequence[Part]) -> BinaryIO:
+    return io.BufferedReader(_Joined(file, parts), _SEARCH_BYTES)
+
+
+def _own(data: bytes) -> Part:
+    return Part(0, len(data), data)
+
+
+def _unpack(layout: str, file: BinaryIO) -> tuple[int, ...]:
+    data = file.read(struct.calcsize(layout))
+    if len(data) < struct.calcsize(layout):
+        raise UnsoundError("cut short or damaged")
+    return struct.unpack(layout, data)
+
+
+def _inflate(data: bytes, limit: int) -> bytes | None:
+    """What zlib makes of `data`; None if that is broken or more than `limit` bytes."""
+    decompressor = zlib.decompressobj()
+    try:
+        found = decompressor.decompress(data, limit)
+    except zlib.error:
+        return None
+    return None if decompressor.unconsumed_tail else found
+
+
+def _png(file: BinaryIO, size: int) -> Parts:
+    """The header, palette, transparency, orientation and pixels; texts and animations are left out."""
+    before, pixels, profile = [Part(0, 8)], [], b""
+    file.seek(8)
+    for count in range(_MAX_CHUNKS + 1):
+        place = file.tell()
+        if size - place < 8:  # some programs forget the end
+            break
+        length, name = struct.unpack(">I4s", file.read(8))
+        part = Part(place, min(length + 12, size - place))
+        if count == 0 and name != b"IHDR":
+            raise UnsoundError("cut short or damaged")
+        if name == b"IDAT":
+            pixels.append(part)
+        elif name == b"IEND":
+            break
+        elif name == b"iCCP" and length <= _MAX_PROFILE_BYTES:
+            profile = _inflate(file.read(length).partition(b"\0")[2][1:], _MAX_PROFILE_BYTES) or b""
+        else:
+            is_small = length <= (_MAX_PALETTE_BYTES if name in (b"PLTE", b"tRNS") else _MAX_TEXT_BYTES)
+            if count == 0 or (is_small and _is_needed(name, file.read(length))):
+                before.append(part)
+        file.seek(place + length + 12)
+    else:
+        raise UnsoundError(f"of more than {_MAX_CHUNKS} chunks")
+    end = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
+    return Parts(_joined(file, [*before, *pixels, _own(end)]), profile)
+
+
+def _is_needed(name: bytes, data: bytes) -> bool:
+    """Whether an ancillary chunk says something of colors, transparency or orientation."""
+    if name in (b"PLTE", b"tRNS", b"eXIf"):
+        return True
+    keyword, _, rest = data.partition(b"\0")
+    if keyword == b"Raw profile type exif":  # ImageMagick's way before there was eXIf
+        return name == b"tEXt" or (name == b"zTXt" and _inflate(rest[1:], _MAX_TEXT_BYTES) is not None)
+    return keyword == b"XML:com.adobe.xmp" and name == b"iTXt" and rest[:1] == b"\0"
+
+
+def _markers(file: BinaryIO, size: int) -> Iterator[tuple[int, int, int]]:
+    """Yields each marker of a JPEG with the place and length of its segment, up to the first end of image."""
+    place = 2
+    for _ in range(_MAX_SEGMENTS):
+        # Coded pixels have no 0xFF but before 0x00 and restart markers; what else stands between segments is skipped.
+        while True:
+            file.seek(place)
+            block = file.read(_SEARCH_BYTES)
+            if len(block) < 2:
+                return
+            found = re.search(rb"\xff[^\x00\x01\xd0-\xd8\xff]", block, re.DOTALL)
+            if found:
+                break
+            place += len(block) - 1
+        place += found.start()
+        marker = found[0][1]
+        if marker == 0xD9 or size - place < 4:
+            yield marker, place, 2
+            return
+        length = 2 + int.from_bytes((block + file.read(4))[found.end() : found.end() + 2], "big")
+        yield marker, place, length
+        place += max(length, 4)
+    raise UnsoundError(f"of more than {_MAX_SEGMENTS} segments")
+
+
+def _jpeg(file: BinaryIO, size: int) -> Parts:
+    """The tables, the orientation, the color profile, and all from the first scan to the first end of image."""
+    before, profiles, singles, first, end, scans = [Part(0, 2)], [], set(), None, size, 0
+    for marker, place, length in _markers(file, size):
+        if marker == 0xD9:
+            end = place + 2
+        elif marker == 0xDA:
+            scans += 1
+            first = place if first is None else first
+        elif first is None:
+            part = Part(place, min(length, size - place))
+            if marker == 0xFE or 0xE0 <= marker <= 0xEF:
+                file.seek(place + 4)
+                name = file.read(12)
+                if marker == 0xE2 and name.startswith(b"ICC_PROFILE\0") and len(profiles) < 255:
+                    profiles.append(part)
+                kept = {0xE0: b"JFIF", 0xE1: b"Exif" if name.startswith(b"Exif") else b"http://ns.ad", 0xEE: b"Adobe"}
+                if name.startswith(kept.get(marker, b"\0none")) and (marker, name[:4]) not in singles:
+                    singles.add((marker, name[:4]))
+                    before.append(part)
+            else:
+                if profiles:  # the decoder looks at them when it meets the frame
+                    before, profiles = [*before, *profiles], []
+                before.append(part)
+    if first is None:
+        raise UnsoundError("cut short or damaged")
+    return Parts(_joined(file, [*before, Part(first, end - first)]), scans=scans)
+
+
+def _webp(file: BinaryIO, size: int) -> list[Part]:
+    """The pixels of the first frame, its place, the color profile and the orientation."""
+    file.seek(8)
+    parts, place, has_frame = [], 12, False
+    for _ in range(_MAX_CHUNKS):
+        file.seek(place)
+        if size - place < 8:
+            break
+        name, length = struct.unpack("<4sI", file.read(8))
+        length += length % 2
+        part = Part(place, min(8 + length, size - place))
+        if name in (b"VP8 ", b"VP8L", b"ALPH", b"ANMF"):
+            if not has_frame:
+                parts.append(part)
+            has_frame = has_frame or name != b"ALPH"
+        elif name in (b"VP8X", b"ANIM") or (name in (b"ICCP", b"EXIF", b"XMP ") and length <= _MAX_PROFILE_BYTES):
+            parts.append(part)
+        place += 8 + length
+    total = sum(part.length for part in parts)
+    return [_own(struct.pack("<4sI4s", b"RIFF", 4 + total, b"WEBP")), *parts]
+
+
+def _gif(file: BinaryIO, size: int) -> list[Part]:
+    """The colors, the transparency and the pixels of the first frame."""
+    flags = _unpack("<10xB2x", file)[0]
+    start = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
+    parts = [Part(0, start)]
+    place, blocks = start, iter(range(_MAX_CHUNKS))
+    for _ in blocks:
+        file.seek(place)
+        kind, label = _unpack("<BB", file)
+        if kind == 0x2C:  # an image
+            return [*parts, Part(place, size - place)]
+        if kind != 0x21:
+            break
+        end = place + 2
+        for _ in blocks:
+            file.seek(end)
+            length = _unpack("<B", file)[0]
+            if not length:
+                break
+            end += 1 + length
+        if label == 0xF9:  # how the image is to be shown; the last one counts
+            parts[1:] = [Part(place, end + 1 - place)]
+        place = end + 1
+    raise UnsoundError("cut short or damaged")
+
+
+# Of TIFF's tags: number, and the bytes of a value of each type.
+_WIDTH, _HEIGHT, _COMPRESSION, _STRIPS, _SAMPLES, _ROWS = 256, 257, 259, 273, 277, 278
+_STRIP_BYTES, _PLANES, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES = 279, 284, 322, 323, 324, 325
+_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+
+
+def _check_tiff(file: BinaryIO, size: int) -> None:
+    """Checks that the strips or tiles cover the first picture, lie within the file, and are of sensible number."""
+    order = {b"II": "<", b"MM": ">"}[file.read(2)]
+    is_big = _unpack(f"{order}H", file)[0] == 43
+    word = "Q" if is_big else "I"
+    file.seek(8 if is_big else 4)
+    file.seek(min(_unpack(order + word, file)[0], size))
+    tags: dict[int, tuple[int, ...]] = {}
+    entries, total = _unpack(order + ("Q" if is_big else "H"), file)[0], 0
+    for number in range(entries):
+        if number == 2**16:
+            raise UnsoundError("cut short or damaged")
+        tag, kind, count = _unpack(f"{order}HH{word}", file)
+        here = file.tell()
+        length = count * _TYPE_BYTES.get(kind, 0)
+        total += length
+        letter = {3: "H", 4: "I", 16: "Q"}.get(kind)
+        if letter and tag not in tags and tag in range(_WIDTH, _TILE_BYTES + 1) and count <= 3 * _MAX_STRIPS:
+            if length > struct.calcsize(word):
+                file.seek(min(_unpack(order + word, file)[0], size))
+            tags[tag] = _unpack(f"{order}{count}{letter}", file)
+        elif tag in (_STRIPS, _TILES) and count > 3 * _MAX_STRIPS:
+            raise UnsoundError(f"of {count} strips or tiles")
+        file.seek(here + struct.calcsize(word))
+    if total > _MAX_TAG_BYTES:
+        raise UnsoundError(f"with {total} bytes of metadata")
+
+    def first(tag: int, default: int) -> int:
+        return max(1, (tags.get(tag) or (default,))[0])
+
+    width, height = first(_WIDTH, 1), first(_HEIGHT, 1)
+    is_tiled = _TILES in tags
+    columns = first(_TILE_WIDTH, width) if is_tiled else width
+    rows = first(_TILE_HEIGHT, height) if is_tiled else min(height, first(_ROWS, height))
+    if is_tiled and columns * rows > 2 * width * height + 2**22:
+        raise UnsoundError(f"of {width} x {height} pixels in tiles of {columns} x {rows}")
+    planes = first(_SAMPLES, 1) if first(_PLANES, 1) == 2 else 1
+    needed = -(-width // columns) * -(-height // rows) * planes
+    offsets = tags.get(_TILES if is_tiled else _STRIPS, ())
+    counts = tags.get(_TILE_BYTES if is_tiled else _STRIP_BYTES, ())
+    if needed > _MAX_STRIPS * planes:
+        raise UnsoundError(f"of {needed} strips or tiles")
+    if len(offsets) < needed:
+        raise UnsoundError(f"with {len(offsets)} of the {needed} strips or tiles that cover it, cut short or damaged")
+    is_packed = first(_COMPRESSION, 1) != 1
+    for number in range(needed):
+        end = offsets[number] + (counts[number] if is_packed and number < len(counts) else 1)
+        if end > size:
+            raise UnsoundError("cut short or damaged")
