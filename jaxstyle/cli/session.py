@@ -70,7 +70,7 @@ class Session:
         self.flags = flags
         self.retouch = retouch
         self.report = Report(flags)
-        self._cache = CompilationCache.enable(flags.compilation_cache)
+        self._cache = CompilationCache.enable(flags.compilation_cache, self.report.say)
         self._precision = getattr(flags, "matmul_precision", "highest")
         self._asked: list[int] = []
         self._introduction = [self._cache.complaint] if self._cache.complaint else []
