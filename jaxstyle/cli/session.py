@@ -228,7 +228,7 @@ class Session:
         if self.retouch is not None:
             picture = self.retouch(picture)
         flags = self.flags
-        write_picture(place, np.asarray(picture), bit_depth=flags.bit_depth, overwrite=flags.overwrite)
+        write_picture(place, np.clip(picture, 0, 1), bit_depth=flags.bit_depth, overwrite=flags.overwrite)
 
     def write_result(self, picture: Any) -> None:
         """Writes the result; if its place has become unusable, writes it beside it and complains."""
