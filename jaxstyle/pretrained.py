@@ -24,6 +24,7 @@ from jaxstyle.formats.layout import (
     find_architecture,
     layer_channels,
 )
+from jaxstyle.short_repr import short_repr
 from jaxstyle.types import NetworkParams
 
 #: In a wheel, and in a checkout.
@@ -48,7 +49,7 @@ SAVED_SUFFIXES = (".h5", ".hdf5", ".npz", ".safetensors")
 _HEAD_BYTES = 128
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Network:
     """A trained VGG.
 
@@ -65,6 +66,8 @@ class Network:
     params: NetworkParams
     checksum: str
     source: str
+
+    __repr__ = short_repr
 
 
 def load_network(path: str | Path | None = None, *, architectures: Architectures = ARCHITECTURES) -> Network:

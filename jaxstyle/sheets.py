@@ -17,6 +17,7 @@ from jaxstyle.argument_checks import check_picture
 from jaxstyle.checks import InputError, check_positive
 from jaxstyle.image_files import MAX_PIXELS
 from jaxstyle.images import resize, size_for_width
+from jaxstyle.short_repr import short_repr
 
 if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg
@@ -53,6 +54,8 @@ class Cell(NamedTuple):
     picture: Any
     caption: str = ""
     pixelated: bool = False
+
+    __repr__ = short_repr
 
 
 class _Block(NamedTuple):

@@ -127,7 +127,7 @@ def make_problem(
         InputError: For pictures that are none or too small, unknown layers, or a wrong count of weights.
     """
     check_kind("the config", config, StyleTransferConfig)
-    styles = _check_styles(styles)
+    styles = check_styles(styles)
     content_layers, style_layers = config.used_layers()
     layers = vgg.check_layers(network, dict.fromkeys(content_layers + style_layers))
     check_weights("style_blend_weights", config.style_blend_weights or [1.0] * len(styles), len(styles))
@@ -156,7 +156,8 @@ def make_problem(
     )
 
 
-def _check_styles(styles: Any) -> Sequence[Picture]:
+def check_styles(styles: Any) -> Sequence[Picture]:
+    """Returns `styles` as a list, or raises `InputError` if it is no collection of at least one."""
     is_one = is_array(styles) and styles.ndim < 4
     if is_one or isinstance(styles, str | Mapping) or not isinstance(styles, Iterable):
         raise InputError("a list of pictures as the styles", describe(styles), "pass [style], also if there is one")

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from jaxstyle.problem import Problem
     from jaxstyle.types import NetworkParams
 
-#: Pairs of pictures, and how many bytes they may take, that L-BFGS keeps where nothing says how many.
-MEMORY_SIZE, MEMORY_BYTES = 20, 2e9
-
 
 @dataclass(kw_only=True)
 class Stylize(PictureFlags, ObjectiveFlags):
@@ -74,6 +71,9 @@ class Stylize(PictureFlags, ObjectiveFlags):
         """Repaints and returns the exit code."""
         chosen_by = self.fill()
         self.check()
+
+        from jaxstyle.settings import choose_memory_size
+
         self.make_optimizer()  # for its errors: options are looked at before files
         network = self.load_network(self.used_layers())
         content, initial = self.read_pictures()
@@ -207,16 +207,6 @@ class Stylize(PictureFlags, ObjectiveFlags):
             return make_problem(config, network, resize_to(content, height, width), styles[width], initial=start)
 
         return make
-
-
-def choose_memory_size(height: int, width: int) -> int:
-    """Returns the memory of L-BFGS for a picture: 20 pairs, or fewer, for one beyond four million pixels.
-
-    >>> choose_memory_size(512, 512), choose_memory_size(4096, 4096)
-    (20, 4)
-    """
-    pair = 2 * 3 * 4 * height * width  # two float32 pictures of three colors
-    return int(max(3, min(MEMORY_SIZE, MEMORY_BYTES // pair)))
 
 
 #: See `jaxstyle.cli.commands`.
