@@ -43,9 +43,13 @@ if TYPE_CHECKING:
     from jaxstyle.runs import Status as Status
     from jaxstyle.runs import StopRule as StopRule
     from jaxstyle.samples import load_sample as load_sample
+    from jaxstyle.settings import AUTO as AUTO
+    from jaxstyle.settings import Settings as Settings
     from jaxstyle.sheets import Cell as Cell
     from jaxstyle.sheets import contact_sheet as contact_sheet
     from jaxstyle.statistics import gram_matrix as gram_matrix
+    from jaxstyle.stylization import Stylized as Stylized
+    from jaxstyle.stylization import stylize as stylize
     from jaxstyle.vgg import VGG as VGG
     from jaxstyle.vgg import features as features
     from jaxstyle.vgg import freeze as freeze
@@ -65,8 +69,10 @@ _HOMES = {
     "pyramid": ("minimize_pyramid",),
     "runs": ("Progress", "Result", "Status", "StopRule"),
     "samples": ("load_sample",),
+    "settings": ("AUTO", "Settings"),
     "sheets": ("Cell", "contact_sheet"),
     "statistics": ("gram_matrix",),
+    "stylization": ("Stylized", "stylize"),
     "vgg": ("VGG", "features", "freeze"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

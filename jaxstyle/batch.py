@@ -26,6 +26,7 @@ from jaxstyle.loop import (
 from jaxstyle.memory import compile_to_fit
 from jaxstyle.problem import Params, Problem
 from jaxstyle.runs import LoopState, Progress, Result, Status, StepInfo, StopRule, status_of
+from jaxstyle.short_repr import short_repr
 from jaxstyle.types import Key
 
 
@@ -63,6 +64,8 @@ class BatchProgress(NamedTuple):
     infos: list[StepInfo]
     run_seconds: float
     compile_seconds: float
+
+    __repr__ = short_repr
 
     def of(self, index: int) -> Progress:
         """Returns what one of the runs would have told alone, but for the times, which are those of the batch."""

@@ -80,7 +80,7 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> str:
     Raises:
         InputError: If it is not; the message lists the choices and suggests the nearest one.
     """
-    if value in choices:
+    if isinstance(value, str) and value in choices:
         return value
     near = get_close_matches(str(value), list(choices), n=1)
     advice = f"did you mean {near[0]!r}?" if near else "choose one of these"

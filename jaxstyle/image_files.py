@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import ImageColor
 
+from jaxstyle.argument_checks import check_picture
 from jaxstyle.checks import InputError, check_new_file, check_positive, open_whole, replace_file
 from jaxstyle.image_decoding import (
     EXACT_PIXELS,
@@ -264,16 +265,10 @@ def quantize(picture: Any, bit_depth: int = 8) -> np.ndarray:
     Raises:
         InputError: If it is not `[height, width, 3]`, not of floats, or has a value that is not finite.
     """
-    array = np.asarray(picture)
-    advice = "pass floats in [0, 1] of shape [height, width, 3]"
-    if array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:
-        raise InputError("a picture [height, width, 3]", f"the shape {list(array.shape)}", advice)
-    if "float" not in array.dtype.name:  # 0..255 integers would clip to white; bfloat16 is no np.floating
-        raise InputError("a picture of floats", array.dtype.name, advice)
-    array = array.astype(np.float32)
-    if not np.isfinite(array).all():
-        count = int((~np.isfinite(array)).sum())
-        raise InputError("finite values only", f"{count} that are infinite or NaN", "see where they come from")
+    if not isinstance(picture, str | os.PathLike):
+        picture = np.asarray(picture)
+    check_picture("a picture", picture)
+    array = picture.astype(np.float32)
     dtype, most = (np.uint8, 255) if bit_depth == 8 else (np.uint16, 65535)
     return np.rint(np.clip(array, 0, 1) * most).astype(dtype)
 

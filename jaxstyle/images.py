@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxstyle.argument_checks import check_features, check_picture
 from jaxstyle.checks import InputError, check_choice
 from jaxstyle.types import Picture, Scalar
 
@@ -33,14 +34,15 @@ def resize(picture: Picture, height: int, width: int, *, method: str = "cubic") 
     overshoots at edges; returned unchanged where the sizes agree.
 
     Args:
-        picture: In [0, 1].
+        picture: In [0, 1]; a mask, of one channel, will do as well.
         height: The new height in pixels.
         width: The new width in pixels.
         method: `cubic` or `linear`, which is Pillow's `BILINEAR`.
 
     Raises:
-        InputError: If `height` or `width` is below 1, or the method is another.
+        InputError: If `picture` is none, `height` or `width` is below 1, or the method is another.
     """
+    check_picture("a picture", picture, channels=(3, 1))
     if height < 1 or width < 1:
         raise InputError("a size of at least 1 x 1", f"{height} x {width}", "pass positive numbers of pixels")
     check_choice("method", method, ("cubic", "linear"))
@@ -68,6 +70,7 @@ def size_for_width(height: int, width: int, new_width: int) -> tuple[int, int]:
 
 def luminance(picture: Picture) -> Float[Array, "height width"]:
     """Luma: Y = 0.299 R + 0.587 G + 0.114 B of encoded values (BT.601), in [0, 1]."""
+    check_picture("a picture", picture)
     picture = jnp.asarray(picture)
     return _KR * picture[..., 0] + _KG * picture[..., 1] + _KB * picture[..., 2]
 
@@ -89,6 +92,7 @@ def rgb_to_ycbcr(picture: Picture) -> Float[Array, "height width 3"]:
 
 def ycbcr_to_rgb(ycbcr: Float[Array, "height width 3"]) -> Picture:
     """The inverse of `rgb_to_ycbcr`; not clipped, and many YCbCr values lie outside of what RGB can show."""
+    check_features("YCbCr values", ycbcr)
     y = ycbcr[..., 0]
     blue = y + 2 * (1 - _KB) * (ycbcr[..., 1] - _CHROMA_CENTER)
     red = y + 2 * (1 - _KR) * (ycbcr[..., 2] - _CHROMA_CENTER)
@@ -110,13 +114,16 @@ def preserve_colors(result: Picture, content: Picture) -> Picture:
     Raises:
         InputError: If the sizes differ.
     """
-    _check_same_shape(result, content)
+    _check_same_shape(result, content, names=("the result", "the content"))
     chroma = rgb_to_ycbcr(content)[..., 1:]
     return jnp.clip(ycbcr_to_rgb(jnp.concatenate([luminance(result)[..., None], chroma], axis=-1)), 0.0, 1.0)
 
 
 def color_statistics(picture: Picture) -> tuple[Float[Array, "3"], Float[Array, "3 3"]]:
     """The mean color and the covariance of the colors (divided by the number of pixels, not by one less)."""
+    check_picture("a picture", picture)
+    picture = jnp.asarray(picture)
+    picture = picture.astype(jnp.promote_types(picture.dtype, jnp.float32))  # half precision has too few digits
     mean = jnp.mean(picture, axis=(0, 1))
     centered = picture - mean
     # A product over the pixels, since the nine numbers of each would take nine times the memory of a channel.
@@ -168,7 +175,9 @@ def psnr(a: Picture, b: Picture) -> Scalar:
     return -10.0 * jnp.log10(mean_squared_error(a, b))
 
 
-def _check_same_shape(a: Picture, b: Picture) -> None:
+def _check_same_shape(a: Picture, b: Picture, *, names: tuple[str, str] = ("a picture", "a picture")) -> None:
+    for name, picture in zip(names, (a, b), strict=True):
+        check_picture(name, picture)
     # Broadcasting would compare, and mix, pictures that nobody meant to.
     if a.shape != b.shape:
         raise InputError("two pictures of one size", f"{a.shape} and {b.shape}", "resize one of them")

@@ -19,6 +19,7 @@ import numpy as np
 import optax
 from jax import lax
 
+from jaxstyle.argument_checks import check_kind, describe
 from jaxstyle.checks import InputError, check_between, check_not_negative
 from jaxstyle.memory import compile_to_fit
 from jaxstyle.problem import Args, Params, Problem
@@ -77,6 +78,10 @@ def make_loop(problem: Problem, optimizer: Optimizer) -> Loop:
     backtracking search, anywhere in a chain) has evaluated the loss where it arrives; that value is used again, unless
     the problem is stochastic or projected, where it would be stale.
     """
+    check_kind("the problem", problem, Problem, "make one with make_problem")
+    if not isinstance(optimizer, optax.GradientTransformation) and not callable(optimizer):
+        advice = f"pass jaxstyle.make_optimizer({optimizer!r})" if isinstance(optimizer, str) else "see make_optimizer"
+        raise InputError("an optax optimizer", describe(optimizer), advice)
 
     def build(options: Mapping[str, Scalar]) -> optax.GradientTransformationExtraArgs:
         return optax.with_extra_args_support(optimizer(**options) if callable(optimizer) else optimizer)
@@ -318,6 +323,7 @@ def minimize(
         InputError: If the program would not fit into memory; nothing has run then.
     """
     check_not_negative("num_steps", num_steps)
+    check_kind("the problem", problem, Problem, "make one with make_problem")
     init_key, run_key = jax.random.split(key)
     params = problem.init_fn(init_key) if params is None else params
     is_new = not isinstance(optimizer, Program)

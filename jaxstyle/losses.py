@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxstyle.argument_checks import check_features, check_floats, check_same_shape
 from jaxstyle.types import Features, Gram, Scalar
 
 #: Positions of a picture that are compared with a guide's at once: of 1024 of the guide, 4 MB of dot products.
@@ -22,7 +23,13 @@ def content_loss(features: Features, target: Features) -> Scalar:
 
     Gatys et al. (2016), equation 1, which sums and halves instead: the mean does not grow with the picture. Half
     precision is widened to float32 first.
+
+    Raises:
+        InputError: For arrays that are no features of one layer, or of different shapes.
     """
+    check_features("the features", features)
+    check_features("the target", target)
+    check_same_shape("a target", target, features.shape)
     wide = jnp.promote_types(features.dtype, jnp.float32)
     return jnp.mean(jnp.square(features.astype(wide) - target.astype(wide)))
 
@@ -37,7 +44,14 @@ def style_loss(gram: Gram, targets: Float[Array, "styles channels channels"], bl
         gram: The picture's Gram matrix `G`.
         targets: The styles' Gram matrices `A_i`.
         blend: A weight for each style; they usually sum to 1.
+
+    Raises:
+        InputError: For arrays of shapes that do not go together.
     """
+    check_features("a Gram matrix", gram, dimensions=2)
+    check_features("the targets", targets)
+    check_same_shape("each of the targets", targets[0], gram.shape)
+    check_same_shape("a blend", blend, targets.shape[:1])
     return jnp.dot(blend, jnp.mean(jnp.square(gram - targets), axis=(1, 2)))
 
 
@@ -50,7 +64,11 @@ def total_variation(pixels: Float[Array, "height width 3"], *, circular: bool = 
     Args:
         pixels: On 0..255.
         circular: Whether opposite borders are neighbors.
+
+    Raises:
+        InputError: For pixels that are not `[height, width, channels]`, or no floats: differences of bytes would wrap.
     """
+    check_features("the pixels", pixels)
     if circular:
         down, right = (jnp.mean(jnp.square(pixels - jnp.roll(pixels, 1, axis))) for axis in (0, 1))
         return down + right
@@ -69,6 +87,7 @@ def layer_activation(features: Features) -> Scalar:
 
     Its program climbs `sum(F^2) / 2`; the mean does not grow with the picture.
     """
+    check_floats("the features", features)
     return jnp.mean(jnp.square(_widen(features)))
 
 
@@ -81,6 +100,8 @@ def channel_activation(features: Features, weights: Float[Array, " channels"]) -
         features: `F`.
         weights: One for each channel; as an array, so that one program serves every channel.
     """
+    check_features("the features", features)
+    check_same_shape("weights of channels", weights, features.shape[-1:])
     return jnp.dot(jnp.mean(_widen(features), axis=(0, 1)), weights)
 
 
@@ -97,6 +118,9 @@ def guided_activation(features: Features, guide: Float[Array, "positions channel
         features: `F`.
         guide: `G`, the features of some positions of another picture.
     """
+    check_features("the features", features)
+    check_features("a guide's features", guide, dimensions=2)
+    check_same_shape("a position of the guide", guide[0], features.shape[-1:])
     rows = _widen(features).reshape(-1, features.shape[-1])
     guide = _widen(guide)
     product = partial(jnp.dot, precision=lax.Precision.HIGHEST)  # or a GPU would choose by 10 bits

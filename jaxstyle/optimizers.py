@@ -216,6 +216,11 @@ def make_optimizer(name: str, **overrides: Any) -> optax.GradientTransformation:
     >>> make_optimizer("momentum", learning_rate=1e-3, momentum=0.8).init(1.0)[1]
     EmptyState()
     """
+    if name == "auto":  # the command line's word for a whole setting
+        raise InputError(
+            "the name of an optimizer", "'auto', which stands for a start, unknowns and a stop rule as well",
+            "call jaxstyle.stylize(content, styles), whose default it is, or see jaxstyle.AUTO",
+        )  # fmt: skip
     spec = OPTIMIZERS[check_choice("optimizer", name, OPTIMIZERS)]
     settings = dict(spec.defaults)
     for option, value in overrides.items():

@@ -12,12 +12,14 @@ not limit address space (macOS, Windows) only time is limited. That the numbers 
 """
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxstyle.argument_checks import check_kind, describe
 from jaxstyle.checks import InputError, check_new_file, replace_file
 from jaxstyle.formats import native, npz, registry, safetensors_file
 from jaxstyle.formats.isolation import read_isolated, recognize_isolated
@@ -29,6 +31,7 @@ from jaxstyle.formats.layout import (
     layer_channels,
 )
 from jaxstyle.formats.registry import check_file, read_network
+from jaxstyle.short_repr import short_repr
 from jaxstyle.types import NetworkParams
 
 #: In a wheel, and in a checkout.
@@ -45,7 +48,7 @@ _SHIPPED_BYTES = 18_696_623
 SAVED_SUFFIXES = (".h5", ".hdf5", ".npz", ".safetensors")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Network:
     """A trained VGG.
 
@@ -65,6 +68,8 @@ class Network:
     source: str
     format: str = ""
 
+    __repr__ = short_repr
+
 
 def load_network(path: str | Path | None = None, *, architectures: Architectures = ARCHITECTURES) -> Network:
     """Loads the network in `path`, or the shipped VGG-19.
@@ -80,6 +85,10 @@ def load_network(path: str | Path | None = None, *, architectures: Architectures
     >>> load_network().architecture
     'vgg19'
     """
+    if path is not None and not isinstance(path, str | os.PathLike):
+        raise InputError(
+            "the path of a file of weights", describe(path), "pass a path, or nothing for the VGG-19 that ships"
+        )
     path = shipped_path() if path is None else Path(path)
     check_file(path)
     read = read_network if _is_shipped(path) else read_isolated
@@ -108,6 +117,7 @@ def save_network(network: Network, path: str | Path, *, overwrite: bool = False)
         FileNotFoundError: If its folder does not exist.
         InputError: If the ending is none of these, or `network` is not sound.
     """
+    check_kind("the network", network, Network, "pass what load_network returns")
     path = check_destination(path, overwrite=overwrite)
     convolutions = {name for name in network.params if name != "mean"}
     blocks = ARCHITECTURES.get(network.architecture)

@@ -6,13 +6,14 @@ from typing import Any
 
 import jax
 
+from jaxstyle.short_repr import short_repr
 from jaxstyle.types import Key, Scalar
 
 Params = Any
 Args = Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Problem:
     """A loss over parameters, with all it takes to start from and to look at the result.
 
@@ -37,6 +38,8 @@ class Problem:
     project_fn: Callable[[Params], Params] | None = None
     is_stochastic: bool = False
     is_bounded_below: bool = True
+
+    __repr__ = short_repr
 
 
 def reparameterize(

@@ -18,6 +18,7 @@ from jaxstyle.loop import Optimizer, minimize
 from jaxstyle.parameterizations import Pixels, apply_parameterization, make_parameterization
 from jaxstyle.problem import Params, Problem
 from jaxstyle.runs import LoopState, Progress, Result, Status, StopRule
+from jaxstyle.short_repr import short_repr
 from jaxstyle.transforms.averaging import average_of
 from jaxstyle.types import Key, Picture
 
@@ -44,6 +45,8 @@ class Scale(NamedTuple):
     width: int
     problem: Problem
 
+    __repr__ = short_repr
+
 
 class ScaleResult(NamedTuple):
     """What a size of the sequence gave.
@@ -58,6 +61,8 @@ class ScaleResult(NamedTuple):
     scale: Scale
     result: Result
     picture: Picture
+
+    __repr__ = short_repr
 
 
 def growing_sizes(

@@ -7,6 +7,7 @@ import jax
 import optax
 
 from jaxstyle.problem import Params
+from jaxstyle.short_repr import short_repr
 from jaxstyle.types import Key, Scalar
 
 #: A loss this many times the initial one is no spike if it stays there.
@@ -28,6 +29,14 @@ class Status(IntEnum):
     DIVERGED = 3
     NOT_FINITE = 4
     INTERRUPTED = 5
+
+    def __str__(self) -> str:
+        """Name and meaning: the number alone says nothing."""
+        return f"{self.name}: {self.advice}"
+
+    def __format__(self, spec: str) -> str:
+        """As `str`."""
+        return format(str(self), spec)
 
     @property
     def advice(self) -> str:
@@ -108,6 +117,8 @@ class LoopState(NamedTuple):
     high_loss: Scalar
     status: jax.Array
 
+    __repr__ = short_repr
+
 
 class StepInfo(NamedTuple):
     """What people read of a step.
@@ -126,6 +137,8 @@ class StepInfo(NamedTuple):
     grad_norm: Scalar
     update_norm: Scalar
     evaluations: jax.Array
+
+    __repr__ = short_repr
 
 
 class Result(NamedTuple):
@@ -155,6 +168,8 @@ class Result(NamedTuple):
     run_seconds: float
     opt_state: optax.OptState
 
+    __repr__ = short_repr
+
 
 class Progress(NamedTuple):
     """What a callback of `minimize` gets after each chunk.
@@ -172,6 +187,8 @@ class Progress(NamedTuple):
     infos: StepInfo
     run_seconds: float
     compile_seconds: float
+
+    __repr__ = short_repr
 
 
 def status_of(state: LoopState, *, is_spent: bool = False) -> Status:

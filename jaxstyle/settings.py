@@ -21,6 +21,8 @@ import optax
 from jaxstyle.checks import InputError, check_between, check_choice, check_positive, replace_file
 from jaxstyle.optimizers import OPTIMIZERS, make_optimizer
 from jaxstyle.parameterizations import PARAMETERIZATIONS
+from jaxstyle.pyramid import growing_sizes
+from jaxstyle.runs import StopRule
 from jaxstyle.types import Scalar
 
 #: What the key `format` of a file says.
@@ -37,6 +39,9 @@ MOST_STEPS = 2**31 - 2
 
 #: More sizes than any picture has.
 MOST_SCALES = 30
+
+#: Pairs of pictures, and how many bytes they may take, that L-BFGS keeps where nothing says how many.
+MEMORY_SIZE, MEMORY_BYTES = 20, 2e9
 
 #: Optimizers that look at their learning rate once, at the start.
 LOOK_ONCE = ("rprop",)
@@ -98,16 +103,39 @@ class Settings:
         self._check_provenance()
         self._check_options()
 
-    def make_optimizer(self) -> optax.GradientTransformation:
-        """Returns the optimizer with its options and, where there is a schedule, the learning rate of each step."""
+    def make_optimizer(self, height: int = 0, width: int = 0) -> optax.GradientTransformation:
+        """Returns the optimizer with its options and, where there is a schedule, the learning rate of each step.
+
+        Args:
+            height: Of the largest picture to come; it limits the memory of L-BFGS where the options do not say it.
+            width: Of the same.
+        """
         if not self.schedule:
-            return make_optimizer(self.optimizer, **self.options)
+            options = dict(self.options)
+            if "memory_size" in OPTIMIZERS[self.optimizer].defaults and height * width > 0:
+                options = {"memory_size": choose_memory_size(height, width), **options}
+            return make_optimizer(self.optimizer, **options)
 
         def build(learning_rate: Scalar) -> optax.GradientTransformation:
             return make_optimizer(self.optimizer, **{**self.options, "learning_rate": learning_rate})
 
         # Not every optimizer takes a function of the step for its rate; built anew at each step, every one does.
         return optax.inject_hyperparams(build)(learning_rate=schedule_of(self.schedule))
+
+    def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Returns the `(height, width)` to go through for a picture of that size, which is the last of them."""
+        if len(self.scales) > 1:
+            return growing_sizes(height, width, widths=self.scales)
+        return growing_sizes(height, width, count=self.scales[0])
+
+    def steps(self) -> list[int]:
+        """Returns the steps at each size."""
+        count = len(self.scales) if len(self.scales) > 1 else self.scales[0]
+        return list(self.scale_iterations) or [self.iterations] * count
+
+    def stop_rule(self) -> StopRule:
+        """Returns when to stop early."""
+        return StopRule(self.stop_delta, self.stop_patience)
 
     def _check_options(self) -> None:
         for name, value in self.options.items():
@@ -137,6 +165,16 @@ class Settings:
             json.dumps(self.provenance, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError("provenance that JSON can hold", error, "use text, finite numbers, lists, names") from None
+
+
+def choose_memory_size(height: int, width: int) -> int:
+    """Returns the memory of L-BFGS for a picture: 20 pairs, or fewer, for one beyond four million pixels.
+
+    >>> choose_memory_size(512, 512), choose_memory_size(4096, 4096)
+    (20, 4)
+    """
+    pair = 2 * 3 * 4 * height * width  # two float32 pictures of three colors
+    return int(max(3, min(MEMORY_SIZE, MEMORY_BYTES // pair)))
 
 
 def schedule_of(pairs: Sequence[tuple[int, float]]) -> Callable[[Any], Scalar]:

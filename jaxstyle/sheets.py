@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from jaxstyle.argument_checks import check_picture
 from jaxstyle.checks import InputError, check_positive
 from jaxstyle.image_files import MAX_PIXELS
 from jaxstyle.images import resize, size_for_width
+from jaxstyle.short_repr import short_repr
 
 if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg
@@ -52,6 +54,8 @@ class Cell(NamedTuple):
     picture: Any
     caption: str = ""
     pixelated: bool = False
+
+    __repr__ = short_repr
 
 
 class _Block(NamedTuple):
@@ -163,8 +167,7 @@ def _place_pictures(rows: Sequence[Sequence[Cell | None]], cell_width: int | Non
             if picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,)) or not picture.size:
                 got = f"the shape {list(picture.shape)} in {name}"
                 raise InputError("a picture [height, width, 3] or [height, width]", got, "pass one picture a cell")
-            if "float" not in picture.dtype.name:  # bfloat16 is no np.floating
-                raise InputError("a picture of floats", f"{picture.dtype} in {name}", "divide bytes by 255")
+            check_picture(f"the picture in {name}", np.atleast_3d(picture), channels=(3, 1))
             height, width = picture.shape[:2]
             size = size_for_width(height, width, cell_width) if cell_width else (height, width)
             yield _Block(_picture_row(i), 1 + j, (0.5, 0.5), size, cell)
@@ -227,9 +230,6 @@ def _show(block: _Block) -> np.ndarray:
     if isinstance(block.content, np.ndarray):
         return _ink(block.content)
     picture = np.atleast_3d(np.asarray(block.content.picture).astype(np.float32))
-    if not np.isfinite(picture).all():
-        place = f"row {1 + block.row // 2}, column {block.column}"
-        raise InputError("finite values only", f"infinity or NaN in {place}", "see where they come from")
     (height, width), (old_height, old_width) = block.size, picture.shape[:2]
     if block.content.pixelated and width > old_width:
         # The old pixel in which the new one's center lies, in integers: floats would round centers on a border.

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxstyle.argument_checks import check_features
 from jaxstyle.types import Features, Gram
 
 
@@ -23,9 +24,13 @@ def gram_matrix(features: Features) -> Gram:
     Returns:
         `[C, C]`, symmetric and positive semi-definite, accumulated in float32 or wider.
 
+    Raises:
+        InputError: For anything but the features of one layer of one picture.
+
     >>> gram_matrix(jnp.ones((2, 2, 4)))[0, 0]
     Array(0.25, dtype=float32)
     """
+    check_features("the features", features)
     return _scaled_gram(features.reshape(-1, features.shape[-1]))
 
 

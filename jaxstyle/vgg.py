@@ -7,7 +7,7 @@ columns D (VGG-16) and E (VGG-19). Layers are named `conv3_2`, `relu3_2` and `po
 is given, while tracing, so that the parameters stay an ordinary argument and nothing is hidden in the module.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
+from jaxstyle.argument_checks import check_layer_names, check_picture, describe
 from jaxstyle.checks import InputError, check_choice
 from jaxstyle.convolution import FrozenKernel, choose_method, convolve, freeze_kernel
 from jaxstyle.pooling import average_pool, max_pool
@@ -58,7 +59,14 @@ def architecture_of(params: NetworkParams) -> str:
     """Returns `vgg16` or `vgg19`, by the convolutions that `params` holds.
 
     They may end early (see `freeze`); where they end before the two networks part, either name is right.
+
+    Raises:
+        InputError: If `params` is anything else.
     """
+    if not isinstance(params, Mapping):
+        is_network = isinstance(getattr(params, "params", None), Mapping)
+        advice = "pass network.params" if is_network else "pass load_network().params"
+        raise InputError("a network's parameters, a dictionary of layers", describe(params), advice)
     held = [name for name in params if name != "mean"]
     for architecture in BLOCKS:
         convolutions = [name for name in layer_names(architecture) if name.startswith("conv")]
@@ -80,7 +88,8 @@ def convolutions_for(architecture: str, layers: Sequence[str]) -> tuple[str, ...
 
 def _layers_up_to(architecture: str, layers: Sequence[str]) -> tuple[str, ...]:
     names = layer_names(architecture)
-    last = max((names.index(layer) for layer in layers), default=-1)
+    known = [check_choice(f"each layer of {architecture}", layer, names) for layer in check_layer_names(layers)]
+    last = max((names.index(layer) for layer in known), default=-1)
     return names[: last + 1]
 
 
@@ -88,7 +97,7 @@ def check_layers(params: NetworkParams, layers: Iterable[str]) -> tuple[str, ...
     """Returns `layers` as a tuple, or raises `InputError` if the network of `params` lacks one of them."""
     architecture = architecture_of(params)
     names = layer_names(architecture)
-    checked = tuple(check_choice(f"each layer of {architecture}", layer, names) for layer in layers)
+    checked = tuple(check_choice(f"each layer of {architecture}", name, names) for name in check_layer_names(layers))
     missing = [name for name in convolutions_for(architecture, checked) if name not in params]
     if missing:
         raise InputError(f"the weights of {missing[-1]}", f"none after {list(params)[-1]}", "freeze more layers")
@@ -98,6 +107,7 @@ def check_layers(params: NetworkParams, layers: Iterable[str]) -> tuple[str, ...
 def check_order(layers: Sequence[str]) -> tuple[str, ...]:
     """Returns `layers` as a tuple, or raises `InputError` if they do not stand in the order of computation."""
     names = layer_names("vgg19")  # VGG-16 has a part of these, in the same order
+    layers = check_layer_names(layers)
     ordered = sorted(set(layers), key=lambda layer: names.index(check_choice("each layer", layer, names)))
     if ordered != list(layers):
         raise InputError("layers in order of depth, each once", " ".join(layers), f"write {' '.join(ordered)}")
@@ -112,7 +122,8 @@ def minimum_size(layers: Sequence[str]) -> int:
     >>> minimum_size(["relu1_1", "relu5_1"])
     16
     """
-    return max((2 ** (_block(layer) - (not layer.startswith("pool"))) for layer in layers), default=1)
+    blocks = {layer: _block(layer) for layer in check_layer_names(layers)}
+    return max((2 ** (block - (not layer.startswith("pool"))) for layer, block in blocks.items()), default=1)
 
 
 def _block(layer: str) -> int:
@@ -183,8 +194,13 @@ class VGG(nnx.Module):
 
     def __call__(self, picture: Picture, layers: Sequence[str], *, memory: str = "normal") -> dict[str, Features]:
         """Returns the features of `picture` (RGB in [0, 1]) at `layers`; nothing past the deepest is computed."""
+        check_picture("a picture", picture)
+        layers = check_layer_names(layers)
         found: dict[str, Features] = {}
-        hidden = jnp.asarray(picture) * PIXEL_SCALE - self.mean.get_value()
+        picture = jnp.asarray(picture)
+        # Half precision has too few digits for pixels of 0..255, whatever the features are computed in.
+        picture = picture.astype(jnp.promote_types(picture.dtype, jnp.float32))
+        hidden = picture * PIXEL_SCALE - self.mean.get_value()
         for steps in self._blocks(layers):
             block = partial(self._block, steps=steps, layers=layers)
             hidden, features = (recompute(block) if memory == "low" else block)(hidden)
@@ -274,7 +290,8 @@ def features(
         width are halved, rounding up, by each pooling before the layer.
 
     Raises:
-        InputError: If a layer, pooling or padding is unknown, or `params` is not a VGG.
+        InputError: If a layer, pooling or padding is unknown, `params` is not a VGG, or `picture` no picture: where
+            it is not traced, its values are checked as well.
     """
     layers = check_layers(params, layers)
     check_choice("memory", memory, MEMORY_MODES)

@@ -1,11 +1,13 @@
 """What README shows must run."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import jaxstyle
 from jaxstyle.cli import main
 from jaxstyle.image_files import read_picture
 
@@ -13,13 +15,20 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_python_examples_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, number: int
+):
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len([line for line in code.splitlines() if line]) <= 12
-    code = code.replace("num_steps=200", "num_steps=2").replace("256", "48")  # the same, in seconds
-    exec(compile(code, "README.md", "exec"), {})
-    assert "BUDGET_SPENT" in capsys.readouterr().out
+    whole, in_parts = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len([line for line in whole.splitlines() if line]) <= 6
+    assert len([line for line in in_parts.splitlines() if line]) <= 12
+    code = (whole, in_parts)[number].replace("num_steps=200", "num_steps=2").replace("256", "48")  # in seconds
+    code = code.replace("stylize(content, [style]", "stylize(content, [style], settings=SHORT")
+    exec(compile(code, "README.md", "exec"), {"SHORT": replace(jaxstyle.AUTO, iterations=2)})
+    out = capsys.readouterr().out
+    assert "BUDGET_SPENT" in out
+    assert len(out) < 1000  # no arrays
     assert read_picture("out.png").shape == (48, 48, 3)
 
 

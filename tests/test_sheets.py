@@ -236,7 +236,7 @@ def test_kinds_of_pictures():
         np.testing.assert_array_equal(contact_sheet([[Cell(picture)]]), expected)
     for dtype in (jnp.float16, jnp.bfloat16):
         np.testing.assert_allclose(contact_sheet([[Cell(jnp.asarray(color, dtype))]]), expected, atol=1e-3)
-    loud = color * 100 - 5
+    loud = 1.1 * color - 0.05
     find(contact_sheet([[Cell(loud)]]), np.clip(loud, 0, 1))
 
 
@@ -278,7 +278,7 @@ def test_pixelated_whole_factors_and_shrinking():
         ([[None, Cell(np.zeros(4))]], {}, r"the shape \[4\] in row 1, column 2"),
         ([[Cell(np.zeros((4, 4, 1)))]], {}, r"a picture \[height, width, 3\] or \[height, width\], got the shape"),
         ([[Cell(np.zeros((0, 4, 3)))]], {}, "the shape"),
-        ([[Cell(np.zeros((4, 4), np.uint8))]], {}, "a picture of floats, got uint8 in row 1, column 1"),
+        ([[Cell(np.zeros((4, 4), np.uint8))]], {}, "the picture in row 1, column 1 of floats, got uint8"),
         ([[], [None, Cell(np.full((4, 4), np.nan))]], {}, "finite values only, got .* in row 2, column 2"),
         ([[Cell(np.zeros((4, 4)))]], {"row_labels": ["a", "b"]}, "1 row labels, or none, got 2"),
         ([[Cell(np.zeros((4, 4)))] * 3], {"column_labels": ["a"]}, "3 column labels, or none, got 1"),

@@ -1,10 +1,18 @@
 """Compiled programs, kept on disk from one run to the next, in a folder that nobody else can write into.
 
-What is in the cache is machine code that a later run executes, so the folder must be the user's own (mode 0700).
+What is in the cache is machine code that a later run executes, so the folder must be the user's own (mode 0700), and
+each entry carries a checksum of its name and content: an entry that was cut off, or that belongs under another name, is
+deleted and made again.
 """
 
+import contextlib
+import hashlib
 import os
+import secrets
+import shutil
 import stat
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,10 +38,14 @@ class CompilationCache:
     counts: dict[str, int] = field(default_factory=lambda: {"hits": 0, "misses": 0})
 
     @classmethod
-    def enable(cls, folder: str | None) -> "CompilationCache":
+    def enable(cls, folder: str | None, say: Callable[[str], None] = lambda line: None) -> "CompilationCache":
         """Turns JAX's persistent cache on in `folder`, in the user's own cache folder for None, nowhere for `off`.
 
         A folder that cannot be made private is a reason to go on without a cache, and to say so.
+
+        Args:
+            folder: Where to keep programs.
+            say: Called with a line, at most once, if entries of the cache are unusable or cannot be written.
         """
         if folder == OFF:
             return cls()
@@ -47,6 +59,9 @@ class CompilationCache:
         jax.config.update("jax_compilation_cache_dir", str(place))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        # JAX warns of each entry that cannot be used, in two lines, every time; `CheckedEntries` says so once.
+        warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
+        _install(CheckedEntries(place, say))
         cache = cls(place)
         jax.monitoring.register_event_listener(cache._count)
         return cache
@@ -58,6 +73,81 @@ class CompilationCache:
     def summary(self) -> dict[str, Any]:
         """Returns the folder and the counts, for a run's summary."""
         return {"folder": None if self.folder is None else str(self.folder), **self.counts}
+
+
+class CheckedEntries:
+    """The entries of a cache, in place of JAX's own class for them, which trusts whatever it finds.
+
+    An entry is what JAX gives, followed by the SHA-256 of its key and of that. JAX's keys already tell programs,
+    versions, flags and the features of the processor apart.
+
+    Args:
+        folder: Where the entries are, each in a file of its own.
+        say: Called with a line when the first entry proves unusable, or cannot be written.
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], None]):
+        self._path = folder  # by this name JAX logs where a cache is
+        self._say = say
+        self._read: set[str] = set()
+        self._has_spoken = False
+
+    def get(self, key: str) -> bytes | None:
+        """Returns the entry of `key`, or None if there is none that can be trusted; such a one is deleted."""
+        place = self._place(key)
+        if not os.path.lexists(place):
+            return None
+        content = b""
+        with contextlib.suppress(OSError):
+            content = place.read_bytes() if place.is_file() else b""
+        value = content[: -hashlib.sha256().digest_size]
+        if content == _with_checksum(key, value):
+            self._read.add(key)
+            return value
+        self._tell("has a damaged or foreign entry, which is deleted and made again")
+        with contextlib.suppress(OSError):
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            else:
+                place.unlink()
+        return None
+
+    def put(self, key: str, value: bytes) -> None:
+        """Writes the entry of `key`, whole or not at all; a failure does not matter to the run."""
+        if key in self._read:  # JAX compiles again what it read, if it could not be loaded
+            self._tell("has an entry that cannot be loaded, which is made again")
+        part = self._path / f".{secrets.token_hex(8)}.part"
+        try:
+            part.write_bytes(_with_checksum(key, value))
+            part.replace(self._place(key))
+        except OSError as error:
+            self._tell(f"cannot keep all compiled programs: {error.strerror}")
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+
+    def _place(self, key: str) -> Path:
+        return self._path / f"{key}-cache"
+
+    def _tell(self, what: str) -> None:
+        if not self._has_spoken:
+            self._say(f"the compilation cache {str(self._path)!r} {what}")
+        self._has_spoken = True
+
+
+def _with_checksum(key: str, value: bytes) -> bytes:
+    return value + hashlib.sha256(key.encode() + value).digest()
+
+
+def _install(entries: CheckedEntries) -> None:
+    """Makes JAX use `entries`, by a private name: JAX offers no public one. A JAX without it keeps its own."""
+    try:
+        from jax._src import compilation_cache
+    except ImportError:
+        return
+    if hasattr(compilation_cache, "_cache"):
+        compilation_cache.reset_cache()
+        compilation_cache._cache = entries  # type: ignore[assignment]
 
 
 def default_folder() -> Path:

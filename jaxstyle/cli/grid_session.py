@@ -315,7 +315,7 @@ class GridSession(Session):
             self.write_extra(self._names[point.number], picture)
         height, width, _ = picture.shape
         if self._cell_width is not None and self._cell_width < width:
-            picture = np.asarray(resize(picture, *size_for_width(height, width, self._cell_width)))
+            picture = np.asarray(resize(np.clip(picture, 0, 1), *size_for_width(height, width, self._cell_width)))
         self.pictures[point.number] = picture
         self.rows[point.number] = {
             "picture": point.number,

@@ -81,7 +81,7 @@ class Session:
         self.flags = flags
         self.retouch = retouch
         self.report = Report(flags)
-        self._cache = CompilationCache.enable(flags.compilation_cache)
+        self._cache = CompilationCache.enable(flags.compilation_cache, self.report.say)
         self._precision = getattr(flags, "matmul_precision", "highest")
         self._stop = current_stop()
         self._lost: list[LostOutputError] = []
@@ -264,7 +264,7 @@ class Session:
         if self.retouch is not None:
             picture = self.retouch(picture)
         flags = self.flags
-        write_picture(place, np.asarray(picture), bit_depth=flags.bit_depth, overwrite=flags.overwrite)
+        write_picture(place, np.clip(picture, 0, 1), bit_depth=flags.bit_depth, overwrite=flags.overwrite)
 
     def write_result(self, picture: Any) -> None:
         """Writes the result: see `save`."""

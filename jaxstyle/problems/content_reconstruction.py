@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle import vgg
+from jaxstyle.argument_checks import check_kind, check_layer_weights
 from jaxstyle.checks import check_not_negative, check_weights
 from jaxstyle.losses import content_loss, total_variation, weighted_sum
 from jaxstyle.problem import Problem
@@ -48,6 +49,7 @@ class ContentReconstructionConfig:
     memory: str = "normal"
 
     def __post_init__(self):
+        check_layer_weights("layers", self.layers)
         check_weights("weights of layers", self.layers.values(), len(self.layers))
         check_not_negative("tv_weight", self.tv_weight)
         check_not_negative("noise_deviation", self.noise_deviation)
@@ -68,6 +70,7 @@ def make_problem(config: ContentReconstructionConfig, network: NetworkParams, pi
     Raises:
         InputError: For a picture of the wrong shape or too small, or an unknown layer.
     """
+    check_kind("the config", config, ContentReconstructionConfig)
     layers = vgg.check_layers(network, [layer for layer, weight in config.layers.items() if weight > 0])
     check_picture("the picture", picture, vgg.minimum_size(layers))
     height, width, _ = picture.shape

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 from scipy import ndimage
 
 from jaxstyle import vgg
+from jaxstyle.argument_checks import check_features, check_kind, check_layer_weights
 from jaxstyle.checks import InputError, check_between, check_not_negative, check_positive, check_weights
 from jaxstyle.losses import channel_activation, guided_activation, layer_activation, total_variation
 from jaxstyle.problem import Problem
@@ -67,6 +68,7 @@ class DreamConfig:
     memory: str = "normal"
 
     def __post_init__(self):
+        check_layer_weights("layers", self.layers)
         check_weights("weights of layers", self.layers.values(), len(self.layers))
         if self.channels and len(self.used_layers()) != 1:
             raise InputError(
@@ -112,6 +114,7 @@ def make_problem(
         InputError: For pictures of the wrong shape or too small, an unknown layer, a channel that the layer does not
             have, or channels together with a guide.
     """
+    check_kind("the config", config, DreamConfig)
     layers = vgg.check_layers(network, config.used_layers())
     for channel in config.channels:
         check_channel(network, layers[0], channel)
@@ -230,6 +233,7 @@ def strongest_channels(features: Features, count: int) -> list[int]:
     >>> strongest_channels(jnp.array([[[0.0, 2.0, 1.0]]]), 2)
     [1, 2]
     """
+    check_features("the features", features)
     means = np.asarray(jnp.mean(jnp.asarray(features, jnp.float32), axis=(0, 1)))
     return np.argsort(-means, kind="stable")[:count].tolist()
 
@@ -250,6 +254,7 @@ def zoom_in(picture: Picture, factor: float, *, degrees: float = 0.0) -> np.ndar
     Raises:
         InputError: If the factor is not above 0.
     """
+    check_picture("the picture", picture, 1)
     check_positive("a zoom factor", factor)
     angle = np.deg2rad(degrees)
     # Where the new picture's rows and columns are in the old one; rows point down, which turns the sense of the angle.

@@ -21,10 +21,10 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxstyle.argument_checks import check_kind, check_picture, check_picture_shape, describe, is_array
 from jaxstyle.checks import InputError, check_not_negative, check_positive
 from jaxstyle.networks import MLP, Functional, draw_frequencies, fourier_features, functional, pixel_positions
 from jaxstyle.problem import Problem
-from jaxstyle.problems.pictures import check_picture
 from jaxstyle.types import Key, Picture, Scalar
 
 #: Colors are regressed on this scale.
@@ -87,16 +87,18 @@ def make_problem(
         InputError: For a picture of the wrong shape, a mask of another size, one without a hole or with nothing
             beside its holes, or fewer pixels than a batch has.
     """
-    check_picture("a picture", picture, 1)
+    check_kind("the config", config, PainterConfig)
+    check_picture_shape("a picture", picture)
     is_hole = _check_holes(holes, picture.shape[:2])
+    shown = np.where(is_hole[..., None], 0, np.asarray(picture, np.float32))  # what is in the holes is not even there
+    check_picture("a picture", shown)
     known = np.flatnonzero(~is_hole).astype(np.int32)
     if config.batch_size > known.size:
         got = f"{config.batch_size} of {known.size} pixels"
         raise InputError("a batch_size no larger than the known part of the picture", got, "make the batches smaller")
-    colors = COLOR_SCALE * np.asarray(picture, np.float32)
     args = {
         "positions": pixel_positions(*picture.shape[:2]),
-        "colors": jnp.asarray(np.where(is_hole[..., None], 0, colors)),  # what is not to be seen is not even there
+        "colors": jnp.asarray(COLOR_SCALE * shown),
         "known": jnp.asarray(known),
     }
     inputs = 2
@@ -218,9 +220,13 @@ def _errors(params: dict[str, Any], args: dict[str, Any], pixels: Int[Array, "*b
 def _check_holes(holes: Any, size: tuple[int, ...]) -> np.ndarray:
     if holes is None:
         return np.zeros(size, bool)
+    if not is_array(holes):
+        raise InputError(f"a mask of holes as an array {list(size)}", describe(holes), "convert it with numpy.asarray")
     holes = np.asarray(holes)
     if holes.shape != size:
         raise InputError(f"a mask of holes of shape {size}", holes.shape, "make it as large as the picture")
+    if not (holes.min() >= 0 and holes.max() <= 1):  # nor with NaN
+        raise InputError("a mask of holes in [0, 1]", f"values from {holes.min()} to {holes.max()}", "divide by 255")
     is_hole = holes > 0.5
     if not is_hole.any():
         raise InputError("a mask with a hole in it", "one of zeros only", "make it 1 (white) where to leave out")

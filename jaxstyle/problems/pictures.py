@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxstyle import vgg
+from jaxstyle import argument_checks, vgg
 from jaxstyle.checks import InputError, check_choice
 from jaxstyle.memory import compile_to_fit, release_unused
 from jaxstyle.problem import Problem
@@ -78,9 +78,8 @@ def make_pixel_problem(
 
 
 def check_picture(name: str, picture: Picture, minimum: int) -> None:
-    """Raises `InputError` if `picture` is not RGB, or if a side of it is below `minimum`."""
-    if picture.ndim != 3 or picture.shape[-1] != 3:
-        raise InputError(f"{name} of shape (height, width, 3)", tuple(picture.shape), "pass one RGB picture")
+    """Raises `InputError` if `picture` is not RGB in [0, 1], or if a side of it is below `minimum`."""
+    argument_checks.check_picture(name, picture)
     height, width, _ = picture.shape
     check_size(name, height, width, minimum)
 
@@ -102,6 +101,8 @@ def run_once(
     **options: str,
 ) -> dict[str, Array]:
     """Compiles a function of the network and a picture, checks that it fits into memory, and runs it."""
+    argument_checks.check_picture("a picture", picture)
+    layers = vgg.check_layers(network, layers)
     bound = jax.jit(partial(function, layers=layers, **options))
     picture = jnp.asarray(picture, jnp.float32)
     return compile_to_fit(bound, network, picture)(network, picture)

@@ -4,7 +4,7 @@ Gatys, Ecker and Bethge (2016), "Image style transfer using convolutional neural
 widely used TensorFlow program, whose weights people know (design: content 5, style 500, total variation 100).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle import vgg
+from jaxstyle.argument_checks import check_kind, check_layer_weights, describe, is_array
 from jaxstyle.checks import InputError, check_between, check_not_negative, check_weights
 from jaxstyle.losses import content_loss, style_loss, total_variation, weighted_sum
 from jaxstyle.problem import Problem
@@ -87,6 +88,7 @@ class StyleTransferConfig:
         for name in ("content_weight", "style_weight", "tv_weight"):
             check_not_negative(name, getattr(self, name))
         for name in ("content_layers", "style_layers"):
+            check_layer_weights(name, getattr(self, name))
             for layer, weight in getattr(self, name).items():
                 check_not_negative(f"the weight of {layer} in {name}", weight)
         check_network_options(self)
@@ -122,14 +124,18 @@ def make_problem(
         initial: Where to start, of the content's size; the content itself, if noise_blend is below 1.
 
     Raises:
-        InputError: For pictures of the wrong shape or too small, unknown layers, or a wrong count of weights.
+        InputError: For pictures that are none or too small, unknown layers, or a wrong count of weights.
     """
+    check_kind("the config", config, StyleTransferConfig)
+    styles = check_styles(styles)
     content_layers, style_layers = config.used_layers()
     layers = vgg.check_layers(network, dict.fromkeys(content_layers + style_layers))
     check_weights("style_blend_weights", config.style_blend_weights or [1.0] * len(styles), len(styles))
     pictures = {"the content": content, **{f"style {i}": style for i, style in enumerate(styles, start=1)}}
     for name, picture in pictures.items():
         check_picture(name, picture, vgg.minimum_size(layers))
+    if initial is not None:
+        check_picture("the initial picture", initial, 1)
     if initial is not None and initial.shape != content.shape:
         raise InputError(f"an initial picture of shape {content.shape}", initial.shape, "resize it to the content")
 
@@ -148,6 +154,17 @@ def make_problem(
         loss_fn=partial(style_transfer_loss, pooling=config.pooling, memory=config.memory),
         args=args,
     )
+
+
+def check_styles(styles: Any) -> Sequence[Picture]:
+    """Returns `styles` as a list, or raises `InputError` if it is no collection of at least one."""
+    is_one = is_array(styles) and styles.ndim < 4
+    if is_one or isinstance(styles, str | Mapping) or not isinstance(styles, Iterable):
+        raise InputError("a list of pictures as the styles", describe(styles), "pass [style], also if there is one")
+    styles = list(styles)
+    if not styles:
+        raise InputError("at least one style", "none", "pass [style]")
+    return styles
 
 
 def with_weights(
@@ -193,6 +210,7 @@ def initial_pixels(
 
     The noise is normal, of deviation 0.256, around the network's mean color: nearly flat gray.
     """
+    check_picture("the start", start, 1)
     height, width, _ = start.shape
     chance = noise(key, mean=mean, height=height, width=width)
     return (1 - noise_blend) * vgg.PIXEL_SCALE * jnp.asarray(start) + noise_blend * chance

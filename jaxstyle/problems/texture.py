@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxstyle import vgg
+from jaxstyle.argument_checks import check_kind, check_layer_weights
 from jaxstyle.checks import InputError, check_not_negative, check_weights
 from jaxstyle.losses import style_loss, total_variation, weighted_sum
 from jaxstyle.problem import Problem
@@ -58,6 +59,7 @@ class TextureConfig:
     memory: str = "normal"
 
     def __post_init__(self):
+        check_layer_weights("layers", self.layers)
         check_weights("weights of layers", self.layers.values(), len(self.layers))
         for name in ("style_weight", "tv_weight", "noise_deviation"):
             check_not_negative(name, getattr(self, name))
@@ -81,6 +83,7 @@ def make_problem(config: TextureConfig, network: NetworkParams, source: Picture,
         InputError: For a picture of the wrong shape, a size too small, a tileable size that the strides of the layers
             do not divide, or an unknown layer.
     """
+    check_kind("the config", config, TextureConfig)
     layers = vgg.check_layers(network, [layer for layer, weight in config.layers.items() if weight > 0])
     check_picture("the source", source, vgg.minimum_size(layers))
     check_texture_size(height, width, layers, is_tileable=config.is_tileable)
@@ -158,6 +161,7 @@ def seam_ratio(picture: Picture) -> tuple[float, float]:
     The mean absolute difference across the seam over that between all neighboring rows (of columns: the second number).
     A seam that is no seam gives about 1, a picture that was not made to tile usually 1.5 to 3.
     """
+    check_picture("a picture", picture, 1)
     picture = np.asarray(picture)
     ratios = []
     for axis in (0, 1):

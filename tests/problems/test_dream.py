@@ -285,7 +285,7 @@ def test_bad_configurations(options: dict, message: str):
         ({"layers": {"relu9_1": 1.0}}, {}, "relu9_1"),
         ({"channels": [6]}, {}, "relu2_1 has 6 channels"),
         ({"channels": [0]}, {"guide": OTHER}, "channels or a guide, got both"),
-        ({}, {"picture": PICTURE[..., 0]}, "the picture of shape"),
+        ({}, {"picture": PICTURE[..., 0]}, r"the picture \[height, width, 3\], got"),
         ({"layers": {"relu5_1": 1.0}}, {"picture": PICTURE[:15]}, "the picture at least 16x16 pixels, got 24x15"),
         ({"layers": {"relu5_1": 1.0}}, {"guide": OTHER[:, :9]}, "the guide at least 16x16 pixels, got 9x20"),
     ],

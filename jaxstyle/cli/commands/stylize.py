@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from jaxstyle.settings import Settings
     from jaxstyle.types import NetworkParams
 
-#: Pairs of pictures, and how many bytes they may take, that L-BFGS keeps where nothing says how many.
-MEMORY_SIZE, MEMORY_BYTES = 20, 2e9
-
 
 @dataclass(kw_only=True)
 class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
@@ -78,6 +75,9 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
         """Repaints and returns the exit code."""
         choice = self.fill()
         self.check()
+
+        from jaxstyle.settings import choose_memory_size
+
         self.make_optimizer()  # for its errors: options are looked at before files
         network = self.load_network(self.used_layers())
         content, initial = self.read_pictures()
@@ -261,16 +261,6 @@ def _as_number(value: Any) -> Any:
         except ValueError:
             continue
     return value
-
-
-def choose_memory_size(height: int, width: int) -> int:
-    """Returns the memory of L-BFGS for a picture: 20 pairs, or fewer, for one beyond four million pixels.
-
-    >>> choose_memory_size(512, 512), choose_memory_size(4096, 4096)
-    (20, 4)
-    """
-    pair = 2 * 3 * 4 * height * width  # two float32 pictures of three colors
-    return int(max(3, min(MEMORY_SIZE, MEMORY_BYTES // pair)))
 
 
 #: See `jaxstyle.cli.commands`.

@@ -1,0 +1,100 @@
+"""Style transfer in one call, with the settings that `jaxstyle stylize` has by default."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxstyle.argument_checks import check_kind, check_picture
+from jaxstyle.checks import check_positive
+from jaxstyle.images import resize, size_for_width
+from jaxstyle.pretrained import load_network
+from jaxstyle.problem import Problem
+from jaxstyle.problems.style_transfer import StyleTransferConfig, check_styles, make_problem
+from jaxstyle.pyramid import Scale, minimize_pyramid
+from jaxstyle.runs import Progress, Result
+from jaxstyle.settings import AUTO, Settings
+from jaxstyle.short_repr import short_repr
+from jaxstyle.types import Key, NetworkParams, Picture
+
+
+class Stylized(NamedTuple):
+    """What `stylize` gives.
+
+    Attributes:
+        picture: NumPy float32 `[height, width, 3]` in [0, 1].
+        result: Of the run: its status, its losses, its trace; of the last size, if there were several.
+        problem: What was minimized, at that size.
+    """
+
+    picture: np.ndarray
+    result: Result
+    problem: Problem
+
+    __repr__ = short_repr
+
+
+def stylize(
+    content: Picture,
+    styles: Sequence[Picture],
+    *,
+    network: NetworkParams | None = None,
+    config: StyleTransferConfig | None = None,
+    settings: Settings = AUTO,
+    key: Key | None = None,
+    width: int | None = None,
+    style_scale: float | None = 1.0,
+    initial: Picture | None = None,
+    callback: Callable[[Scale, Progress], bool | None] | None = None,
+) -> Stylized:
+    """Repaints `content` in the style of `styles`, as `jaxstyle stylize` does with the same settings.
+
+    By default that is `AUTO`: L-BFGS in preconditioned pixels, from the content, until 20 steps gain less than 1 %.
+
+    Args:
+        content: `[height, width, 3]` in [0, 1].
+        styles: At least one picture in [0, 1], each of any size.
+        network: A network's parameters; those of the VGG-19 that ships, if left out.
+        config: The objective.
+        settings: How to optimize: `AUTO`, what `jaxstyle.settings.read_settings` reads, or your own.
+        key: The only source of randomness, `jax.random.key(0)` if left out.
+        width: Of the result, whose height keeps the content's shape; the content's own, if left out.
+        style_scale: Each style is resized to this many times the result's width, so that its strokes have the same
+            size whatever its file has. None takes the styles as they are.
+        initial: Where to start, if not where the settings say; resized to the result.
+        callback: `callback(scale, progress)`, as for `minimize_pyramid`; a true value ends the run.
+
+    Raises:
+        InputError: For what cannot be used; nothing has run then.
+    """
+    check_kind("the settings", settings, Settings, "pass jaxstyle.AUTO, or what read_settings returns")
+    check_picture("the content", content)
+    styles = check_styles(styles)
+    for number, style in enumerate(styles, start=1):
+        check_picture(f"style {number}", style)
+    if style_scale is not None:
+        check_positive("style_scale", style_scale)
+    height, width = size_for_width(*content.shape[:2], content.shape[1] if width is None else width)
+    config = StyleTransferConfig() if config is None else config
+    check_kind("the config", config, StyleTransferConfig)
+    if initial is None and config.noise_blend is None and settings.parameterization != "network":
+        config = replace(config, noise_blend=settings.initial_noiseblend)
+    network = load_network().params if network is None else network
+
+    def make(height: int, width: int) -> Problem:
+        scaled = list(styles)
+        if style_scale is not None:
+            new_width = max(1, round(style_scale * width))
+            scaled = [resize(style, *size_for_width(*style.shape[:2], new_width)) for style in styles]
+        start = None if initial is None else resize(initial, height, width)
+        return make_problem(config, network, resize(content, height, width), scaled, initial=start)
+
+    scales = minimize_pyramid(
+        make, settings.make_optimizer(height, width), sizes=settings.sizes(height, width), num_steps=settings.steps(),
+        key=jax.random.key(0) if key is None else key, parameterization=settings.parameterization,
+        stop=settings.stop_rule(), callback=callback,
+    )  # fmt: skip
+    last = scales[-1]
+    return Stylized(np.clip(np.asarray(last.picture), 0, 1), last.result, last.scale.problem)
