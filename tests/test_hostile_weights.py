@@ -100,6 +100,7 @@ PICKLES = {
     "deep tuples": b"\x80\x02)" + b"\x85" * 900_000 + b".",
     "deep lists": b"\x80\x02" + b"]" * 400_000 + b"a" * 399_999 + b".",
     "marks": b"\x80\x02" + b"(" * 900_000 + b".",
+    "more marks": b"\x80\x02" + b"(" * 8_000_000 + b".",
     "dictionary in itself": b"\x80\x02}q\x00" + text("state_dict") + b"h\x00s.",
     "dictionaries in each other": b"\x80\x02}q\x00}q\x01(" + many(b"h\x00") + text("1") + b"h\x01u.",
     "a long name": b"\x80\x02}(" + text("x" * 500_000) + b"q\x00" + tensor((1,), (1,)) + b"u.",
@@ -251,7 +252,7 @@ def test_mat(tmp_path):
         nest = matrix(1, (1, 1), b"", nest)
     nothing, one = matrix(6, (0, 0), b"a", element(9, b"")), element(5, struct.pack("<i", 1))
     packed = zlib.compress(nothing)
-    escapes = matrix(4, (1, 10**8), b"", element(16, b"\x1b" * 10**8))
+    escapes = matrix(4, (1, 10**7), b"", element(16, b"\x1b" * 10**7))
     files = {
         "axes": matrix(1, [2**31 - 1] * 4096, b"layers"),
         "cells": matrix(1, (2**31 - 1, 2**31 - 1), b"layers", empty * 1_000_000),

@@ -101,6 +101,9 @@ def serve(path: str, architectures: Architectures | None, memory: int, seconds: 
                     arrays += [network.params[name]["kernel"], network.params[name]["bias"]]
         except InputError as error:
             head = {"error": str(error)}
+        except OSError as error:
+            got = f"{Path(path).name}, which gives {error.strerror or error}"
+            head = {"error": str(InputError("a file that can be read", got, "check the disk and the permissions"))}
         except MemoryError:
             got = f"{Path(path).name}, which needs more"
             head = {"error": str(InputError(f"weights that can be read in {memory >> 20} MiB", got, _HOSTILE))}
@@ -156,7 +159,8 @@ def _ask(path: Path, architectures: Architectures | None, receive: Callable[[IO[
         got = f"{path.name}, which takes longer"
         raise InputError(f"weights that can be read in {seconds:.0f} seconds", got, _HOSTILE)
     code = process.returncode
-    end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    signals = {-known: known.name for known in signal.Signals}
+    end = signals.get(code, f"exit code {code}")
     if not has_started:
         advice = f"see what {sys.executable} -c 'import jaxstyle.formats.isolation' says"
         raise OSError(f"expected a process that reads weights, got {end} before it began; {advice}")

@@ -25,6 +25,7 @@ def check_file(path: Path) -> None:
 
     Raises:
         FileNotFoundError: If there is no such file.
+        PermissionError: If it may not be read.
         InputError: If it is no file, empty, or too large.
     """
     if not path.exists():
@@ -35,6 +36,8 @@ def check_file(path: Path) -> None:
     if not 0 < size <= MAX_BYTES:
         got = f"{path.name} with {size}" if size else f"{path.name}, which is empty"
         raise InputError(f"between 1 and {MAX_BYTES} bytes of VGG weights", got, "fetch the file again")
+    with path.open("rb"):
+        pass
 
 
 def recognize_format(path: Path) -> str:

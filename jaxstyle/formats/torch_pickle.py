@@ -9,6 +9,7 @@ import math
 import struct
 import zipfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -100,6 +101,7 @@ def _open_zip(stream: BinaryIO) -> tuple[Any, Callable[[Storage], bytes]]:
         raise InputError("little-endian numbers", "another order", "save the file again on another machine")
     program = _member(archive, programs[0], MAX_PROGRAM)
 
+    @lru_cache(maxsize=1)  # many tensors may see one storage
     def read_storage(storage: Storage) -> bytes:
         size = storage.count * storage.dtype.itemsize
         check_size(f"storage {storage.key}", size)
@@ -138,6 +140,7 @@ def _open_legacy(stream: BinaryIO) -> tuple[Any, Callable[[Storage], bytes]]:
         places[key] = position
         position += 8 + size
 
+    @lru_cache(maxsize=1)  # many tensors may see one storage
     def read_storage(storage: Storage) -> bytes:
         stream.seek(places[storage.key])
         (count,) = struct.unpack("<q", read_exactly(stream, 8, f"storage {storage.key}"))
