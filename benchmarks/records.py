@@ -15,10 +15,12 @@ import fcntl
 import json
 import math
 import os
+import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from types import NoneType
+from typing import Any, Self, TypeVar, get_args, get_type_hints
 
 from jaxstyle.checks import InputError
 
@@ -34,8 +36,14 @@ FINE = ("done", "budget")
 #: How a run's settings came about: a trial of the tuning, the defaults, the best of the trials.
 STAGES = ("tuning", "default", "tuned")
 
+#: Losses, which are written as null where they are not finite.
+MAY_BE_NULL = frozenset({"loss", "best", "initial"})
+
 #: What differs between two runs of the same program on the same machine.
 TIMINGS = frozenset({"seconds", "compile_seconds", "peak_bytes", "session", "started"})
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,7 @@ class Records:
     Attributes:
         sessions: The rows of kind `session`.
         runs: Those that have ended, in the order in which they ended.
-        broken: Lines that cannot be read: where a writer was killed in the middle of one.
+        broken: Lines that are no rows: where a writer was killed in the middle of one, or something else wrote.
     """
 
     sessions: tuple[dict[str, Any], ...]
@@ -193,20 +201,27 @@ def read(path: Path) -> Records:
         raise InputError("a file of records", f"none at {str(path)!r}", "begin with: python -m benchmarks run SUITE")
     sessions, runs, broken = [], {}, 0
     points: dict[tuple[str, int], list[Point]] = {}
-    with path.open(encoding="utf-8", errors="replace") as lines:
+    with path.open("rb") as lines:
         for line in lines:
             try:
-                row = json.loads(line)
-                kind = row.pop("kind")
+                row = _parse(line)
+                kind, session = row.pop("kind", None), row.pop("session", None)
                 if kind == "session":
-                    sessions.append(row)
-                elif kind == "point":
-                    place = (row.pop("run"), row.pop("session"))
-                    points.setdefault(place, []).append(Point(**_numbers(row, ("loss", "best"))))
+                    sessions.append(_check_session(row))
+                    continue
+                if not _is(int, session):
+                    raise ValueError("a row of no session")
+                if kind == "point":
+                    name = row.pop("run", None)
+                    if not isinstance(name, str):
+                        raise ValueError("a point of no run")
+                    points.setdefault((name, session), []).append(_typed(Point, row))
                 elif kind == "end":
-                    found = points.pop((row["run"], row.pop("session")), ())
-                    runs[row["run"]] = replace(run_from(row | {"points": []}), points=tuple(found))
-            except (ValueError, KeyError, TypeError, AttributeError):  # no JSON, or no row of ours
+                    run = run_from(row | {"points": []})
+                    runs[run.run] = replace(run, points=tuple(points.pop((run.run, session), ())))
+                else:
+                    raise ValueError("a row of another kind")
+            except ValueError:
                 broken += bool(line.strip())
     if not sessions:
         raise InputError("a file of records with a session in it", f"{str(path)!r}", "name the file that `run` wrote")
@@ -228,10 +243,94 @@ def row_of(run: Run) -> dict[str, Any]:
     return _finite(asdict(run))
 
 
-def run_from(row: Mapping[str, Any]) -> Run:
-    """Returns the run that `row_of` made a row of."""
-    points = tuple(Point(**_numbers(point, ("loss", "best"))) for point in row["points"])
-    return Run(**_numbers(row, ("initial", "best")) | {"points": points})
+def run_from(row: Any) -> Run:
+    """Returns the run that `row_of` made a row of.
+
+    Raises:
+        ValueError: If it is no such row: something is missing, is there too much, or has the wrong type.
+    """
+    if not isinstance(row, dict) or not isinstance(row.get("points"), list):
+        raise ValueError("a run without points")
+    points = tuple(_typed(Point, point) for point in row["points"])
+    run = _typed(Run, row | {"points": points})
+    if run.status not in STATUSES or run.stage not in STAGES or run.budget < 0:
+        raise ValueError("a run of another kind")
+    return run
+
+
+def parse_answer(line: bytes) -> Run:
+    """Returns the run that a worker has answered with, given the whole line.
+
+    Raises:
+        ValueError: If the line is cut off, or no run.
+    """
+    if not line.endswith(b"\n"):
+        raise ValueError("a line that was cut off")
+    return run_from(_parse(line))
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    """The JSON object in a line; raises ValueError for anything else."""
+
+    def refuse(text: str) -> None:
+        raise ValueError(f"{text} is no JSON")
+
+    try:
+        row = json.loads(line.decode(), parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("too many brackets") from None
+    if not isinstance(row, dict):
+        raise ValueError("no row")
+    return row
+
+
+def _is(kind: type, value: Any) -> bool:
+    """Whether JSON's `value` is of a Python type; a whole number is a float as well, and a truth value is no number."""
+    if isinstance(value, bool):
+        return kind is bool
+    if kind is int:
+        return isinstance(value, int) and abs(value) < 2**63
+    if kind is float:
+        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    return isinstance(value, kind)
+
+
+def _typed(kind: type[T], row: Any) -> T:
+    """Makes a dataclass of a row whose names and types are those of its fields; a loss may be null, not a number."""
+    if not isinstance(row, dict):
+        raise ValueError("no row")
+    hints, values = get_type_hints(kind), dict(row)
+    for part in fields(kind):  # pyright: ignore[reportArgumentType]
+        if part.name not in row:
+            continue  # its default, or the TypeError below
+        hint, value = hints[part.name], row[part.name]
+        if part.name in MAY_BE_NULL and value is None:
+            values[part.name] = math.nan
+            continue
+        choices = [choice for choice in get_args(hint) or [hint] if isinstance(choice, type)]
+        if hint == Mapping[str, Any]:
+            choices = [dict]
+        elif hint == tuple[Point, ...]:
+            choices = [tuple]
+        if not any((choice is NoneType and value is None) or _is(choice, value) for choice in choices):
+            raise ValueError(f"{part.name} of another type")
+    try:
+        return kind(**values)
+    except TypeError:
+        raise ValueError("other names") from None
+
+
+def _check_session(row: dict[str, Any]) -> dict[str, Any]:
+    """A session with the settings of its suite, which are words, numbers and lists of words."""
+    settings = row.setdefault("settings", {})
+    for values in settings.values() if isinstance(settings, dict) else [None]:
+        for value in values if isinstance(values, list) else [values]:
+            if not isinstance(value, str) and not _is(float, value):
+                raise ValueError("settings of another type")
+    for name, kind in (("number", int), ("suite", str), ("versions", dict)):
+        if name in row and not _is(kind, row[name]):
+            raise ValueError(f"{name} of another type")
+    return row
 
 
 def _finite(value: Any) -> Any:
@@ -242,7 +341,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _numbers(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return dict(row) | {name: math.nan for name in names if row[name] is None}

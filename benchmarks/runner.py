@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,21 +13,33 @@ from queue import Empty, SimpleQueue
 from typing import Any, Self
 
 from benchmarks.protocol import Task, groups, run_group
-from benchmarks.records import Run, Writer, run_from
+from benchmarks.records import Run, Writer, parse_answer
 from benchmarks.suites import Suite
 from jaxstyle.checks import InputError
 
 #: Lines of a dead worker's complaints that are looked at for the reason.
 LAST_LINES = 3
 
+#: That a worker may take to start.
+START_SECONDS = 300
+
+#: That a worker may take to end, once its output has.
+END_SECONDS = 10
+
 
 class Worker:
-    """A process that computes, replaced by a new one when it dies or takes too long."""
+    """A process that computes, replaced by a new one when it dies or takes too long.
 
-    def __init__(self):
+    Args:
+        command: What to start.
+    """
+
+    def __init__(self, command: Sequence[str] = (sys.executable, "-m", "benchmarks.worker")):
+        self._command = command
         self._facts: dict[str, str] = {}
         self._process: subprocess.Popen | None = None
-        self._complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115, it lives as long as the worker
+        # Bytes that are no text, from a C library, are no reason to stop.
+        self._complaints = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115, it lives as long as the worker
 
     def __enter__(self) -> Self:
         """Returns itself."""
@@ -39,10 +52,29 @@ class Worker:
         self._complaints.close()
 
     def compute(self, task: Task, timeout: float) -> Run:
-        """Returns the run of a task; one that never comes back is a run as well."""
-        self.start()
+        """Returns the run of a task; one that never comes back, or comes back as anything else, is a run as well."""
+        try:
+            self.start()
+        except InputError as error:
+            return _failed(task, "error", str(error))
+        question = json.dumps(task._asdict())
+        answer, is_late = self._ask(question, timeout)
+        try:
+            run = parse_answer(answer)
+            if {name: getattr(run, name) for name in Task._fields} != json.loads(question):
+                raise ValueError("the run of another task")
+        except ValueError as error:
+            return self._explain(task, timeout, answer, is_late, error)
+        if is_late:  # its answer came as it was given up
+            self._end()
+        return run
+
+    def _ask(self, question: str, timeout: float) -> tuple[bytes, bool]:
+        """Sends a line (none if empty), and returns the line that comes back and whether that took too long."""
         process = self._process
         assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         is_late = threading.Event()
 
         def give_up() -> None:
@@ -52,30 +84,44 @@ class Worker:
         timer = threading.Timer(timeout, give_up)
         timer.start()
         try:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(json.dumps(task._asdict()) + "\n")
-            process.stdin.flush()
+            if question:
+                process.stdin.write(question.encode() + b"\n")
+                process.stdin.flush()
             answer = process.stdout.readline()
         except BrokenPipeError:
-            answer = ""
+            answer = b""
         finally:
             timer.cancel()
-        if answer:
-            return run_from(json.loads(answer))
-        code = process.wait()
+            timer.join()  # it may have begun to give up
+        return answer, is_late.is_set()
+
+    def _explain(self, task: Task, timeout: float, answer: bytes, is_late: bool, error: ValueError) -> Run:
+        """Returns the run of a task without an answer, or with one that is no run of it; the process is ended."""
+        if answer.endswith(b"\n"):  # whoever prints something else cannot be relied on
+            self._end()
+            said = repr(answer[:80].decode(errors="replace"))
+            return _failed(task, "error", f"its process answered with {error}: {said}")
+        assert self._process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it may have closed its output and go on
+            self._process.wait(END_SECONDS)
+        self.stop()
+        code = self._process.returncode
         self._close()
-        if is_late.is_set():
-            return Run(**task._asdict(), status="timeout", reason=f"not done after {timeout:g} seconds")
-        if code == -9:
-            return Run(**task._asdict(), status="oom", reason="its process was killed, as by a system out of memory")
-        return Run(**task._asdict(), status="error", reason=f"its process ended with {code}: {self._last_words()}")
+        if is_late:
+            return _failed(task, "timeout", f"not done after {timeout:g} seconds")
+        if code == -signal.SIGKILL:
+            return _failed(task, "oom", "its process was killed, as by a system out of memory")
+        return _failed(task, "error", f"its process ended with {_exit_name(code)}: {self._last_words()}")
 
     def stop(self) -> None:
         """Ends the process. Whoever waits for its answer learns that there is none."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def _end(self) -> None:
+        self.stop()
+        self._close()
 
     def _close(self) -> None:
         if self._process is not None:
@@ -91,24 +137,39 @@ class Worker:
             self._complaints.seek(0)
             self._complaints.truncate()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.worker"], cwd=Path(__file__).parents[1], text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints,
-            )  # fmt: skip
-            assert self._process.stdout is not None
-            first = self._process.stdout.readline()
-            if not first:
-                code = self._process.wait()
+                self._command,
+                cwd=Path(__file__).parents[1],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._complaints,
+            )
+            first, _ = self._ask("", START_SECONDS)
+            try:
+                self._facts = dict(json.loads(first))
+            except (ValueError, TypeError):
+                self.stop()
+                code = self._process.returncode
                 self._close()
                 raise InputError(
-                    "a worker that starts", f"one that ended with {code}: {self._last_words()}", "mend that"
-                )
-            self._facts = json.loads(first)
+                    "a worker that starts", f"one that ended with {_exit_name(code)}: {self._last_words()}", "mend that"
+                ) from None
         return self._facts
 
     def _last_words(self) -> str:
         self._complaints.seek(0)
         lines = [line.strip() for line in self._complaints if line.strip()]
         return " ".join(lines[-LAST_LINES:])[:300]
+
+
+def _failed(task: Task, status: str, reason: str) -> Run:
+    return Run(**task._asdict(), status=status, reason=reason)
+
+
+def _exit_name(code: int) -> str:
+    """The name of the signal that ended a process, or its exit code."""
+    with contextlib.suppress(ValueError):
+        return signal.Signals(-code).name
+    return str(code)
 
 
 def run_suite(

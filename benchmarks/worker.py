@@ -63,7 +63,10 @@ def _one_line(error: BaseException) -> str:
 
 def main() -> None:
     """Answers until the input ends; then at once, in the middle of a run: nobody waits for it any more."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # whatever prints must not be taken for an answer
+    # Whatever prints, C libraries and their processes included, must not be taken for an answer.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
     kept, lines = Kept(), SimpleQueue()
 
     def listen() -> None:

@@ -27,6 +27,7 @@ _WHOLE_FILE_BYTES = 2**29  # of WebP and AVIF, whose decoders want the file in m
 _MAX_SEGMENTS = 20_000  # of a JPEG: its metadata comes in pieces of 64 kB, so this allows more than a gigabyte
 _MAX_CHUNKS = 200_000  # of a PNG: its pixels usually come in pieces of 8 kB
 _MAX_STRIPS = 300_000  # of a TIFF: tiles of 32 x 32 pixels for 200 million of them
+_MAX_SAMPLES = 6  # of a TIFF's pixel: as Pillow, which writes to standard error about more
 _MAX_TAG_BYTES = 2**28  # of a TIFF's metadata, which is read whole
 _MAX_PROFILE_BYTES = 2**24  # color profiles have up to a few megabytes
 _MAX_PALETTE_BYTES = 768  # of a PNG: 256 colors
@@ -382,6 +383,8 @@ def _check_tiff(file: BinaryIO, size: int) -> None:
         file.seek(here + struct.calcsize(word))
     if total > _MAX_TAG_BYTES:
         raise UnsoundError(f"with {total} bytes of metadata")
+    if (samples := max(tags.get(_SAMPLES) or (1,))) > _MAX_SAMPLES:
+        raise UnsoundError(f"with {samples} samples a pixel")
 
     def first(tag: int, default: int) -> int:
         return max(1, (tags.get(tag) or (default,))[0])

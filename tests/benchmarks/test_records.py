@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.records import Point, Run, Writer, read, row_of, run_from, without_timings
+from benchmarks.records import Point, Run, Writer, parse_answer, read, row_of, run_from, without_timings
 from jaxstyle.checks import InputError
 
 
@@ -86,6 +86,81 @@ def test_times_to_a_loss():
     run = make_run("a")
     assert (run.evaluations_to(9.0), run.evaluations_to(5.0), run.evaluations_to(4.9)) == (1.0, 4.0, math.inf)
     assert (run.seconds_to(9.0), run.seconds_to(6.0), run.seconds_to(4.9)) == (0.1, 0.4, math.inf)
+
+
+POINT = {
+    "kind": "point",
+    "session": 1,
+    "run": "a",
+    "evaluations": 2.0,
+    "step": 1,
+    "loss": 5.0,
+    "best": 5.0,
+    "seconds": 1,
+}
+END = {"kind": "end", "session": 1} | {name: value for name, value in row_of(make_run("a")).items() if name != "points"}
+LINES = {
+    "nested": b"[" * 3000,
+    "nested in a row": b'{"kind": ' + b"[" * 100_000,
+    "no object": b"[1, 2]",
+    "half a line": b'{"kind": "end", "run": "a", "ses',
+    "no UTF-8": json.dumps(END).encode().replace(b'"budget"', b'"b\xff"'),
+    "NUL bytes": bytes(100),
+    "not a number": json.dumps(END | {"seconds": math.nan}).encode(),
+    "infinite": json.dumps(POINT).encode().replace(b"5.0", b"1e999"),
+    "huge": json.dumps(END).encode().replace(b'"steps": 0', b'"steps": 1' + b"0" * 4000),
+    "too many digits": json.dumps(END).encode().replace(b'"steps": 0', b'"steps": 1' + b"0" * 10_000),
+    "huge for a float": json.dumps(END).encode().replace(b'"seconds": 0.4', b'"seconds": 1' + b"0" * 400),
+    "another kind": b'{"kind": "poem"}',
+    "a kind of another type": b'{"kind": {}}',
+    "no kind": json.dumps({name: value for name, value in END.items() if name != "kind"}).encode(),
+    **{
+        f"{row['kind']} with {name} {value!r}": json.dumps(row | {name: value}).encode()
+        for row, name, value in [
+            (END, "run", 3), (END, "run", []), (END, "run", None), (END, "settings", []), (END, "settings", "a"),
+            (END, "number", "0"), (END, "number", 0.5), (END, "number", True), (END, "status", "fine"),
+            (END, "stage", 1), (END, "seconds", None),
+            (END, "budget", -1), (END, "best", "5"), (END, "best", [5]), (END, "picture", 3), (END, "peak_bytes", 1.5),
+            (END, "unknown", 1), (END, "session", None), (END, "session", [1]),
+            (POINT, "run", {}), (POINT, "loss", "1"),
+            (POINT, "step", None), (POINT, "evaluations", None), (POINT, "more", 1), (POINT, "session", "1"),
+        ]
+    },
+    "a session of other settings": b'{"kind": "session", "settings": {"seeds": [[1]]}}',
+    "a session of no settings": b'{"kind": "session", "settings": 3}',
+    "a session with another number": b'{"kind": "session", "number": "one"}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", LINES.values(), ids=LINES)
+def test_a_line_that_is_no_row_is_counted_and_costs_nothing_else(line: bytes, tmp_path: Path):
+    path = tmp_path / "records.jsonl"
+    write(path, make_run("b"))
+    before = read(path)
+    path.write_bytes(line + b"\n" + path.read_bytes() + line + b"\n" + line)
+    after = read(path)
+    assert after.broken == 3
+    assert (repr(after.runs), after.sessions) == (repr(before.runs), before.sessions)
+
+
+def test_the_last_of_two_rows_of_a_run_counts(tmp_path: Path):
+    path = tmp_path / "records.jsonl"
+    write(path, make_run("a"), make_run("a", best=4.0))
+    assert [run.best for run in read(path).runs] == [4.0]
+
+
+def test_an_answer_is_checked_as_a_row_is():
+    line = json.dumps(row_of(make_run("a"))).encode()
+    assert repr(parse_answer(line + b"\n")) == repr(make_run("a"))
+    point = row_of(make_run("a"))["points"][0]
+    for answer in (
+        line, line[:50] + b"\n", b"\n", b"", b"3\n", b"{}\n", b"\xff\n", b"[" * 3000 + b"\n",
+        line.replace(b'"points": [', b'"points": [3, ') + b"\n",
+        json.dumps(row_of(make_run("a")) | {"points": [point | {"step": "1"}]}).encode() + b"\n",
+        json.dumps(row_of(make_run("a")) | {"points": None}).encode() + b"\n",
+    ):  # fmt: skip
+        with pytest.raises(ValueError):
+            parse_answer(answer)
 
 
 def test_no_records(tmp_path: Path):

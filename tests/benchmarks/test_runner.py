@@ -184,13 +184,58 @@ def test_records_with_the_old_names_of_methods_are_not_resumed(whole: Path, tmp_
 
 
 def test_a_worker_that_is_killed_costs_one_run():
-    with Worker() as one:
+    """The worker's run writes to file descriptor 1, as C libraries do: that is no part of its answer."""
+    code = (
+        "import os; from benchmarks import worker; compute = worker.compute; "
+        "worker.compute = lambda *a: [os.write(1, b'noise'), compute(*a)][1]; worker.main()"
+    )
+    with Worker((sys.executable, "-c", code)) as one:
         one.start()
         assert one._process is not None
         one._process.kill()
         first, second = (one.compute(task(), 60) for _ in range(2))
     assert (first.status, second.status) == ("oom", "budget")
     assert "killed" in first.reason
+
+
+FACTS = "import os, signal, sys; print('{}', flush=True); line = sys.stdin.readline(); out = sys.stdout.buffer; "
+ANSWER = (
+    "import json; answer = (json.dumps(json.loads(line) | {'status': 'budget', 'points': []}) + chr(10)).encode(); "
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "reason"),
+    [
+        (ANSWER + "out.write(answer)", "budget", ""),
+        (ANSWER + "out.write(answer[:50])", "error", "ended with 0"),
+        (ANSWER + "out.write(answer[:50]); out.flush(); os.kill(os.getpid(), signal.SIGSEGV)", "error", "SIGSEGV"),
+        (ANSWER + "out.write(answer[:50]); out.flush(); os.kill(os.getpid(), signal.SIGKILL)", "oom", "killed"),
+        (ANSWER + "out.write(b'hello' + bytes([10]) + answer)", "error", "answered with"),
+        (ANSWER + "out.write(answer.replace(b'adam/0', b'adam/1'))", "error", "another task"),
+        ("out.write(bytes([255, 0, 10]))", "error", "answered with"),
+        ("out.write(b'[' * 5000 + bytes([10]))", "error", "too many brackets"),
+        ("sys.stderr.buffer.write(bytes([255, 254])); sys.exit(3)", "error", "ended with 3"),
+    ],
+)  # fmt: skip
+def test_a_worker_that_dies_in_its_answer_or_prints_something_else_costs_one_run(code: str, status: str, reason: str):
+    with Worker((sys.executable, "-c", FACTS + code)) as one:
+        for _ in range(2):  # the second by a new process, if the first is gone
+            ended = one.compute(task(), 60)
+            assert ended.status == status, ended.reason
+            assert reason in ended.reason
+            assert len(ended.reason) < 400
+            assert ended.run == task().run
+            one.stop()
+            one._close()
+
+
+@pytest.mark.parametrize("code", ["", "print('no JSON')", "print(3)", "raise SystemExit(4)"])
+def test_a_worker_that_does_not_start_costs_one_run(code: str):
+    with Worker((sys.executable, "-c", code)) as one:
+        ended = one.compute(task(), 60)
+    assert ended.status == "error"
+    assert "a worker that starts" in ended.reason
 
 
 def test_a_worker_that_takes_too_long_is_given_up():
