@@ -111,17 +111,18 @@ def decoded(path: Path, max_pixels: int, needed: NeededSize) -> Iterator[Stored]
         parts = find_parts(file, kind)
         with _open(parts.stream, kind) as image:
             pixels = image.width * image.height
-            share = needed.share_of(*image.size, is_turned=_orientation(image) in _TURNED)
-            most = max_pixels if share is None else _MAX_PIXELS_OF.get(kind, MAX_STORED_PIXELS)
+            most = max_pixels if needed == NeededSize() else _MAX_PIXELS_OF.get(kind, MAX_STORED_PIXELS)
             if pixels > most:
                 raise too_large(path, most, f"{image.width} x {image.height}")
             if parts.scans * pixels > MAX_SCANNED_PIXELS:
                 raise UnsoundError(f"whose {parts.scans} scans would take too long")
             if kind == "BMP" and image.tile[0][0] != "raw" and pixels > _MAX_RUN_LENGTH_PIXELS:
                 raise too_large(path, _MAX_RUN_LENGTH_PIXELS, f"{image.width} x {image.height} in run lengths")
-            if kind == "JPEG" and share is not None and pixels > EXACT_PIXELS:
-                wide, high = (max(1, int(side * SPARE * share)) for side in image.size)
-                image.draft(None, (wide, high))
+            if kind == "JPEG" and pixels > EXACT_PIXELS:
+                share = needed.share_of(*image.size, is_turned=_orientation(image) in _TURNED)
+                if share is not None:
+                    wide, high = (max(1, int(side * SPARE * share)) for side in image.size)
+                    image.draft(None, (wide, high))
             with _quiet(kind):
                 block = _blocks(path, image, lambda: _open(find_parts(file, kind).stream, kind))
             _let_go(image)
