@@ -453,9 +453,10 @@ def test_overwriting(tmp_path):
     assert check_output(str(path), overwrite=True) == path
     write_picture(path, np.ones((2, 2, 3)), overwrite=True)
     assert read_picture(path).min() == 1
-    (tmp_path / "link.png").symlink_to(tmp_path / "nothing")
-    with pytest.raises(FileExistsError):
-        check_output(tmp_path / "link.png", overwrite=True)
+    (tmp_path / "link.png").symlink_to(tmp_path / "new.png")  # a link stands for what it leads to
+    write_picture(tmp_path / "link.png", np.zeros((2, 2, 3)))
+    assert (tmp_path / "link.png").is_symlink()
+    assert read_picture(tmp_path / "new.png").max() == 0
 
 
 def test_file_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
