@@ -110,6 +110,7 @@ def minimize_pyramid(
     stop: StopRule | None = None,
     report_every: Sequence[int] = (),
     callback: Callable[[Scale, Progress], bool | None] | None = None,
+    is_interrupted: Callable[[], bool] = lambda: False,
 ) -> list[ScaleResult]:
     """Minimizes a problem at one size after the other.
 
@@ -127,6 +128,8 @@ def minimize_pyramid(
         stop: When each size stops early.
         report_every: As for `minimize`, at each size.
         callback: `callback(scale, progress)`: as for `minimize`; a true value ends the sequence.
+        is_interrupted: Asked before each size but the first is compiled: a true value ends the sequence there, as
+            `INTERRUPTED`, with what the size before it gave.
 
     Returns:
         A result for each size begun: the sequence ends at one that fails or is interrupted.
@@ -138,6 +141,9 @@ def minimize_pyramid(
     change: Any = None  # since the start of the size before, in pixels
     for index, ((height, width), steps) in enumerate(zip(sizes, num_steps, strict=True)):
         base = make_problem(height, width)
+        if done and is_interrupted():
+            done[-1] = done[-1]._replace(result=done[-1].result._replace(status=Status.INTERRUPTED))
+            break
         form = make_parameterization(parameterization, height, width)
         problem = apply_parameterization(base, parameterization, height, width)
         scale = Scale(index, height, width, problem)

@@ -56,6 +56,22 @@ def test_each_size_starts_where_the_one_before_ended(name: str, parameterization
     assert scales[-1].result.trace.loss[0] < 0.2 * alone.trace.loss[0]
 
 
+def test_an_interruption_between_sizes_ends_with_the_size_before():
+    made: list[int] = []
+
+    def make(height: int, width: int) -> Problem:
+        made.append(width)
+        return make_likeness(height, width)
+
+    sizes = growing_sizes(32, 48, count=3, step=2.0)
+    scales = minimize_pyramid(
+        make, make_optimizer("adam"), sizes=sizes, num_steps=[3, 3, 3], key=KEY, is_interrupted=lambda: 24 in made
+    )
+    assert made == [12, 24]
+    assert [scale.result.status for scale in scales] == [Status.INTERRUPTED]
+    assert scales[0].picture.shape == (8, 12, 3)
+
+
 def test_a_change_is_carried_on_top_of_the_details_of_the_start():
     still = make_optimizer("sgd", learning_rate=1e-9)
     common = {"sizes": [(8, 12), (32, 48)], "num_steps": [1, 0], "key": KEY}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxstyle import __version__
-from jaxstyle.checks import InputError, check_between, check_choice, check_new_file
+from jaxstyle.checks import InputError, check_between, check_choice, check_distinct_files, check_new_file
 from jaxstyle.cli.running import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
@@ -147,6 +147,7 @@ class Tune:
             raise InputError("--jobs or --address", "both", "leave --jobs out: a cluster knows what it has room for")
         if self.scratch is not None and not Path(self.scratch).is_dir():
             raise InputError("a folder for --scratch", repr(self.scratch), "create it first")
+        check_distinct_files([self.output], [self.content, *self.styles])
         check_new_file(self.output, overwrite=self.overwrite)
 
     def names(self) -> tuple[str, ...]:

@@ -198,6 +198,7 @@ class Session:
             make, optimizer, sizes=sizes, num_steps=steps, key=jax.random.key(flags.seed),
             parameterization=flags.parameterization, carry=carry, carry_moments=not flags.restart_moments,
             stop=flags.stop_rule(), report_every=(flags.report_iterations(), every), callback=after_chunk,
+            is_interrupted=lambda: self.is_interrupted,
         )  # fmt: skip
         last = scales[-1]
         return self._outcome(last.scale.problem, [scale.result for scale in scales], last.picture)
