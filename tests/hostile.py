@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 #: Per file. Far above what a refusal takes on a busy machine, far below what these files took before they were refused.
 SECONDS = 20
 #: Beyond what the process has when its libraries are loaded.
-BYTES = 2**30
+BYTES = 2**29
 
 # The readers themselves, without the process that `load_network` would put around them.
 _PROGRAM = """

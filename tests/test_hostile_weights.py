@@ -97,13 +97,13 @@ PICKLES = {
     "shape of tuples": b"\x80\x02" + REBUILD + b"(" + STORAGE + b"K\x00" + nested(60) + nested(60) + b"tR.",
     "global named by tuples": b"\x80\x02" + nested(60) + nested(60) + b"\x93.",
     "a tuple for a network": b"\x80\x02" + nested(60) + b".",
-    "deep tuples": b"\x80\x02)" + b"\x85" * 900_000 + b".",
-    "deep lists": b"\x80\x02" + b"]" * 400_000 + b"a" * 399_999 + b".",
-    "marks": b"\x80\x02" + b"(" * 900_000 + b".",
+    "deep tuples": b"\x80\x02)" + b"\x85" * 450_000 + b".",
+    "deep lists": b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b".",
+    "marks": b"\x80\x02" + b"(" * 450_000 + b".",
     "more marks": b"\x80\x02" + b"(" * 8_000_000 + b".",
     "dictionary in itself": b"\x80\x02}q\x00" + text("state_dict") + b"h\x00s.",
     "dictionaries in each other": b"\x80\x02}q\x00}q\x01(" + many(b"h\x00") + text("1") + b"h\x01u.",
-    "a long name": b"\x80\x02}(" + text("x" * 500_000) + b"q\x00" + tensor((1,), (1,)) + b"u.",
+    "a long name": b"\x80\x02}(" + text("x" * 400_000) + b"q\x00" + tensor((1,), (1,)) + b"u.",
     "an escape in a name": b"\x80\x02}(" + text("\x1b]0;gotcha\x07conv1_1.weight") + tensor((1,), (1,)) + b"u.",
     "an escape in a global": b"\x80\x02c\x1b[31mos\nsystem\n.",
     "a stack that is empty": b"\x80\x02s.",
@@ -214,10 +214,10 @@ def write_endless(path: Path) -> Path:
 
 
 def test_hdf5_that_is_never_read_to_its_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(isolation, "SECONDS", 3)
+    monkeypatch.setattr(isolation, "SECONDS", 2)
     path = write_endless(tmp_path / "endless.h5")
     for read in (load_network, recognize_format):
-        with pytest.raises(InputError, match=r"in 3 seconds, got endless\.h5"):
+        with pytest.raises(InputError, match=r"in 2 seconds, got endless\.h5"):
             read(path)
 
 
@@ -261,14 +261,14 @@ def test_mat(tmp_path):
         "flags": element(14, element(6, bytes(900_000)) + element(5, bytes(8)) + element(1, b"a")),
         "variables": nothing * 60_000,
         "packed": (struct.pack("<II", 15, len(packed)) + packed) * 60_000,
-        "zeros": element(15, zeros(3000)),
+        "zeros": element(15, zeros(1000)),
         "nest": nest,
         "text": matrix(1, (1, 1), b"layers", escapes),
     }
     outcomes = read_in_child(write_mat(tmp_path / name, variables) for name, variables in files.items())
     assert_refused(outcomes, {
         "axes": "32 integers", "cells": "200000 elements", "fields": "1000 fields", "empty fields": "at least 1 byte",
-        "flags": "32 integers", "variables": "200000 elements", "packed": "200000 elements", "zeros": "MemoryError",
+        "flags": "32 integers", "variables": "200000 elements", "packed": "200000 elements", "zeros": "unpacked",
         "nest": "16 arrays", "text": "conv",
     })  # fmt: skip
 

@@ -274,6 +274,19 @@ def test_a_vgg_of_another_depth_is_described(tmp_path):
     )
     with pytest.raises(InputError, match=r"features\.2\.weight \(conv1_2\) in a vgg16, got 'features\.0\.weight'"):
         load_network(tmp_path / "short", architectures=TINY)
+    tensors = normalized_tensors(make_params("vgg16"))
+    start = {name: tensor for name, tensor in tensors.items() if int(name.split(".")[0]) < 90}
+    save_file({**start, "0.weight": np.ones((3, 3, 1, 1), "f4")}, tmp_path / "start")
+    with pytest.raises(InputError, match=r"13 or 16 convolutions, got 4: '33\.weight'"):
+        load_network(tmp_path / "start", architectures=TINY)
+
+
+def test_a_bias_without_its_kernel(tmp_path):
+    tensors = as_torch(make_params("vgg16"))
+    del tensors["conv3_2.weight"]
+    save_file(tensors, tmp_path / "weights")
+    with pytest.raises(InputError, match="without conv3_2"):
+        load_network(tmp_path / "weights", architectures=TINY)
 
 
 def test_the_format_of_each(keras_files):

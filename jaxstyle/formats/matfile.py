@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxstyle.checks import InputError
-from jaxstyle.formats.layout import MAX_BYTES, StoredArray, check_size
+from jaxstyle.formats.layout import MAX_BYTES, StoredArray
 
 #: None stands for what is of no use here: sparse arrays, objects, struct arrays.
 Value = StoredArray | str | list["Value"] | dict[str, "Value"] | None
@@ -36,6 +36,10 @@ _CLASS_DTYPES = {
 #: MatConvNet's files go to depth 4, and have about 20,000 elements, most of them the thousand classes' names.
 _MAX_DEPTH = 16
 _MAX_ELEMENTS = 200_000
+
+#: Kernels hardly shrink by compression, and what is small may shrink as it likes.
+_UNPACKED_BYTES = 2**26
+_RATIO = 32
 
 #: NumPy's arrays may have as many axes; MatConvNet's structs have a dozen fields.
 _MAX_AXES = 32
@@ -60,7 +64,7 @@ def read_variables(path: Path) -> dict[str, Value]:
         kind, body, position = reader.read_element(data, position)
         if kind == _COMPRESSED:
             position = position - -len(body) % 8  # alone among elements, this one is not padded
-            body = _unpack(body, MAX_BYTES - unpacked)
+            body = _unpack(body, min(MAX_BYTES - unpacked, _UNPACKED_BYTES + _RATIO * len(body)))
             unpacked += len(body)
             kind, body, _ = reader.read_element(body, 0)
         if kind == _MATRIX:
@@ -72,7 +76,9 @@ def read_variables(path: Path) -> dict[str, Value]:
 def _unpack(body: memoryview, limit: int) -> memoryview:
     unpacker = zlib.decompressobj()
     data = unpacker.decompress(body, limit + 1)
-    check_size("the unpacked MAT-file", MAX_BYTES - limit + len(data))
+    if len(data) > limit:
+        got = f"more, of {len(body)} packed ones"
+        raise InputError(f"at most {limit} unpacked bytes", got, "the file is hostile: do not use it")
     if not unpacker.eof:
         raise InputError("a complete compressed variable", "a part of one", "the file is cut short: fetch it again")
     return memoryview(data)

@@ -18,8 +18,8 @@ import numpy as np
 from jaxstyle.checks import InputError
 from jaxstyle.formats.layout import show
 
-#: The program of a VGG with its optimizer's state has 0.1e6 bytes; a million instructions take about a second.
-MAX_PROGRAM = 2**20
+#: The program of a VGG with its optimizer's state has 0.1e6 bytes; half a million instructions take about a second.
+MAX_PROGRAM = 2**19
 _MAX_MEMO = 2**20
 
 _MAX_AXES = 8

@@ -56,7 +56,7 @@ def convert_tensors(tensors: Mapping[str, StoredArray], architectures: Architect
     normalizations: dict[str, dict[str, StoredArray]] = {}
     if is_numbered:
         layers, normalizations = _name_by_order(prefix, layers, architectures)
-    kernels = {str(name): layer["weight"] for name, layer in layers.items()}
+    kernels = {str(name): layer["weight"] for name, layer in layers.items() if "weight" in layer}
     biases = {str(name): layer["bias"] for name, layer in layers.items() if "bias" in layer}
     for name in normalizations:  # which has a shift of its own, so that many convolutions before one have no bias
         biases.setdefault(name, _zeros(kernels[name].shape[:1]))
@@ -142,14 +142,18 @@ def _name_by_order(
 
 
 def _wrong_count(prefix: str, convolutions: _Layers, architectures: Architectures) -> InputError:
-    """Returns what a sequence lacks, or has too much, compared with the nearest one of torchvision's."""
+    """Returns what a sequence lacks, or has too much, compared with the nearest one of torchvision's, or its count."""
+    found = describe({f"{prefix}.{name}.weight".lstrip("."): layer["weight"] for name, layer in convolutions.items()})
+    advice = f"use the weights of one of {', '.join(architectures)}"
+    if 0 not in convolutions:
+        counts = sorted(len(layer_channels(blocks)) for blocks in architectures.values())
+        return InputError(f"{' or '.join(map(str, counts))} convolutions", f"{len(convolutions)}: {found}", advice)
     places = {name: _feature_places(blocks) for name, blocks in architectures.items()}
     nearest = min(places, key=lambda name: len(set(places[name]) ^ set(convolutions)))
     index = min(set(places[nearest]) ^ set(convolutions))
     layer = f"{prefix}.{index}.weight".lstrip(".")
     wanted = f"{layer} ({places[nearest][index]})" if index in places[nearest] else f"no {layer}"
-    found = describe({f"{prefix}.{name}.weight".lstrip("."): layer["weight"] for name, layer in convolutions.items()})
-    return InputError(f"{wanted} in a {nearest}", found, f"use the weights of one of {', '.join(architectures)}")
+    return InputError(f"{wanted} in a {nearest}", found, advice)
 
 
 def _feature_places(blocks: tuple[tuple[int, int], ...]) -> dict[str | int, str]:
