@@ -8,6 +8,7 @@ import sys
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ import pytest
 
 from jaxstyle import __version__, memory
 from jaxstyle.cli import main, points
-from jaxstyle.cli.advice import on_seed
+from jaxstyle.cli.advice import on_end, on_seed
 from jaxstyle.cli.axes import read_values
 from jaxstyle.cli.flags import GROUPS, flags_of, subcommands_of
 from jaxstyle.cli.parsing import all_commands, parse
 from jaxstyle.cli.pictures import SizeFlags
 from jaxstyle.image_files import read_picture, write_picture
+from jaxstyle.runs import Status
 
 from .conftest import make_wave_picture
 from .refusals import assert_refused
@@ -91,6 +93,8 @@ def leaves(known: dict[str, type] | None = None, before: tuple[str, ...] = ()) -
         ("stylize --content a b", "one FILE after --content, got 2", "jaxstyle grid --content a b"),
         ("stylize --content my pic.png", "one FILE after --content", "between quotation marks: 'my pic.png'"),
         ("dream content.png style.png", "jaxstyle dream PICTURE, got 2 words", "run the command once for each"),
+        ("stylize --settings --content a", "a value after --settings, got none", "write --settings FILE"),
+        ("stylize --settings none.json", "no file at 'none.json'", "check the path"),
         ("weights convert my pic.png b", "got 3 words", "between quotation marks: 'my pic.png'"),
         ("stylize --width 99999999999999999999x", "got '99999999999999999999x'", "write --width 1000000000000000"),
     ],
@@ -142,7 +146,7 @@ def test_the_help_is_in_groups_and_fits(monkeypatch: pytest.MonkeyPatch, capsys:
         if len(known) > 20:
             assert text.count(" options\n ---") >= 5
     with pytest.raises(SystemExit):
-        main(["stylize", "--help"])
+        main(["stylize", "--help", "--settings", "none.json"])
     text = " ".join(capsys.readouterr().out.split())
     scales = text[text.index("--style-scales") : text.index("--style-blend-weights")]
     assert "brush strokes" in scales
@@ -329,6 +333,28 @@ def test_the_smaller_rate_can_be_typed(
     else:
         assert " ".join(more) in said
         assert main([*line, *more]) in (0, 3)  # smaller, but maybe not small enough
+
+
+@pytest.mark.parametrize(
+    ("flags", "advice"),
+    [
+        ([], "use --optimizer adam."),
+        (["--optimizer", "lbfgs"], "use --optimizer adam."),
+        (
+            ["--optimizer", "lbfgs", "--optimizer-options", "memory_size=3"],
+            "use --optimizer adam without --optimizer-options.",
+        ),
+        (["--optimizer", "polyak_sgd"], "to begin with: max_learning_rate=0.01 in --optimizer-options."),
+        (["--optimizer", "lbfgs_fixed"], "to begin with: --learning-rate 0.1."),
+    ],
+)
+def test_what_a_failed_run_is_told_fits_its_optimizer(folder: Path, flags: list[str], advice: str):
+    failed = SimpleNamespace(status=Status.NOT_FINITE, trace=SimpleNamespace(loss=np.array([1.0, np.inf]), terms={}))
+    assert on_end(filled([*STYLIZE, *flags]), failed).endswith(advice)  # type: ignore[arg-type]
+    dream = ["dream", "content.png", "--output", "o.png"]
+    assert on_end(filled(dream), failed).endswith("--learning-rate 0.3.")  # type: ignore[arg-type]
+    ended = SimpleNamespace(status=Status.CONVERGED)
+    assert on_end(filled(dream), ended) == Status.CONVERGED.advice  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
