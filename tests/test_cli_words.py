@@ -5,7 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,11 +18,14 @@ from jaxstyle import __version__, memory
 from jaxstyle.cli import main, points
 from jaxstyle.cli.advice import on_end, on_seed
 from jaxstyle.cli.axes import read_values
-from jaxstyle.cli.flags import GROUPS, flags_of, subcommands_of
+from jaxstyle.cli.commands.stylize import Stylize
+from jaxstyle.cli.flags import GROUPS, flag_of, flags_of, subcommands_of
 from jaxstyle.cli.parsing import all_commands, parse
 from jaxstyle.cli.pictures import SizeFlags
+from jaxstyle.cli.repeating import NOT_REPEATED
 from jaxstyle.image_files import read_picture, write_picture
 from jaxstyle.runs import Status
+from jaxstyle.settings import settings_record
 
 from .conftest import make_wave_picture
 from .refusals import assert_refused
@@ -514,6 +517,39 @@ def test_a_summary_repeats_its_run_byte_for_byte(folder: Path, flags: list[str])
     assert main(["stylize", "--settings", "s.json", "--quiet", "--summary", "again.json"]) == 0
     assert Path("out.png").read_bytes() == first
     assert json.loads(Path("again.json").read_text())["settings"] == summary["settings"]
+
+
+@pytest.mark.parametrize("optimizer", ["auto", "adam"])
+def test_every_flag_of_a_summary_comes_back(folder: Path, optimizer: str):
+    given = {
+        "content_weight": "0", "style_weight": "3e-5", "tv_weight": "0", "style_scales": "0.25", "seed": "7",
+        "style_blend_weights": "2", "content_layers": "relu3_1=0.5", "style_layers": "relu1_1=2", "pooling": "avg",
+        "style_layer_weight_exp": "1.5", "matte": "#102030", "dtype": "bfloat16", "memory": "low", "height": "33",
+        "matmul_precision": "tf32", "network": "-odd name.h5", "bit_depth": "16", "iterations": "9", "average": "0.25",
+        "stop_delta": "0", "stop_patience": "0", "scales": "2", "scale_step": "2", "scale_iterations": "3 4",
+        "scale_style_scales": "1 0.5", "initial": "style.png", "initial_noiseblend": "0", "parameterization": "pixels",
+    }  # fmt: skip
+    lists = {flag.name for flag in flags_of(Stylize) if flag.is_list}
+    words = [
+        word
+        for name, value in given.items()
+        for word in ([flag_of(name), *value.split()] if name in lists else [f"{flag_of(name)}={value}"])
+    ]
+    line = [*STYLIZE, "--optimizer", optimizer, *words, "--preserve-colors", "--restart-moments"]
+    one = filled(line)
+    left = {flag.name for flag in flags_of(Stylize)} - set(given) - {"content", "styles", "output", "optimizer"}
+    assert left - set(NOT_REPEATED.split()) == {
+        "width", "long_side", "content_weight_blend", "preserve_colors", "restart_moments",
+    }  # fmt: skip
+    record = {"command_line": ["jaxstyle", *line], "flags": asdict(one)}
+    record["settings"] = settings_record(one.settings_in_force())
+    Path("s.json").write_text(json.dumps(record))
+    again = filled(["stylize", "--settings", "s.json"])
+    assert {**asdict(again), "settings": None} == asdict(one)
+    with_zero = filled([*STYLIZE, "--tv-weight", "0", "--optimizer", optimizer])
+    record |= {"flags": asdict(with_zero), "settings": settings_record(with_zero.settings_in_force())}
+    Path("s.json").write_text(json.dumps(record))
+    assert filled(["stylize", "--settings", "s.json"]).tv_weight == 0
 
 
 def test_a_summary_of_a_repeated_run_repeats_it_again(folder: Path):

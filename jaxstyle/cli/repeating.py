@@ -49,7 +49,8 @@ def with_flags_of_summary(words: Sequence[str], known: Mapping[str, type]) -> tu
     flags = {flag.name: flag for flag in flags_of(known[COMMAND])}
     before: list[str] = []
     for name, value in _checked(record["flags"], path).items():
-        if name in NOT_REPEATED.split() or name in typed or value in (None, False, [], ""):
+        is_left_open = value is None or value is False or value == []  # 0 is a value
+        if name in NOT_REPEATED.split() or name in typed or is_left_open:
             continue
         if name == "initial_noiseblend" and record["flags"].get("initial") is None:  # its settings have it
             continue
