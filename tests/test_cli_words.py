@@ -5,9 +5,10 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,16 @@ import pytest
 
 from jaxstyle import __version__, memory
 from jaxstyle.cli import main, points
-from jaxstyle.cli.advice import on_seed
+from jaxstyle.cli.advice import on_end, on_seed
 from jaxstyle.cli.axes import read_values
-from jaxstyle.cli.flags import GROUPS, flags_of, subcommands_of
+from jaxstyle.cli.commands.stylize import Stylize
+from jaxstyle.cli.flags import GROUPS, flag_of, flags_of, subcommands_of
 from jaxstyle.cli.parsing import all_commands, parse
 from jaxstyle.cli.pictures import SizeFlags
+from jaxstyle.cli.repeating import NOT_REPEATED
 from jaxstyle.image_files import read_picture, write_picture
+from jaxstyle.runs import Status
+from jaxstyle.settings import settings_record
 
 from .conftest import make_wave_picture
 from .refusals import assert_refused
@@ -91,6 +96,8 @@ def leaves(known: dict[str, type] | None = None, before: tuple[str, ...] = ()) -
         ("stylize --content a b", "one FILE after --content, got 2", "jaxstyle grid --content a b"),
         ("stylize --content my pic.png", "one FILE after --content", "between quotation marks: 'my pic.png'"),
         ("dream content.png style.png", "jaxstyle dream PICTURE, got 2 words", "run the command once for each"),
+        ("stylize --settings --content a", "a value after --settings, got none", "write --settings FILE"),
+        ("stylize --settings none.json", "no file at 'none.json'", "check the path"),
         ("weights convert my pic.png b", "got 3 words", "between quotation marks: 'my pic.png'"),
         ("stylize --width 99999999999999999999x", "got '99999999999999999999x'", "write --width 1000000000000000"),
     ],
@@ -142,7 +149,7 @@ def test_the_help_is_in_groups_and_fits(monkeypatch: pytest.MonkeyPatch, capsys:
         if len(known) > 20:
             assert text.count(" options\n ---") >= 5
     with pytest.raises(SystemExit):
-        main(["stylize", "--help"])
+        main(["stylize", "--help", "--settings", "none.json"])
     text = " ".join(capsys.readouterr().out.split())
     scales = text[text.index("--style-scales") : text.index("--style-blend-weights")]
     assert "brush strokes" in scales
@@ -332,6 +339,28 @@ def test_the_smaller_rate_can_be_typed(
 
 
 @pytest.mark.parametrize(
+    ("flags", "advice"),
+    [
+        ([], "use --optimizer adam."),
+        (["--optimizer", "lbfgs"], "use --optimizer adam."),
+        (
+            ["--optimizer", "lbfgs", "--optimizer-options", "memory_size=3"],
+            "use --optimizer adam without --optimizer-options.",
+        ),
+        (["--optimizer", "polyak_sgd"], "to begin with: max_learning_rate=0.01 in --optimizer-options."),
+        (["--optimizer", "lbfgs_fixed"], "to begin with: --learning-rate 0.1."),
+    ],
+)
+def test_what_a_failed_run_is_told_fits_its_optimizer(folder: Path, flags: list[str], advice: str):
+    failed = SimpleNamespace(status=Status.NOT_FINITE, trace=SimpleNamespace(loss=np.array([1.0, np.inf]), terms={}))
+    assert on_end(filled([*STYLIZE, *flags]), failed).endswith(advice)  # type: ignore[arg-type]
+    dream = ["dream", "content.png", "--output", "o.png"]
+    assert on_end(filled(dream), failed).endswith("--learning-rate 0.3.")  # type: ignore[arg-type]
+    ended = SimpleNamespace(status=Status.CONVERGED)
+    assert on_end(filled(dream), ended) == Status.CONVERGED.advice  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
     ("flags", "optimizer"),
     [
         (["--learning-rate", "3"], "adam"),
@@ -488,6 +517,39 @@ def test_a_summary_repeats_its_run_byte_for_byte(folder: Path, flags: list[str])
     assert main(["stylize", "--settings", "s.json", "--quiet", "--summary", "again.json"]) == 0
     assert Path("out.png").read_bytes() == first
     assert json.loads(Path("again.json").read_text())["settings"] == summary["settings"]
+
+
+@pytest.mark.parametrize("optimizer", ["auto", "adam"])
+def test_every_flag_of_a_summary_comes_back(folder: Path, optimizer: str):
+    given = {
+        "content_weight": "0", "style_weight": "3e-5", "tv_weight": "0", "style_scales": "0.25", "seed": "7",
+        "style_blend_weights": "2", "content_layers": "relu3_1=0.5", "style_layers": "relu1_1=2", "pooling": "avg",
+        "style_layer_weight_exp": "1.5", "matte": "#102030", "dtype": "bfloat16", "memory": "low", "height": "33",
+        "matmul_precision": "tf32", "network": "-odd name.h5", "bit_depth": "16", "iterations": "9", "average": "0.25",
+        "stop_delta": "0", "stop_patience": "0", "scales": "2", "scale_step": "2", "scale_iterations": "3 4",
+        "scale_style_scales": "1 0.5", "initial": "style.png", "initial_noiseblend": "0", "parameterization": "pixels",
+    }  # fmt: skip
+    lists = {flag.name for flag in flags_of(Stylize) if flag.is_list}
+    words = [
+        word
+        for name, value in given.items()
+        for word in ([flag_of(name), *value.split()] if name in lists else [f"{flag_of(name)}={value}"])
+    ]
+    line = [*STYLIZE, "--optimizer", optimizer, *words, "--preserve-colors", "--restart-moments"]
+    one = filled(line)
+    left = {flag.name for flag in flags_of(Stylize)} - set(given) - {"content", "styles", "output", "optimizer"}
+    assert left - set(NOT_REPEATED.split()) == {
+        "width", "long_side", "content_weight_blend", "preserve_colors", "restart_moments",
+    }  # fmt: skip
+    record = {"command_line": ["jaxstyle", *line], "flags": asdict(one)}
+    record["settings"] = settings_record(one.settings_in_force())
+    Path("s.json").write_text(json.dumps(record))
+    again = filled(["stylize", "--settings", "s.json"])
+    assert {**asdict(again), "settings": None} == asdict(one)
+    with_zero = filled([*STYLIZE, "--tv-weight", "0", "--optimizer", optimizer])
+    record |= {"flags": asdict(with_zero), "settings": settings_record(with_zero.settings_in_force())}
+    Path("s.json").write_text(json.dumps(record))
+    assert filled(["stylize", "--settings", "s.json"]).tv_weight == 0
 
 
 def test_a_summary_of_a_repeated_run_repeats_it_again(folder: Path):

@@ -36,6 +36,6 @@ def test_what_does_not_fit_is_refused_before_it_runs(monkeypatch: pytest.MonkeyP
         memory.compile_to_fit(function, x)
     monkeypatch.setattr(memory, "available_bytes", lambda: 10)
     called = []
-    with pytest.raises(InputError, match="--memory low"):
+    with pytest.raises(InputError, match="memory='low'"):
         minimize(make_bowl(lambda: called.append(1)), optax.adam(0.1), key=jax.random.key(0), num_steps=3)
     assert not called

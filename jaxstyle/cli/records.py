@@ -14,6 +14,20 @@ def to_json(record: Any, *, indent: int | None = None) -> str:
     return json.dumps(_finite(record), indent=indent, allow_nan=False)
 
 
+def as_number(value: Any) -> Any:
+    """Returns the number that a text says; anything else as it is.
+
+    >>> as_number("50"), as_number("0.5"), as_number("keep"), as_number(1.0)
+    (50, 0.5, 'keep', 1.0)
+    """
+    for kind in (int, float) if isinstance(value, str) else ():
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}

@@ -1,6 +1,7 @@
 """`jaxstyle stylize --settings SUMMARY` repeats the run that wrote the summary: its flags come before those typed."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from jaxstyle.checks import InputError, check_choice
@@ -31,7 +32,7 @@ def with_flags_of_summary(words: Sequence[str], known: Mapping[str, type]) -> tu
         OSError: If there is no such file.
     """
     path = _value_of("settings", words)
-    if words[:1] != (COMMAND,) or path is None:
+    if words[:1] != (COMMAND,) or not path or {"-h", "--help"} & set(words):
         return tuple(words)
     from jaxstyle.settings import read_record  # only here, as it loads JAX
 
@@ -48,7 +49,8 @@ def with_flags_of_summary(words: Sequence[str], known: Mapping[str, type]) -> tu
     flags = {flag.name: flag for flag in flags_of(known[COMMAND])}
     before: list[str] = []
     for name, value in _checked(record["flags"], path).items():
-        if name in NOT_REPEATED.split() or name in typed or value in (None, False, [], ""):
+        is_left_open = value is None or value is False or value == []  # 0 is a value
+        if name in NOT_REPEATED.split() or name in typed or is_left_open:
             continue
         if name == "initial_noiseblend" and record["flags"].get("initial") is None:  # its settings have it
             continue
@@ -57,12 +59,12 @@ def with_flags_of_summary(words: Sequence[str], known: Mapping[str, type]) -> tu
     return (COMMAND, *before, *words[1:])
 
 
-def _value_of(name: str, words: Sequence[str]) -> str | None:
-    """Returns the last value of a flag, as typed."""
-    found = None
-    for index, word in enumerate(words):
+def _value_of(name: str, words: Sequence[str]) -> str:
+    """Returns the last value of a flag, as typed; nothing where there is none."""
+    found = ""
+    for word, following in pairwise([*words, ""]):
         if name_of(word) == name:
-            found = word.partition("=")[2] if "=" in word else next(iter(words[index + 1 : index + 2]), None)
+            found = word.partition("=")[2] if "=" in word else "" if name_of(following) else following
     return found
 
 

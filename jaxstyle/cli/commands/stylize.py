@@ -11,6 +11,7 @@ from jaxstyle.checks import InputError, check_between, check_positive
 from jaxstyle.cli.network import describe
 from jaxstyle.cli.objective import ObjectiveFlags
 from jaxstyle.cli.pictures import SizeFlags, read_resized, resize_to
+from jaxstyle.cli.records import as_number
 from jaxstyle.cli.running import PictureFlags
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
         same = "optimizer schedule parameterization scales scale_iterations iterations initial_noiseblend stop_delta"
         return Settings(
             **{name: getattr(self, name) for name in same.split()},
-            options={name: _as_number(value) for name, value in self.options().items()},
+            options={name: as_number(value) for name, value in self.options().items()},
             stop_patience=self.stop_rule().patience,
         )
 
@@ -251,16 +252,6 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
             return make_problem(config, network, resize_to(content, height, width), styles[width], initial=start)
 
         return make
-
-
-def _as_number(value: Any) -> Any:
-    """Returns the number that a text says, or the text."""
-    for kind in (int, float):
-        try:
-            return kind(value) if isinstance(value, str) else value
-        except ValueError:
-            continue
-    return value
 
 
 #: See `jaxstyle.cli.commands`.
