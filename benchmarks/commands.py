@@ -25,8 +25,17 @@ from jaxstyle.checks import InputError, check_choice, check_positive
 
 #: What a comparison's outcome may depend on; its photographs come with scikit-image.
 PACKAGES = (
-    "jaxstyle", "jax", "jaxlib", "optax", "flax", "numpy", "scipy", "scikit-image", "pillow", "torch",
-)  # fmt: skip
+    "jaxstyle",
+    "jax",
+    "jaxlib",
+    "optax",
+    "flax",
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "pillow",
+    "torch",
+)
 
 #: Facts of a session that its numbers depend on, beside its code and versions, and what people call them.
 MACHINE = {"processor": "processor", "cores": "number of cores", "device": "device", "platform": "platform"}
@@ -118,9 +127,10 @@ class Resume:
         }
         if old := [name for name in settings.get("methods", ()) if name in RENAMED]:
             raise InputError(
-                "records with the present names of methods", f"{old[0]}, which is {RENAMED[old[0]]} now",
+                "records with the present names of methods",
+                f"{old[0]}, which is {RENAMED[old[0]]} now",
                 "resume with the code that began, or begin again in another --out; `report` reads these records",
-            )  # fmt: skip
+            )
         try:
             suite = Suite(**settings)
         except TypeError:
@@ -189,14 +199,20 @@ def _go(
         workers = [stack.enter_context(Worker()) for _ in range(jobs)]
         device = workers[0].start()  # takes seconds, in which nothing is to be left behind yet
         facts = {
-            "versions": _versions(), "processor": _processor(), "cores": _cores(), "commit": _commit(),
-            "source": _source(), "methods": {name: asdict(METHODS[name]) for name in suite.methods}, **device,
-        }  # fmt: skip
+            "versions": _versions(),
+            "processor": _processor(),
+            "cores": _cores(),
+            "commit": _commit(),
+            "source": _source(),
+            "methods": {name: asdict(METHODS[name]) for name in suite.methods},
+            **device,
+        }
         if records is not None and not allow_changes and (changes := what_changed(records.sessions[-1], facts)):
             raise InputError(
-                f"to resume {str(path)!r} with the code, the versions and the machine that began", "; ".join(changes),
+                f"the code, the versions and the machine that began {str(path)!r}",
+                "; ".join(changes),
                 "restore them, begin again in another --out, or pass --allow-changes",
-            )  # fmt: skip
+            )
         writer = stack.enter_context(Writer(path))
         writer.session(
             number=session, command=command, suite=suite.name, settings=asdict(suite), jobs=jobs, flags=sys.argv[1:],

@@ -1,4 +1,4 @@
-"""The meta-trainer: the best optimizer, and its settings, for somebody's own pictures, under a budget."""
+"""The meta-trainer: tries optimizers and settings on somebody's own pictures, under a budget, and names the best tried."""
 
 import os
 import platform
@@ -37,7 +37,7 @@ TELLING_SECONDS = 10.0
 
 @dataclass(kw_only=True)
 class Tune:
-    """Find the best optimizer and its settings for one's own pictures, with Ray Tune.
+    """Try optimizers and their settings on one's own pictures, with Ray Tune, and write the best tried.
 
     Every trial repaints the content, small, with other settings, for the same number of evaluations of the loss and its
     gradient; its score is the lowest loss of the default objective. The settings of the best go into a file for

@@ -112,8 +112,10 @@ def test_a_coarse_phase_hands_on_what_it_knows_itself(name: str):
 
 
 def test_phases_that_draw_at_random_hand_on_what_they_know_themselves():
-    paths = [run_method(make_watched(sign, 5.0), "b", METHODS["adam_warm_restarts"], {}, 0, BUDGET, Kept()).trace.losses
-             for sign in (1.0, -1.0)]  # fmt: skip
+    paths = [
+        run_method(make_watched(sign, 5.0), "b", METHODS["adam_warm_restarts"], {}, 0, BUDGET, Kept()).trace.losses
+        for sign in (1.0, -1.0)
+    ]
     np.testing.assert_array_equal(paths[0], -np.array(paths[1]))
 
 

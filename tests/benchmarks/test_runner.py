@@ -129,22 +129,30 @@ def test_running_twice_and_resuming_nothing_is_refused(whole: Path, tmp_path: Pa
 
 
 FACTS = {
-    "source": "abc", "commit": "1234567", "versions": {"jax": "0.10", "torch": "2"}, "cores": 2, "device": "cpu",
+    "source": "abc",
+    "commit": "1234567",
+    "versions": {"jax": "0.10", "torch": "2"},
+    "cores": 2,
+    "device": "cpu",
     "methods": {"adam": {"phases": [{"share": 0.5}]}},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
-    [({}, []), ({"commit": "7654321"}, []),  # a commit of README alone
-     ({"source": "def"}, ["other code (1234567 with other files)"]),
-     ({"source": "def", "commit": "7654321+aa"}, ["other code (1234567 then, 7654321+aa now)"]),
-     ({"versions": {"jax": "0.11", "torch": "2"}}, ["jax 0.10 then, 0.11 now"]),
-     ({"versions": {"jax": "0.10", "new": "1"}}, ["torch 2 then, none now"]),
-     ({"cores": 1}, ["number of cores 2 then, 1 now"]), ({"device": "gpu"}, ["device cpu then, gpu now"]),
-     ({"methods": {"adam": {"phases": ({"share": 0.1},)}}}, ["other definitions of adam"]),
-     ({"methods": {"adam": {"phases": ({"share": 0.5},)}}}, [])],
-)  # fmt: skip
+    [
+        ({}, []),
+        ({"commit": "7654321"}, []),  # a commit of README alone
+        ({"source": "def"}, ["other code (1234567 with other files)"]),
+        ({"source": "def", "commit": "7654321+aa"}, ["other code (1234567 then, 7654321+aa now)"]),
+        ({"versions": {"jax": "0.11", "torch": "2"}}, ["jax 0.10 then, 0.11 now"]),
+        ({"versions": {"jax": "0.10", "new": "1"}}, ["torch 2 then, none now"]),
+        ({"cores": 1}, ["number of cores 2 then, 1 now"]),
+        ({"device": "gpu"}, ["device cpu then, gpu now"]),
+        ({"methods": {"adam": {"phases": ({"share": 0.1},)}}}, ["other definitions of adam"]),
+        ({"methods": {"adam": {"phases": ({"share": 0.5},)}}}, []),
+    ],
+)
 def test_what_changed_from_session_to_session(change: dict, expected: list[str]):
     assert what_changed(FACTS, FACTS | change) == expected
 
