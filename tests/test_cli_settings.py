@@ -110,7 +110,7 @@ def test_a_schedule_is_replayed(run):
     ("flags", "message"),
     [
         (["--learning-rate", "5"], "add for instance --optimizer adam"),
-        (["--optimizer-options", "memory_size=5"], "add for instance --optimizer adam"),
+        (["--optimizer-options", "memory_size=5"], "add for instance --optimizer lbfgs"),
         (["--settings", "none.json"], "none.json"),
         (["--settings", "style.png"], "settings as JSON"),
         (["--settings", "lion.json", "--optimizer", "adam"], "--settings or --optimizer, got both"),

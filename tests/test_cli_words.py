@@ -125,13 +125,19 @@ def test_of_a_flag_with_one_value_the_last_counts(folder: Path):
     assert parse([*STYLIZE, "--width", "64", "--width", "20"]).width == 20
 
 
+def run_to_end(words: list[str]) -> int:
+    """Returns the exit code, whether it is returned or raised."""
+    try:
+        return main(words)
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_help_is_in_groups_and_fits(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, columns: int):
     monkeypatch.setenv("COLUMNS", str(columns))
     for words, command in leaves().items():
-        with pytest.raises(SystemExit) as end:
-            main([*words, "--help"])
-        assert end.value.code in (0, None)
+        assert run_to_end([*words, "--help"]) == 0
         text = capsys.readouterr().out
         assert "None" not in text
         assert "(default: )" not in text
@@ -148,8 +154,7 @@ def test_the_help_is_in_groups_and_fits(monkeypatch: pytest.MonkeyPatch, capsys:
         assert all(flag.text for flag in flags_of(command)), "a text for each flag"
         if len(known) > 20:
             assert text.count(" options\n ---") >= 5
-    with pytest.raises(SystemExit):
-        main(["stylize", "--help", "--settings", "none.json"])
+    assert run_to_end(["stylize", "--help", "--settings", "none.json"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     scales = text[text.index("--style-scales") : text.index("--style-blend-weights")]
     assert "brush strokes" in scales
@@ -181,9 +186,7 @@ def test_no_help_loads_jax():
 
 
 def test_version(capsys: pytest.CaptureFixture):
-    with pytest.raises(SystemExit) as end:
-        main(["--version"])
-    assert end.value.code in (0, None)
+    assert run_to_end(["--version"]) == 0
     assert capsys.readouterr().out == f"jaxstyle {__version__}\n"
 
 
@@ -392,7 +395,6 @@ def test_a_loss_that_is_not_finite_from_the_start_blames_its_weight(folder: Path
         start = ["--optimizer", "adam"]
         assert main([*STYLIZE, *LAYERS, *start, f"--{name}-weight", "3e38", "--overwrite"]) == 3
         said = capsys.readouterr().err
-        assert "1 evaluations" in said
         assert f"before the first step; lower --{name}-weight, or" in said
         assert "rate" not in said
     assert main([*STYLIZE, *LAYERS, "--overwrite", *start, "--style-weight", "1e25", "--iterations", "1"]) in (0, 3)
