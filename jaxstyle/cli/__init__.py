@@ -22,6 +22,7 @@ import tyro
 from jaxstyle.checks import InputError
 from jaxstyle.cli import commands
 from jaxstyle.cli.running import EXIT_INTERRUPTED
+from jaxstyle.device_errors import explain
 
 EXIT_BAD_INPUT = 2
 
@@ -43,6 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, OSError) and error.strerror:  # the system's own words, not ours
             sentence = f"expected a usable file, got {error.filename!r}: {error.strerror}; check the path and the disk"
         print(f"jaxstyle: {' '.join(sentence.split())}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        print(f"jaxstyle: {sentence}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         print("jaxstyle: interrupted; nothing was written since the last checkpoint", file=sys.stderr)
