@@ -76,7 +76,7 @@ def _free_in_groups(root: Path) -> Iterator[int]:
 def _groups(root: Path) -> Iterator[tuple[int, Path]]:
     """Yields this process's groups that count memory, and all above them, each with its version."""
     mounts = dict(_mounts(root))
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
             number, controllers, path = line.split(":", 2)
             version = 2 if number == "0" and not controllers else 1 if "memory" in controllers.split(",") else 0
@@ -89,7 +89,7 @@ def _groups(root: Path) -> Iterator[tuple[int, Path]]:
 
 def _mounts(root: Path) -> Iterator[tuple[int, Path]]:
     """Yields where the hierarchies of each version are mounted."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         for line in (root / "proc/self/mounts").read_text().splitlines():
             _, place, kind, options = line.split()[:4]
             if kind == "cgroup2":
