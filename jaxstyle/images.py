@@ -128,7 +128,7 @@ def color_statistics(picture: Picture) -> tuple[Float[Array, "3"], Float[Array, 
     centered = picture - mean
     # A product over the pixels, since the nine numbers of each would take nine times the memory of a channel.
     products = jnp.einsum("hwi,hwj->ij", centered, centered, precision=lax.Precision.HIGHEST)
-    return mean, products / (picture.shape[0] * picture.shape[1])
+    return mean, products / float(picture.shape[0] * picture.shape[1])
 
 
 def match_color(picture: Picture, reference: Picture) -> Picture:

@@ -74,7 +74,7 @@ def total_variation(pixels: Float[Array, "height width 3"], *, circular: bool = 
         return down + right
     rows = jnp.square(pixels[1:] - pixels[:-1])
     columns = jnp.square(pixels[:, 1:] - pixels[:, :-1])
-    return rows.sum() / max(rows.size, 1) + columns.sum() / max(columns.size, 1)
+    return rows.sum() / float(max(rows.size, 1)) + columns.sum() / float(max(columns.size, 1))
 
 
 def weighted_sum(terms: Mapping[str, Scalar], weights: Mapping[str, Scalar]) -> Scalar:

@@ -3,17 +3,12 @@
 import contextlib
 import ctypes
 import sys
-from pathlib import Path
 from typing import Any
 
 import jax
-import psutil
 
 from jaxstyle.checks import InputError
-
-#: cgroup v2: what a container may use, and uses; the machine's own free memory can be far more.
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-_CGROUP_USE = Path("/sys/fs/cgroup/memory.current")
+from jaxstyle.memory_limits import free_bytes
 
 _GIGABYTE = 1e9
 
@@ -38,15 +33,11 @@ class DoesNotFitError(InputError):
 
 
 def available_bytes() -> int:
-    """Returns the memory that a new program may take on the first device: of the GPU or TPU, or of the machine."""
+    """Returns the memory that a new program may take on the first device: of the GPU or TPU, or of this process."""
     statistics = jax.local_devices()[0].memory_stats()
     if statistics and "bytes_limit" in statistics:
         return int(statistics["bytes_limit"]) - int(statistics.get("bytes_in_use", 0))
-    free = int(psutil.virtual_memory().available)
-    try:
-        return min(free, int(_CGROUP_LIMIT.read_text()) - int(_CGROUP_USE.read_text()))
-    except (OSError, ValueError):  # no cgroup v2, or "max": no limit
-        return free
+    return free_bytes()
 
 
 def new_bytes(program: jax.stages.Compiled) -> int:

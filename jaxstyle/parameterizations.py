@@ -137,7 +137,7 @@ def _wave_sizes(height: int, width: int, exponent: float = 1.0) -> Float[Array, 
     half = jnp.arange(width // 2 + 1) / width
     sizes = jnp.maximum(jnp.hypot(rows[:, None], half), 1 / max(height, width)) ** -exponent
     has_twin = (half > 0) & (half < 0.5)  # a wave whose negative frequency is not written down
-    mean_square = jnp.sum(jnp.square(sizes) * jnp.where(has_twin, 2, 1)) / (height * width)
+    mean_square = jnp.sum(jnp.square(sizes) * jnp.where(has_twin, 2, 1)) / float(height * width)
     return sizes / jnp.sqrt(mean_square)
 
 

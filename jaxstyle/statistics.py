@@ -37,8 +37,9 @@ def gram_matrix(features: Features) -> Gram:
 @jax.custom_vjp
 def _scaled_gram(matrix: Float[Array, "positions channels"]) -> Gram:
     wide = jnp.promote_types(matrix.dtype, jnp.float32)
+    # Sizes divide as floats, here and elsewhere: of more than 2^31 features, an integer would overflow JAX's int32.
     if matrix.dtype == wide:  # no scaled copy: at the first layer it would be as large as all that is known of it
-        return lax.dot_general(matrix, matrix, (((0,), (0,)), ((), ()))) / matrix.size
+        return lax.dot_general(matrix, matrix, (((0,), (0,)), ((), ()))) / float(matrix.size)
     # Each factor takes its half of the divisor before the product: squares of raw activations overflow half precision.
     scaled = (matrix.astype(wide) * matrix.size**-0.5).astype(matrix.dtype)
     return lax.dot_general(scaled, scaled, (((0,), (0,)), ((), ())), preferred_element_type=wide)
@@ -50,7 +51,7 @@ def _gram_forward(matrix: Array) -> tuple[Gram, Array]:
 
 def _gram_backward(matrix: Array, cotangent: Gram) -> tuple[Array]:
     # One product, F (S + S^T), where autodiff makes two: each as large as the Gram matrix's own.
-    symmetric = ((cotangent + cotangent.T) / matrix.size).astype(matrix.dtype)
+    symmetric = ((cotangent + cotangent.T) / float(matrix.size)).astype(matrix.dtype)
     return (lax.dot_general(matrix, symmetric, (((1,), (0,)), ((), ()))),)
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import losses
+from jaxstyle import images, losses
 from jaxstyle.losses import (
     channel_activation,
     content_loss,
@@ -15,6 +15,8 @@ from jaxstyle.losses import (
     total_variation,
     weighted_sum,
 )
+from jaxstyle.parameterizations import make_parameterization
+from jaxstyle.statistics import gram_matrix
 
 
 def test_content_loss_is_the_mean_square():
@@ -88,3 +90,35 @@ def test_activations_are_summed_in_full_precision():
     ):
         assert found.dtype == jnp.float32
         assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_more_than_two_to_the_31_numbers_have_a_mean():
+    """No integer of that size fits what JAX divides by; abstractly evaluated, since the arrays would take gigabytes."""
+    features = jax.ShapeDtypeStruct((6000, 7640, 64), jnp.float32)
+    pixels = jax.ShapeDtypeStruct((50_000, 50_000, 3), jnp.float32)
+    functions = (
+        (gram_matrix, features), (lambda it: content_loss(it, it), features), (layer_activation, features),
+        (lambda it: channel_activation(it, jnp.ones(64)), features),
+        (lambda it: guided_activation(it, jnp.ones((9, 64))), features),
+        (total_variation, pixels), (lambda it: total_variation(it, circular=True), pixels),
+        (lambda it: images.color_statistics(it)[1], pixels), (images.nyquist_share, pixels),
+        (lambda it: images.mean_squared_error(it, it), pixels),
+    )  # fmt: skip
+    for function, array in functions:
+        gradient = jax.eval_shape(jax.grad(lambda it: jnp.sum(function(it))), array)  # noqa: B023
+        assert gradient.shape == array.shape
+    decode = lambda it: make_parameterization("preconditioned", *pixels.shape[:2]).decode(it)  # noqa: E731
+    assert jax.eval_shape(decode, pixels).shape == pixels.shape
+    half = jax.ShapeDtypeStruct(features.shape, jnp.bfloat16)
+    assert jax.eval_shape(gram_matrix, half).shape == (64, 64)
+
+
+def test_a_size_divides_as_it_did():
+    """The product and the gradient of a Gram matrix against NumPy in double precision."""
+    features = np.random.default_rng(5).normal(size=(7, 5, 3)).astype(np.float32)
+    rows = features.reshape(-1, 3).astype(np.float64)
+    np.testing.assert_allclose(gram_matrix(jnp.asarray(features)), rows.T @ rows / 105, rtol=1e-5)
+    weights = np.arange(9.0).reshape(3, 3)
+    gradient = jax.grad(lambda it: jnp.sum(weights * gram_matrix(it)))(jnp.asarray(features))
+    expected = (rows @ (weights + weights.T) / 105).reshape(features.shape)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-6)

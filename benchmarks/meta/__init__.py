@@ -1,4 +1,4 @@
-"""The meta-trainer: tries optimizers and settings on somebody's own pictures, under a budget, and names the best tried."""
+"""The meta-trainer: tries optimizers and settings on anybody's pictures, under a budget, and names the best tried."""
 
 import os
 import platform

@@ -17,6 +17,7 @@ from jaxstyle.checks import InputError, printable, shorten
 from jaxstyle.cli.rescue import LostOutputError
 from jaxstyle.cli.stopping import StopRequest, heed_signals
 from jaxstyle.cli.streams import guard_streams
+from jaxstyle.device_errors import explain
 
 EXIT_BAD_INPUT = 2
 EXIT_NOT_WRITTEN = 4
@@ -55,6 +56,12 @@ def _run(argv: Sequence[str] | None, stop: StopRequest) -> int:
             name = "one that cannot be used" if error.filename is None else repr(error.filename)
             sentence = f"expected a usable file, got {name}: {error.strerror}; check the path and the disk"
         _print_error(sentence)
+        return EXIT_BAD_INPUT
+    except Exception as error:
+        explanation = explain(error)
+        if explanation is None:
+            raise
+        _print_error(str(explanation))
         return EXIT_BAD_INPUT
 
 

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
     """Repaint a photograph in the style of one or more paintings.
 
-    With --optimizer auto, L-BFGS changes preconditioned pixels, starts from the content and stops when 20 iterations gain
-    less than 1 %; each of these has a flag of its own. --optimizer adam is what neural-style users know: 1000 iterations
-    at rate 10, from noise. All names of samples: `jaxstyle samples`.
+    With --optimizer auto, L-BFGS changes preconditioned pixels, starts from the content and stops when 20 iterations
+    gain less than 1 %; each of these has a flag of its own. --optimizer adam is what neural-style users know: 1000
+    iterations at rate 10, from noise. All names of samples: `jaxstyle samples`.
 
     Attributes:
         optimizer: auto, adam, lbfgs, sgd, momentum, ... (a wrong name lists them all).

@@ -1,0 +1,107 @@
+"""How much memory this process may still take: of the machine, of its control groups, of its own limits.
+
+Control groups nest: the limits of all groups above one's own hold as well. Version 2 has `memory.max` and `memory.high`
+(beyond which the kernel throttles until nothing moves), version 1 `memory.limit_in_bytes`.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import psutil
+
+from jaxstyle.checks import InputError
+
+#: Address space without which JAX cannot start its threads, and aborts where no exception can be raised: it has 1.5 GB
+#: after its first operation on two cores, and compiling takes more.
+LEAST_ADDRESS_SPACE = 1.9e9
+
+#: Files by version: those with a limit, that with the use, and the entry of `memory.stat` that counts what the kernel
+#: drops first when memory runs short (the cache of files).
+_FILES = {
+    2: (("memory.max", "memory.high"), "memory.current", "inactive_file"),
+    1: (("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file"),
+}
+
+
+def free_bytes(root: Path = Path("/")) -> int:
+    """Returns how much memory this process may still take, by the strictest of all limits.
+
+    Args:
+        root: Where `proc` and the control groups are.
+    """
+    limits = [int(psutil.virtual_memory().available), *_free_in_groups(root), *_free_in_process()]
+    return max(0, min(limits))
+
+
+def check_address_space() -> None:
+    """Raises `InputError` if a limit on the address space (`ulimit -v`) does not even let JAX start."""
+    limit = _soft_limit("RLIMIT_AS")
+    if limit is not None and limit < LEAST_ADDRESS_SPACE:
+        raise InputError(
+            f"at least {LEAST_ADDRESS_SPACE / 1e9:.1f} GB of address space for JAX", f"a limit of {limit / 1e9:.2f} GB",
+            "raise it: ulimit -v unlimited",
+        )  # fmt: skip
+
+
+def _free_in_process() -> Iterator[int]:
+    """Yields what the process's own limits leave: of its address space, and of its private writable memory."""
+    used = psutil.Process().memory_info()
+    for name, taken in (("RLIMIT_AS", used.vms), ("RLIMIT_DATA", getattr(used, "data", 0))):
+        limit = _soft_limit(name)
+        if limit is not None:
+            yield limit - int(taken)
+
+
+def _soft_limit(name: str) -> int | None:
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return None
+    limit = resource.getrlimit(getattr(resource, name))[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def _free_in_groups(root: Path) -> Iterator[int]:
+    for version, folder in _groups(root):
+        limit_files, use_file, reclaimable = _FILES[version]
+        with contextlib.suppress(OSError, ValueError):
+            used = int((folder / use_file).read_text()) - _statistic(folder, reclaimable)
+            for name in limit_files:
+                with contextlib.suppress(OSError, ValueError):  # no such file at the root; "max" is no limit
+                    yield int((folder / name).read_text()) - used
+
+
+def _groups(root: Path) -> Iterator[tuple[int, Path]]:
+    """Yields this process's groups that count memory, and all above them, each with its version."""
+    mounts = dict(_mounts(root))
+    with contextlib.suppress(OSError, ValueError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            number, controllers, path = line.split(":", 2)
+            version = 2 if number == "0" and not controllers else 1 if "memory" in controllers.split(",") else 0
+            if version in mounts:
+                place = PurePosixPath(os.path.normpath(path)).relative_to("/")
+                # Inside a container the path may be that of the machine, where nothing is; then its root is our group.
+                for part in (place, *place.parents):
+                    yield version, mounts[version] / part
+
+
+def _mounts(root: Path) -> Iterator[tuple[int, Path]]:
+    """Yields where the hierarchies of each version are mounted."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in (root / "proc/self/mounts").read_text().splitlines():
+            _, place, kind, options = line.split()[:4]
+            if kind == "cgroup2":
+                yield 2, root / place.lstrip("/")
+            elif kind == "cgroup" and "memory" in options.split(","):
+                yield 1, root / place.lstrip("/")
+
+
+def _statistic(folder: Path, name: str) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        for line in (folder / "memory.stat").read_text().splitlines():
+            key, _, value = line.partition(" ")
+            if key == name:
+                return int(value)
+    return 0
