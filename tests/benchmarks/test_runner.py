@@ -206,7 +206,7 @@ def test_a_worker_that_is_killed_costs_one_run():
     assert "killed" in first.reason
 
 
-FACTS = "import os, signal, sys; print('{}', flush=True); line = sys.stdin.readline(); out = sys.stdout.buffer; "
+HEALTHY = "import os, signal, sys; print('{}', flush=True); line = sys.stdin.readline(); out = sys.stdout.buffer; "
 ANSWER = (
     "import json; answer = (json.dumps(json.loads(line) | {'status': 'budget', 'points': []}) + chr(10)).encode(); "
 )
@@ -227,7 +227,7 @@ ANSWER = (
     ],
 )  # fmt: skip
 def test_a_worker_that_dies_in_its_answer_or_prints_something_else_costs_one_run(code: str, status: str, reason: str):
-    with Worker((sys.executable, "-c", FACTS + code)) as one:
+    with Worker((sys.executable, "-c", HEALTHY + code)) as one:
         for _ in range(2):  # the second by a new process, if the first is gone
             ended = one.compute(task(), 60)
             assert ended.status == status, ended.reason
