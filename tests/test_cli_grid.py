@@ -122,8 +122,9 @@ def test_a_whole_grid_with_every_file(small, tmp_path: Path, capsys: pytest.Capt
     assert lines[0].startswith("network: tiny")
     assert lines[1].startswith("4 runs with 1 program, 32x24 pixels, adam, float32")
     assert sum("iterations in" in line for line in lines) == 4
-    assert lines[-5].split()[:3] == ["picture", "seed", "content_weight"]
-    assert lines[-1].split()[:3] == ["4", "1", "50"]
+    assert lines[-7].split()[:3] == ["picture", "seed", "content_weight"]
+    assert lines[-3].split()[:3] == ["4", "1", "50"]
+    assert lines[-2:] == ["wrote out.png", "wrote t.csv"]
 
 
 @pytest.mark.parametrize(

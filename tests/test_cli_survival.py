@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import jaxstyle
-from jaxstyle import pretrained
+from jaxstyle import image_files, pretrained
 from jaxstyle.cli import main, report, stopping
 from jaxstyle.cli.stopping import SAME_REQUEST_SECONDS, StopRequest
 from jaxstyle.image_files import read_picture, write_picture
@@ -222,6 +222,18 @@ def test_the_temporary_folder_is_the_last_resort(folder: Path, monkeypatch: pyte
     assert main(flags("--quiet")) == 0
     (rescued,) = temporary.glob("out-rescued-*.png")
     assert read_picture(rescued).shape == (24, 32, 3)
+
+
+def test_a_picture_too_large_for_its_format_is_saved_as_png(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setitem(image_files._MAX_SIDE, "WEBP", 20)
+    argv = flags("--quiet")
+    argv[argv.index("out.png")] = "out.webp"
+    assert main(argv) == 0
+    (rescued,) = folder.glob("out-rescued-*.png")
+    assert read_picture(rescued).shape == (24, 32, 3)
+    assert "expected at most 20 pixels a side for .webp, got 32 x 24" in capsys.readouterr().err
 
 
 def test_without_a_terminal_a_line_comes_now_and_then(

@@ -1,6 +1,7 @@
 """What a run tells people while it goes on: lines and a progress bar on stderr, histories and a plot in files."""
 
 import math
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -56,7 +57,7 @@ class Report:
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Begins."""
+        """Returns itself: the history is opened with its first line."""
         return self
 
     def __exit__(
@@ -270,7 +271,7 @@ class History:
         target = follow_link(place)
         mode = "w" if overwrite else "x"
         # Without a buffer: what could not be written must not be tried again when the file is closed.
-        self._file = open(open_stream(target), "wb", 0) if is_stream(target) else target.open(f"{mode}b", 0)  # noqa: PTH123, SIM115
+        self._file = os.fdopen(open_stream(target), "wb", 0) if is_stream(target) else target.open(f"{mode}b", 0)
 
     def __enter__(self) -> Self:
         """Returns itself."""

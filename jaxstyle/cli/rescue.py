@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from jaxstyle.checks import InputError
+
 
 class LostOutputError(OSError):
     """A result could not be written anywhere."""
@@ -17,7 +19,8 @@ def save_somewhere(what: str, place: str, write: Callable[[str], None], warn: Ca
     Args:
         what: The result, for messages.
         place: Where it belongs.
-        write: `write(place)` writes it, or raises `OSError`.
+        write: `write(place)` writes it, or raises `OSError`; or `InputError` if the format cannot hold it (a WebP
+            ends at 16,383 pixels), and then PNG is tried instead.
         warn: Prints a line that says where it went instead.
 
     Returns:
@@ -29,13 +32,14 @@ def save_somewhere(what: str, place: str, write: Callable[[str], None], warn: Ca
     try:
         write(place)
         return place
-    except OSError as error:
+    except (OSError, InputError) as error:
         reason = reason_of(error)
+        suffix = ".png" if isinstance(error, InputError) else Path(place).suffix
     tried = []
-    for rescue in _rescue_places(Path(place)):
+    for rescue in _rescue_places(Path(place), suffix):
         try:
             write(str(rescue))
-        except OSError:
+        except (OSError, InputError):
             tried.append(repr(str(rescue.parent)))
             continue
         warn(f"{what} was saved as {str(rescue)!r} instead of {place!r}: {reason}")
@@ -46,14 +50,16 @@ def save_somewhere(what: str, place: str, write: Callable[[str], None], warn: Ca
     )
 
 
-def reason_of(error: OSError) -> str:
+def reason_of(error: OSError | InputError) -> str:
     """Returns why a file could not be written: the system's words, or what a check expected and got."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     sentence, _, _ = str(error).rpartition("; ")  # without its advice, which comes too late
-    return error.strerror or sentence or str(error)
+    return sentence or str(error)
 
 
-def _rescue_places(place: Path) -> Iterator[Path]:
-    name = f"{place.stem[:40]}-rescued-{time.time_ns()}{place.suffix}"  # `place` may have the longest name allowed
+def _rescue_places(place: Path, suffix: str) -> Iterator[Path]:
+    name = f"{place.stem[:40]}-rescued-{time.time_ns()}{suffix}"  # `place` may have the longest name allowed
     folders: list[Path] = []
     for find in (lambda: place.parent.absolute(), Path.cwd, lambda: Path(tempfile.gettempdir())):
         with suppress(OSError):  # the current folder may be gone, and no temporary one writable

@@ -81,7 +81,7 @@ class StopRequest:
                     self._end(number, f"stopped by {name} before there was anything to save; nothing was written")
                 _within(PARTING_SECONDS, lambda: self.say(f"{name}: {STOPPING}"))
             elif name != "SIGXCPU" and now - self._time > SAME_REQUEST_SECONDS:  # that one comes every second
-                self._end(number, f"stopped by {name} at once; the picture was not saved")
+                self._end(number, f"stopped by {name} at once; what was not saved yet is lost")
 
     def finish(self) -> None:
         """Ignores signals from now on: the command is done."""
