@@ -15,7 +15,7 @@ from jaxstyle.checks import InputError
 from jaxstyle.formats import isolation, torch_pickle
 from jaxstyle.formats.layout import ARCHITECTURES, layer_channels
 from jaxstyle.pretrained import load_network, recognize_format
-from tests.fuzz_weights import fuzz
+from tests.fuzz_weights import TINY, damage, fuzz
 from tests.hostile import read_in_child
 from tests.test_formats import write_every_format
 
@@ -304,3 +304,16 @@ def test_damaged_files_give_a_network_or_an_input_error(tmp_path):
     # Formats without a checksum cannot tell a damaged number from a sound one, so both outcomes are right.
     assert faults == []
     assert outcomes["network"] + outcomes["refused"] == 500
+
+
+@pytest.mark.parametrize("number", [2520, 40396, 42045])
+def test_damaged_files_that_ended_their_process(tmp_path, monkeypatch, number):
+    # Found by `python -m tests.fuzz_weights --seed 200`, with HDF5 2.0: two segmentation faults and a read without end.
+    monkeypatch.setattr(isolation, "SECONDS", 3)
+    (tmp_path / "samples").mkdir()
+    write_every_format(tmp_path / "samples")
+    data = (tmp_path / "samples" / "ours.h5").read_bytes()
+    path = tmp_path / "damaged.h5"
+    path.write_bytes(damage(data, np.random.default_rng([200, number])))
+    with pytest.raises(InputError, match=r"damaged\.h5"):  # by another version of HDF5, perhaps as a plain error
+        load_network(path, architectures=TINY)
