@@ -3,7 +3,8 @@
     python -m tests.fuzz_weights --minutes 5 [--seed 0]
 
 The readers run in one process per batch, with a memory limit and a deadline per file; what ends it is counted and
-named. `tests/test_hostile_weights.py` has a short run of it, and what longer ones found.
+named. That libhdf5 hangs or crashes is no news: it is why `load_network` starts a process of its own.
+`tests/test_hostile_weights.py` has a short run of it.
 """
 
 import argparse

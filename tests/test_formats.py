@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from jaxstyle import pretrained
 from jaxstyle.checks import InputError
-from jaxstyle.formats import layout, registry, torch_folding, torch_names, torch_pickle
+from jaxstyle.formats import layout, native, registry, torch_folding, torch_names, torch_pickle
 from jaxstyle.formats.layout import IMAGENET_MEAN, layer_channels
 from jaxstyle.pretrained import load_network, recognize_format
 
@@ -582,6 +582,13 @@ def test_safetensors_refusals(tmp_path):
 def write_every_format(folder):
     params = make_params("vgg16")
     write_keras(folder / "keras.h5", params)
+    attributes = {
+        "architecture": "vgg16",
+        "checksum": native.content_checksum(params),
+        "name": "tiny",
+        "source": "here",
+    }
+    native.write(folder / "ours.h5", params, attributes)
     scipy.io.savemat(folder / "plain.mat", make_mat(params, "meta"))
     scipy.io.savemat(folder / "packed.mat", make_mat(params, "weights"), do_compression=True)
     np.savez(folder / "plain.npz", **flat_arrays(params, "/"))

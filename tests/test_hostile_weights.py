@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import struct
 import zipfile
 import zlib
@@ -15,7 +16,7 @@ from jaxstyle.checks import InputError
 from jaxstyle.formats import isolation, torch_pickle
 from jaxstyle.formats.layout import ARCHITECTURES, layer_channels
 from jaxstyle.pretrained import load_network, recognize_format
-from tests.fuzz_weights import fuzz
+from tests.fuzz_weights import TINY, damage, fuzz
 from tests.hostile import read_in_child
 from tests.test_formats import write_every_format
 
@@ -301,6 +302,20 @@ def test_damaged_files_give_a_network_or_an_input_error(tmp_path):
     (tmp_path / "samples").mkdir()
     write_every_format(tmp_path / "samples")
     outcomes, faults = fuzz(tmp_path / "samples", seed=5, count=500)
-    # Formats without a checksum cannot tell a damaged number from a sound one, so both outcomes are right.
-    assert faults == []
-    assert outcomes["network"] + outcomes["refused"] == 500
+    # Formats without a checksum cannot tell a damaged number from a sound one, so both outcomes are right. Another
+    # version of libhdf5 may crash where this one does not, which `load_network` contains: see the next test.
+    assert [fault for fault in faults if not re.search(r"\.(h5|keras): ended by", fault)] == []
+    assert outcomes.total() == 500
+
+
+@pytest.mark.parametrize("number", [2520, 40396, 42045])
+def test_damaged_files_that_ended_their_process(tmp_path, monkeypatch, number):
+    # Found by `python -m tests.fuzz_weights --seed 200`, with HDF5 2.0: two segmentation faults and a read without end.
+    monkeypatch.setattr(isolation, "SECONDS", 3)
+    (tmp_path / "samples").mkdir()
+    write_every_format(tmp_path / "samples")
+    data = (tmp_path / "samples" / "ours.h5").read_bytes()
+    path = tmp_path / "damaged.h5"
+    path.write_bytes(damage(data, np.random.default_rng([200, number])))
+    with pytest.raises(InputError, match=r"damaged\.h5"):  # by another version of HDF5, perhaps as a plain error
+        load_network(path, architectures=TINY)
