@@ -13,8 +13,10 @@ import os
 import re
 import struct
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, BinaryIO, NamedTuple
 
 #: The formats that are read, as people call them.
@@ -151,10 +153,8 @@ class _Joined(io.RawIOBase):
 
     def __init__(self, file: BinaryIO, parts: Sequence[Part]):
         self._file, self._parts = file, parts
-        self._ends = []
-        for part in parts:
-            self._ends.append((self._ends[-1] if self._ends else 0) + part.length)
-        self._place = self._number = 0
+        self._ends = list(accumulate(part.length for part in parts))
+        self._place = 0
 
     def readable(self) -> bool:
         return True
@@ -164,16 +164,15 @@ class _Joined(io.RawIOBase):
 
     def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._ends[-1]}[whence]
-        self._place, self._number = max(0, base + place), 0
+        self._place = max(0, base + place)
         return self._place
 
     def readinto(self, buffer: Any) -> int:
-        while self._number < len(self._parts) and self._place >= self._ends[self._number]:
-            self._number += 1
-        if self._number == len(self._parts):
+        number = bisect_right(self._ends, self._place)
+        if number == len(self._parts):
             return 0
-        part = self._parts[self._number]
-        offset = self._place - (self._ends[self._number] - part.length)
+        part = self._parts[number]
+        offset = self._place - (self._ends[number] - part.length)
         count = min(len(buffer), part.length - offset)
         if part.data is None:
             self._file.seek(part.start + offset)
@@ -220,7 +219,7 @@ def _png(file: BinaryIO, size: int) -> Parts:
             break
         length, name = struct.unpack(">I4s", file.read(8))
         part = Part(place, min(length + 12, size - place))
-        if count == 0 and name != b"IHDR":
+        if not name.isalpha() or (count == 0 and name != b"IHDR"):
             raise UnsoundError("cut short or damaged")
         if name == b"IDAT":
             pixels.append(part)

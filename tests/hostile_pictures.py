@@ -143,6 +143,8 @@ def hostile_files() -> dict[str, bytes]:
         "read-scans.jpg": jpeg_of_scans(512, 1000),
         "refused-segments.jpg": small[:2] + segment(0xE1, exif) * 100_000 + small[2:],
         "read-exif.jpg": small[:2] + segment(0xE1, exif + bytes(60_000)) * 300 + small[2:],
+        "read-chunks.png": flat_png(8, 8, extra=png_chunk(b"IDAT", b"") * 150_000),
+        "refused-header.bmp": b"BM" + bytes(12) + b"\xff" * 4 + bytes(100),
         "refused-chunks.png": flat_png(8, 8, extra=png_chunk(b"tEXt", b"a\0b") * 250_000),
         "refused-strips.tif": tiff(tiff_layout(64, 200_000, compression=8, photometric=6, rows=1) | strips, packed),
         "refused-raw.tif": tiff(tiff_layout(64, 10**6, rows=1) | strips, bytes(192)),
