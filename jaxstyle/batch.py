@@ -65,7 +65,9 @@ class BatchProgress(NamedTuple):
     run_seconds: float
     compile_seconds: float
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
 
     def of(self, index: int) -> Progress:
         """Returns what one of the runs would have told alone, but for the times, which are those of the batch."""

@@ -375,10 +375,9 @@ def quantize(picture: Any, bit_depth: int = 8) -> np.ndarray:
     Raises:
         InputError: If it is not `[height, width, 3]`, not of floats, or has a value that is not finite.
     """
-    if not isinstance(picture, str | os.PathLike):
-        picture = np.asarray(picture)
-    check_picture("a picture", picture)
-    array = picture.astype(np.float32)
+    array: Any = picture if isinstance(picture, str | os.PathLike) else np.asarray(picture)
+    check_picture("a picture", array)
+    array = array.astype(np.float32)
     dtype, most = (np.uint8, 255) if bit_depth == 8 else (np.uint16, 65535)
     return np.rint(np.clip(array, 0, 1) * most).astype(dtype)
 

@@ -67,7 +67,9 @@ class Network:
     checksum: str
     source: str
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
 
 
 def load_network(path: str | Path | None = None, *, architectures: Architectures = ARCHITECTURES) -> Network:

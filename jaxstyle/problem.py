@@ -39,7 +39,9 @@ class Problem:
     is_stochastic: bool = False
     is_bounded_below: bool = True
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
 
 
 def reparameterize(

@@ -45,7 +45,9 @@ class Scale(NamedTuple):
     width: int
     problem: Problem
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
 
 
 class ScaleResult(NamedTuple):
@@ -62,7 +64,9 @@ class ScaleResult(NamedTuple):
     result: Result
     picture: Picture
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
 
 
 def growing_sizes(
