@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageCms, ImageColor, ImageFile, UnidentifiedImageError
 
-from jaxstyle.argument_checks import check_picture
+from jaxstyle.argument_checks import check_path, check_picture
 from jaxstyle.checks import InputError, check_new_file, check_positive, replace_file
 
 #: Larger than what ordinary cameras make (24 to 60 million), and 1.2 GB as float32; a tiny file may declare
@@ -79,6 +79,7 @@ def read_picture(
     if len(matte) != 3 or not all(0 <= value <= 1 for value in matte):
         raise InputError("a matte of three numbers between 0 and 1", matte, "pass for example (1, 1, 1)")
     check_positive("max_pixels", max_pixels)
+    check_path("a picture", path)
     path = _check_readable(Path(path))
     with _pillow_errors(path, max_pixels), _open(path) as image:
         if image.width * image.height > max_pixels:
@@ -114,6 +115,7 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False, bit_d
         IsADirectoryError: If the path is a folder.
         FileExistsError: If there is something already that may not be replaced.
     """
+    check_path("a picture", path)
     path = Path(path)
     name = repr(str(path))
     picture_format = SUFFIXES.get(path.suffix.lower())

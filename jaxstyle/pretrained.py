@@ -5,7 +5,6 @@
 `{"mean": [3], "conv1_1": {"kernel": [3, 3, in, out], "bias": [out]}, ...}`, for RGB pixels in 0..255 minus `mean`.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxstyle.argument_checks import check_kind, describe
+from jaxstyle.argument_checks import check_kind, check_path
 from jaxstyle.checks import InputError, check_new_file, replace_file
 from jaxstyle.formats import keras, matconvnet, native, npz, safetensors_file, torch_pickle
 from jaxstyle.formats.layout import (
@@ -86,10 +85,8 @@ def load_network(path: str | Path | None = None, *, architectures: Architectures
     >>> load_network().architecture
     'vgg19'
     """
-    if path is not None and not isinstance(path, str | os.PathLike):
-        raise InputError(
-            "the path of a file of weights", describe(path), "pass a path, or nothing for the VGG-19 that ships"
-        )
+    if path is not None:
+        check_path("a file of weights", path, "pass a path, or nothing for the VGG-19 that ships")
     path = shipped_path() if path is None else Path(path)
     kind = recognize_format(path)
     try:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxstyle.argument_checks import check_kind, check_picture
+from jaxstyle.argument_checks import check_key, check_kind, check_picture
 from jaxstyle.checks import check_positive
 from jaxstyle.images import resize, size_for_width
 from jaxstyle.pretrained import load_network
@@ -73,6 +73,8 @@ def stylize(
     """
     check_kind("the settings", settings, Settings, "pass jaxstyle.AUTO, or what read_settings returns")
     check_picture("the content", content)
+    key = jax.random.key(0) if key is None else key
+    check_key(key)
     styles = check_styles(styles)
     for number, style in enumerate(styles, start=1):
         check_picture(f"style {number}", style)
@@ -97,7 +99,7 @@ def stylize(
 
     scales = minimize_pyramid(
         make, settings.make_optimizer(*size), sizes=settings.sizes(*size), num_steps=settings.steps(),
-        key=jax.random.key(0) if key is None else key, parameterization=settings.parameterization,
+        key=key, parameterization=settings.parameterization,
         stop=settings.stop_rule(), callback=callback,
     )  # fmt: skip
     last = scales[-1]
