@@ -213,6 +213,14 @@ def test_a_bug_stays_a_traceback():
         assert explain(error) is None
 
 
+def test_a_backend_that_failed_is_explained(monkeypatch: pytest.MonkeyPatch):
+    error = RuntimeError("Unable to initialize backend 'cuda': CUDA driver version is insufficient\nfor the runtime")
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    assert "driver version is insufficient; set JAX_PLATFORMS=cpu" in str(explain(error))
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    assert "driver version is insufficient; unset JAX_PLATFORMS" in str(explain(error))
+
+
 @pytest.mark.parametrize("platform", ["cuda", "nonsense", "tpu"])
 def test_a_device_that_is_not_there_is_one_line(tmp_path: Path, platform: str):
     if platform == "cuda" and jax.default_backend() == "gpu":
