@@ -59,8 +59,8 @@ def compile_to_fit(function: jax.stages.Wrapped, *args: Any, **kwargs: Any) -> j
         raise DoesNotFitError(
             f"a program of at most {available / _GIGABYTE:.2f} GB, the free memory",
             f"one of {needed / _GIGABYTE:.2f} GB",
-            f"make the pictures {scale:.2f} times as wide (--width, --style-scales), or use --memory low "
-            "or --dtype bfloat16",
+            f"make the pictures {scale:.2f} times as wide (--width, --style-scales), or use --memory low, "
+            "--dtype bfloat16, or fewer L-BFGS pairs (--optimizer lbfgs --optimizer-options memory_size=5)",
         )
     release_unused()
     return program
