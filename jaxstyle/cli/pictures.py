@@ -14,9 +14,9 @@ def read_scaled(source: str, width: int | None, matte: str, *, method: str = "cu
     Samples that are painted are painted at that width; everything else is resized. None keeps the size.
     `method` is that of `jaxstyle.images.resize`.
     """
-    from jaxstyle.memory_limits import check_address_space
+    from jaxstyle.memory_limits import check_process_limits
 
-    check_address_space()
+    check_process_limits()
 
     from jaxstyle import images, samples
     from jaxstyle.image_files import MAX_PIXELS, parse_color, read_picture
