@@ -54,6 +54,18 @@ def check_kind(name: str, value: Any, kind: type, advice: str = "") -> None:
         raise InputError(f"a {kind.__name__} as {name}", describe(value), advice or "check the arguments' order")
 
 
+def check_path(name: str, path: Any, advice: str = "check the arguments' order") -> None:
+    """Raises `InputError` unless `path` can name a file."""
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"the path of {name}", describe(path), advice)
+
+
+def check_key(key: Any) -> None:
+    """Raises `InputError` unless `key` is an array, as `jax.random.key` gives: a seed is none."""
+    if not is_array(key):
+        raise InputError("a key of jax.random", describe(key), "pass jax.random.key(0), or of another seed")
+
+
 def check_picture(name: str, picture: Any, *, channels: Collection[int] = (3,)) -> None:
     """Raises `InputError` unless `picture` is an array of floats, `[height, width, 3]`, that lies in [0, 1] or near it.
 

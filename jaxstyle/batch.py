@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxstyle.argument_checks import check_kind, describe
 from jaxstyle.checks import InputError, check_not_negative
 from jaxstyle.loop import (
     CHUNK_CAPACITY,
@@ -65,7 +66,9 @@ class BatchProgress(NamedTuple):
     run_seconds: float
     compile_seconds: float
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
 
     def of(self, index: int) -> Progress:
         """Returns what one of the runs would have told alone, but for the times, which are those of the batch."""
@@ -229,6 +232,10 @@ def minimize_batch(
         InputError: If counts or shapes differ, or the batch does not fit into memory.
     """
     check_not_negative("num_steps", num_steps)
+    if not isinstance(problems, Sequence):
+        raise InputError("a list of problems", describe(problems), "pass [problem], also if there is one")
+    for problem in problems:
+        check_kind("each of the problems", problem, Problem)
     is_new = not isinstance(make_optimizer, BatchProgram)
     inputs = _stack_inputs(problems, keys, options, stop, axes if is_new else make_optimizer.axes)
     program = _compile(problems[0], make_optimizer, inputs) if is_new else make_optimizer

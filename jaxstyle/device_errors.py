@@ -8,6 +8,8 @@ from jaxstyle.checks import InputError
 #: What XLA and the C++ library say when memory runs out, on any device.
 _NO_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "std::bad_alloc", "Cannot allocate memory")
 
+_NO_BACKEND = "Unable to initialize backend"
+
 _LONGEST = 300
 
 
@@ -21,9 +23,10 @@ def explain(error: Exception) -> InputError | None:
     if isinstance(error, MemoryError) or (_is_of_jax(error) and any(words in text for words in _NO_MEMORY)):
         return InputError(
             "enough memory for this run", f"none left ({_first_line(error)})",
-            "make the pictures smaller (--width), or use --memory low, or raise the limit (ulimit -v unlimited)",
+            "make the pictures smaller (--width), or use --memory low, or lift the limits (ulimit -v unlimited -d unlimited)",
         )  # fmt: skip
-    complaint = _device_complaint()
+    # A backend that failed is passed over when JAX is asked again.
+    complaint = _first_line(error) if _NO_BACKEND in text else _device_complaint()
     if complaint is None:
         return None
     chosen = os.environ.get("JAX_PLATFORMS", "")

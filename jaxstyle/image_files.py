@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import ImageColor
 
-from jaxstyle.argument_checks import check_picture
+from jaxstyle.argument_checks import check_path, check_picture
 from jaxstyle.checks import InputError, check_new_file, check_positive, open_whole, replace_file
 from jaxstyle.image_decoding import (
     EXACT_PIXELS,
@@ -106,6 +106,7 @@ def read_picture(
     for name, side in needed._asdict().items():
         if side is not None:
             check_positive(name, side)
+    check_path("a picture", path)
     path = _check_readable(Path(path))
     with decoded(path, max_pixels, needed) as stored:
         return _to_floats(stored, matte, _factor(stored, needed, max_pixels, path))
@@ -128,6 +129,7 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False, bit_d
         IsADirectoryError: If the path is a folder.
         FileExistsError: If there is something already that may not be replaced.
     """
+    check_path("a picture", path)
     path = Path(path)
     name = repr(str(path))
     picture_format = SUFFIXES.get(path.suffix.lower())
@@ -265,10 +267,9 @@ def quantize(picture: Any, bit_depth: int = 8) -> np.ndarray:
     Raises:
         InputError: If it is not `[height, width, 3]`, not of floats, or has a value that is not finite.
     """
-    if not isinstance(picture, str | os.PathLike):
-        picture = np.asarray(picture)
-    check_picture("a picture", picture)
-    array = picture.astype(np.float32)
+    array: Any = picture if isinstance(picture, str | os.PathLike) else np.asarray(picture)
+    check_picture("a picture", array)
+    array = array.astype(np.float32)
     dtype, most = (np.uint8, 255) if bit_depth == 8 else (np.uint16, 65535)
     return np.rint(np.clip(array, 0, 1) * most).astype(dtype)
 

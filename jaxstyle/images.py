@@ -7,6 +7,8 @@ mean-subtracted values of 0..255.
 Color sums are written out by element: matrix products would run in reduced precision on GPU and TPU.
 """
 
+from numbers import Integral
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -43,6 +45,8 @@ def resize(picture: Picture, height: int, width: int, *, method: str = "cubic") 
         InputError: If `picture` is none, `height` or `width` is below 1, or the method is another.
     """
     check_picture("a picture", picture, channels=(3, 1))
+    if not (isinstance(height, Integral) and isinstance(width, Integral)):
+        raise InputError("a size in whole pixels", f"{height!r} x {width!r}", "pass whole numbers")
     if height < 1 or width < 1:
         raise InputError("a size of at least 1 x 1", f"{height} x {width}", "pass positive numbers of pixels")
     check_choice("method", method, ("cubic", "linear"))

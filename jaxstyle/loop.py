@@ -19,7 +19,7 @@ import numpy as np
 import optax
 from jax import lax
 
-from jaxstyle.argument_checks import check_kind, describe
+from jaxstyle.argument_checks import check_key, check_kind, describe
 from jaxstyle.checks import InputError, check_between, check_not_negative
 from jaxstyle.memory import compile_to_fit
 from jaxstyle.problem import Args, Params, Problem
@@ -324,6 +324,7 @@ def minimize(
     """
     check_not_negative("num_steps", num_steps)
     check_kind("the problem", problem, Problem, "make one with make_problem")
+    check_key(key)
     init_key, run_key = jax.random.split(key)
     params = problem.init_fn(init_key) if params is None else params
     is_new = not isinstance(optimizer, Program)

@@ -13,9 +13,9 @@ import psutil
 
 from jaxstyle.checks import InputError
 
-#: Address space without which JAX cannot start its threads, and aborts where no exception can be raised: it has 1.5 GB
-#: after its first operation on two cores, and compiling takes more.
-LEAST_ADDRESS_SPACE = 1.9e9
+#: Limits below which JAX cannot start its threads, and aborts where no exception can be raised: after its first operation
+#: on two cores it has 1.5 GB of address space, 0.23 GB of it data, and compiling takes more. With what sets the limit.
+_LEAST = (("RLIMIT_AS", 1.9e9, "address space", "ulimit -v"), ("RLIMIT_DATA", 0.7e9, "data", "ulimit -d"))
 
 #: Files by version: those with a limit, that with the use, and the entry of `memory.stat` that counts what the kernel
 #: drops first when memory runs short (the cache of files).
@@ -35,14 +35,13 @@ def free_bytes(root: Path = Path("/")) -> int:
     return max(0, min(limits))
 
 
-def check_address_space() -> None:
-    """Raises `InputError` if a limit on the address space (`ulimit -v`) does not even let JAX start."""
-    limit = _soft_limit("RLIMIT_AS")
-    if limit is not None and limit < LEAST_ADDRESS_SPACE:
-        raise InputError(
-            f"at least {LEAST_ADDRESS_SPACE / 1e9:.1f} GB of address space for JAX", f"a limit of {limit / 1e9:.2f} GB",
-            "raise it: ulimit -v unlimited",
-        )  # fmt: skip
+def check_process_limits() -> None:
+    """Raises `InputError` if a limit of this process (`ulimit -v`, `ulimit -d`) does not even let JAX start."""
+    for name, least, what, command in _LEAST:
+        limit = _soft_limit(name)
+        if limit is not None and limit < least:
+            expected, got = f"at least {least / 1e9:.1f} GB of {what} for JAX", f"a limit of {limit / 1e9:.2f} GB"
+            raise InputError(expected, got, f"raise it: {command} unlimited")
 
 
 def _free_in_process() -> Iterator[int]:

@@ -12,14 +12,13 @@ not limit address space (macOS, Windows) only time is limited. That the numbers 
 """
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxstyle.argument_checks import check_kind, describe
+from jaxstyle.argument_checks import check_kind, check_path
 from jaxstyle.checks import InputError, check_new_file, replace_file
 from jaxstyle.formats import native, npz, registry, safetensors_file
 from jaxstyle.formats.isolation import read_isolated, recognize_isolated
@@ -68,7 +67,9 @@ class Network:
     source: str
     format: str = ""
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
 
 
 def load_network(path: str | Path | None = None, *, architectures: Architectures = ARCHITECTURES) -> Network:
@@ -85,10 +86,8 @@ def load_network(path: str | Path | None = None, *, architectures: Architectures
     >>> load_network().architecture
     'vgg19'
     """
-    if path is not None and not isinstance(path, str | os.PathLike):
-        raise InputError(
-            "the path of a file of weights", describe(path), "pass a path, or nothing for the VGG-19 that ships"
-        )
+    if path is not None:
+        check_path("a file of weights", path, "pass a path, or nothing for the VGG-19 that ships")
     path = shipped_path() if path is None else Path(path)
     check_file(path)
     read = read_network if _is_shipped(path) else read_isolated

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from jaxstyle.argument_checks import check_kind
 from jaxstyle.short_repr import short_repr
 from jaxstyle.types import Key, Scalar
 
@@ -39,7 +40,9 @@ class Problem:
     is_stochastic: bool = False
     is_bounded_below: bool = True
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
 
 
 def reparameterize(
@@ -56,6 +59,7 @@ def reparameterize(
     Raises:
         ValueError: For a problem with a projection, which is of the old parameters.
     """
+    check_kind("the problem", problem, Problem, "make one with make_problem")
     if problem.project_fn is not None:
         raise ValueError(
             f"expected a problem without a projection, got {problem.name}; reparameterize before projecting"

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxstyle.argument_checks import check_key, describe
 from jaxstyle.checks import InputError, check_choice
 from jaxstyle.loop import Optimizer, minimize
 from jaxstyle.parameterizations import Pixels, apply_parameterization, make_parameterization
@@ -45,7 +46,9 @@ class Scale(NamedTuple):
     width: int
     problem: Problem
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
 
 
 class ScaleResult(NamedTuple):
@@ -62,7 +65,9 @@ class ScaleResult(NamedTuple):
     result: Result
     picture: Picture
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
 
 
 def growing_sizes(
@@ -135,6 +140,9 @@ def minimize_pyramid(
         A result for each size begun: the sequence ends at one that fails or is interrupted.
     """
     check_choice("carry", carry, CARRIES)
+    if not callable(make_problem):
+        raise InputError("a function make_problem(height, width)", describe(make_problem), "pass a function")
+    check_key(key)
     if len(num_steps) != len(sizes):
         raise InputError(f"{len(sizes)} numbers of steps, one for each scale", len(num_steps), "pass one for each")
     done: list[ScaleResult] = []

@@ -117,7 +117,9 @@ class LoopState(NamedTuple):
     high_loss: Scalar
     status: jax.Array
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
 
 
 class StepInfo(NamedTuple):
@@ -138,7 +140,9 @@ class StepInfo(NamedTuple):
     update_norm: Scalar
     evaluations: jax.Array
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
 
 
 class Result(NamedTuple):
@@ -168,7 +172,9 @@ class Result(NamedTuple):
     run_seconds: float
     opt_state: optax.OptState
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
 
 
 class Progress(NamedTuple):
@@ -188,7 +194,9 @@ class Progress(NamedTuple):
     run_seconds: float
     compile_seconds: float
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
 
 
 def status_of(state: LoopState, *, is_spent: bool = False) -> Status:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from jaxstyle.argument_checks import describe
 from jaxstyle.checks import InputError, check_choice
 
 PREFIX = "sample:"
@@ -72,6 +73,8 @@ def load_sample(name: str, *, height: int | None = None, width: int | None = Non
     Raises:
         InputError: If there is no such sample, or the size cannot be painted.
     """
+    if not isinstance(name, str):
+        raise InputError("the name of a sample", describe(name), f"choose one of {', '.join(SAMPLES)}")
     sample = SAMPLES[check_choice("sample", name.removeprefix(PREFIX), SAMPLES)]
     if sample.kind == "content":
         return _load_photograph(sample.name)

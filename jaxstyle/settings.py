@@ -124,13 +124,15 @@ class Settings:
 
     def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Returns the `(height, width)` to go through for a picture of that size, which is the last of them."""
-        if len(self.scales) > 1:
+        first, *others = self.scales
+        if others:
             return growing_sizes(height, width, widths=self.scales)
-        return growing_sizes(height, width, count=self.scales[0])
+        return growing_sizes(height, width, count=first)
 
     def steps(self) -> list[int]:
         """Returns the steps at each size."""
-        count = len(self.scales) if len(self.scales) > 1 else self.scales[0]
+        first, *others = self.scales
+        count = 1 + len(others) if others else first
         return list(self.scale_iterations) or [self.iterations] * count
 
     def stop_rule(self) -> StopRule:

@@ -55,7 +55,9 @@ class Cell(NamedTuple):
     caption: str = ""
     pixelated: bool = False
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
 
 
 class _Block(NamedTuple):

@@ -5,7 +5,7 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
-#: A field whose text would be longer, and that is no such record itself, is summed up: how many arrays, how many bytes.
+#: What would be longer, and is no record of jaxstyle itself, is summed up: how many arrays, how many megabytes.
 MOST_CHARACTERS = 100
 
 
@@ -37,7 +37,7 @@ def _describe(value: Any) -> str:
         return f"{value:.6g}"
     if isinstance(value, Callable):
         return _name_of(value)
-    if type(value).__repr__ is short_repr:
+    if type(value).__module__.startswith("jaxstyle.") and any(True for _ in _fields(value)):
         return short_repr(value)
     if isinstance(value, Mapping):
         text = "{" + ", ".join(f"{key!r}: {_describe(item)}" for key, item in value.items()) + "}"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxstyle.argument_checks import check_kind, check_picture
+from jaxstyle.argument_checks import check_key, check_kind, check_picture
 from jaxstyle.checks import check_positive
 from jaxstyle.images import resize, size_for_width
 from jaxstyle.pretrained import load_network
@@ -33,7 +33,9 @@ class Stylized(NamedTuple):
     result: Result
     problem: Problem
 
-    __repr__ = short_repr
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
 
 
 def stylize(
@@ -71,12 +73,15 @@ def stylize(
     """
     check_kind("the settings", settings, Settings, "pass jaxstyle.AUTO, or what read_settings returns")
     check_picture("the content", content)
+    key = jax.random.key(0) if key is None else key
+    check_key(key)
     styles = check_styles(styles)
     for number, style in enumerate(styles, start=1):
         check_picture(f"style {number}", style)
     if style_scale is not None:
         check_positive("style_scale", style_scale)
-    height, width = size_for_width(*content.shape[:2], content.shape[1] if width is None else width)
+    old_height, old_width, _ = content.shape
+    size = size_for_width(old_height, old_width, old_width if width is None else width)
     config = StyleTransferConfig() if config is None else config
     check_kind("the config", config, StyleTransferConfig)
     if initial is None and config.noise_blend is None and settings.parameterization != "network":
@@ -87,13 +92,14 @@ def stylize(
         scaled = list(styles)
         if style_scale is not None:
             new_width = max(1, round(style_scale * width))
-            scaled = [resize(style, *size_for_width(*style.shape[:2], new_width)) for style in styles]
+            sizes = [size_for_width(style.shape[0], style.shape[1], new_width) for style in styles]
+            scaled = [resize(style, *size) for style, size in zip(styles, sizes, strict=True)]
         start = None if initial is None else resize(initial, height, width)
         return make_problem(config, network, resize(content, height, width), scaled, initial=start)
 
     scales = minimize_pyramid(
-        make, settings.make_optimizer(height, width), sizes=settings.sizes(height, width), num_steps=settings.steps(),
-        key=jax.random.key(0) if key is None else key, parameterization=settings.parameterization,
+        make, settings.make_optimizer(*size), sizes=settings.sizes(*size), num_steps=settings.steps(),
+        key=key, parameterization=settings.parameterization,
         stop=settings.stop_rule(), callback=callback,
     )  # fmt: skip
     last = scales[-1]

@@ -152,7 +152,8 @@ def freeze(
         kernel = freeze_kernel(layer["kernel"], method=method, dtype=own)
         return {"kernel": kernel, "bias": jnp.asarray(layer["bias"], own)}
 
-    kept = set(params) if layers is None else {"mean", *convolutions_for(architecture_of(params), layers)}
+    architecture = architecture_of(params)
+    kept = set(params) if layers is None else {"mean", *convolutions_for(architecture, layers)}
     return {
         name: jnp.asarray(value) if name == "mean" else freeze_layer(value)
         for name, value in params.items()

@@ -135,9 +135,9 @@ def test_without_control_groups_it_is_the_machines_memory(tmp_path: Path, files:
     assert 1e6 < memory_limits.free_bytes(make_tree(tmp_path, files)) < 1e15
 
 
-def run_limited(code: str, gigabytes: float) -> subprocess.CompletedProcess[str]:
-    """Runs Python in a process whose address space is limited, as by `ulimit -v`."""
-    limit = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({int(gigabytes * 1e9)},) * 2)\n"
+def run_limited(code: str, gigabytes: float, name: str = "RLIMIT_AS") -> subprocess.CompletedProcess[str]:
+    """Runs Python in a process whose address space is limited, as by `ulimit -v`, or its data, as by `ulimit -d`."""
+    limit = f"import resource; resource.setrlimit(resource.{name}, ({int(gigabytes * 1e9)},) * 2)\n"
     # One arena for all threads: each would take 64 MB of address space.
     environment = {**os.environ, "MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-c", limit + code]
@@ -145,8 +145,9 @@ def run_limited(code: str, gigabytes: float) -> subprocess.CompletedProcess[str]
 
 
 def test_a_limit_on_the_address_space_is_seen():
-    result = run_limited("from jaxstyle.memory_limits import free_bytes; print(free_bytes())", 0.8)
-    assert 1e8 < int(result.stdout) < 0.8e9, result.stderr
+    for name in ("RLIMIT_AS", "RLIMIT_DATA"):
+        result = run_limited("from jaxstyle.memory_limits import free_bytes; print(free_bytes())", 0.8, name)
+        assert 1e8 < int(result.stdout) < 0.8e9, result.stderr
 
 
 CALL = """
@@ -156,12 +157,21 @@ sys.exit(main(["stylize", "--content", "sample:astronaut", "--styles", "sample:s
 """
 
 
-def test_a_run_that_could_not_even_start_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("gigabytes", "name", "message"),
+    [
+        (1.2, "RLIMIT_AS", "expected at least 1.9 GB of address space for JAX, got a limit of 1.20 GB"),
+        (0.5, "RLIMIT_DATA", "expected at least 0.7 GB of data for JAX, got a limit of 0.50 GB; raise it: ulimit -d"),
+    ],
+)
+def test_a_run_that_could_not_even_start_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gigabytes: float, name: str, message: str
+):
     monkeypatch.chdir(tmp_path)
-    result = run_limited(CALL, 1.2)
+    result = run_limited(CALL, gigabytes, name)
     assert result.returncode == 2, result.stderr
     assert result.stderr.count("\n") == 1
-    assert "expected at least 1.9 GB of address space for JAX, got a limit of 1.20 GB" in result.stderr
+    assert message in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -211,6 +221,14 @@ def test_running_out_of_memory_in_a_run_is_one_line(
 def test_a_bug_stays_a_traceback():
     for error in (RuntimeError("shapes differ"), ValueError("no"), AssertionError(), KeyError("out of range")):
         assert explain(error) is None
+
+
+def test_a_backend_that_failed_is_explained(monkeypatch: pytest.MonkeyPatch):
+    error = RuntimeError("Unable to initialize backend 'cuda': CUDA driver version is insufficient\nfor the runtime")
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    assert "driver version is insufficient; set JAX_PLATFORMS=cpu" in str(explain(error))
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    assert "driver version is insufficient; unset JAX_PLATFORMS" in str(explain(error))
 
 
 @pytest.mark.parametrize("platform", ["cuda", "nonsense", "tpu"])

@@ -20,6 +20,8 @@ from jaxstyle.problems.pictures import find_features, find_grams
 
 from .toys import make_bowl
 
+KEY = jax.random.key(0)
+
 PICTURE = np.random.default_rng(0).random((20, 24, 3)).astype(np.float32)
 LAYERS = {"relu1_1": 1.0}
 STYLE = jaxstyle.StyleTransferConfig(content_layers=LAYERS, style_layers=LAYERS)
@@ -269,6 +271,17 @@ def test_things_in_each_others_places(tiny_network: dict):
         (lambda: jaxstyle.make_problem(STYLE, tiny_network, [PICTURE], [PICTURE]), "the content as an array"),
         (lambda: jaxstyle.minimize(STYLE, optax.sgd(1.0), key=jax.random.key(0), num_steps=1), "a Problem as"),
         (lambda: jaxstyle.minimize(make_bowl(), "adam", key=jax.random.key(0), num_steps=1), r"make_optimizer\('adam'"),
+        (lambda: jaxstyle.minimize(make_bowl(), optax.sgd(1.0), key=7, num_steps=1), r"pass jax.random.key\(0\)"),
+        (lambda: jaxstyle.minimize_batch(STYLE, optax.sgd, keys=[], num_steps=1), r"pass \[problem\]"),
+        (lambda: jaxstyle.minimize_batch([STYLE], optax.sgd, keys=[], num_steps=1), "a Problem as each of the"),
+        (lambda: jaxstyle.minimize_pyramid(make_bowl(), optax.sgd(1.0), sizes=[], num_steps=[], key=KEY), "a function"),
+        (lambda: jaxstyle.apply_parameterization(STYLE, "bounded", 4, 4), "a Problem as the problem"),
+        (lambda: jaxstyle.freeze(STYLE), "a network's parameters"),
+        (lambda: jaxstyle.load_sample(PICTURE), "the name of a sample, got an array"),
+        (lambda: jaxstyle.read_picture(PICTURE), "the path of a picture, got an array"),
+        (lambda: jaxstyle.write_picture(PICTURE, "a.png"), "the path of a picture, got an array"),
+        (lambda: jaxstyle.resize(PICTURE, 3.5, 4), "a size in whole pixels, got 3.5 x 4"),
+        (lambda: jaxstyle.resize(PICTURE, "4", 4), "a size in whole pixels"),
         (lambda: jaxstyle.minimize(make_bowl(), None, key=jax.random.key(0), num_steps=1), "an optax optimizer, got"),
     ):
         with pytest.raises(InputError, match=message):

@@ -46,9 +46,9 @@ class NetworkFlags:
 
     def load_network(self, layers: Iterable[str]) -> "Network":
         """Returns the network to use and checks that it has `layers`."""
-        from jaxstyle.memory_limits import check_address_space
+        from jaxstyle.memory_limits import check_process_limits
 
-        check_address_space()
+        check_process_limits()
 
         from jaxstyle import vgg
         from jaxstyle.pretrained import load_network

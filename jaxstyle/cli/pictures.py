@@ -60,9 +60,9 @@ def read_scaled(
     Files of more than 16.8 million pixels are read only as finely as that side needs (`read_picture`).
     `method` is that of `jaxstyle.images.resize`; `flag` is what people type for another size, if no flag of that name.
     """
-    from jaxstyle.memory_limits import check_address_space
+    from jaxstyle.memory_limits import check_process_limits
 
-    check_address_space()
+    check_process_limits()
 
     from jaxstyle import images, samples
     from jaxstyle.image_files import MAX_PIXELS, parse_color, read_picture
