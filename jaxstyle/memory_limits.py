@@ -13,8 +13,9 @@ import psutil
 
 from jaxstyle.checks import InputError
 
-#: Limits below which JAX cannot start its threads, and aborts where no exception can be raised: after its first operation
-#: on two cores it has 1.5 GB of address space, 0.23 GB of it data, and compiling takes more. With what sets the limit.
+#: Limits below which JAX cannot start its threads, and aborts where no exception can be raised: after its first
+#: operation on two cores it has 1.5 GB of address space, 0.23 GB of it data, and compiling takes more. The last column
+#: is what sets the limit.
 _LEAST = (("RLIMIT_AS", 1.9e9, "address space", "ulimit -v"), ("RLIMIT_DATA", 0.7e9, "data", "ulimit -d"))
 
 #: Files by version: those with a limit, that with the use, and the entry of `memory.stat` that counts what the kernel
