@@ -248,7 +248,7 @@ def test_a_worker_that_does_not_start_costs_one_run(code: str):
 
 def test_a_worker_that_takes_too_long_is_given_up():
     with Worker() as one:
-        ended = one.compute(task()._replace(problem="painter", instance="chelsea", method="sgd", budget=10**7), 3)
+        ended = one.compute(task()._replace(problem="painter", instance="chelsea", method="adam", budget=10**7), 3)
     assert ended.status == "timeout"
     assert "3 seconds" in ended.reason
 
