@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jaxstyle.checks import InputError, check_between, check_new_file, open_whole, replace_file
+from jaxstyle.checks import InputError, check_between
 from jaxstyle.image_files import quantize
+from jaxstyle.output_files import check_new_file, open_whole, replace_file
 
 #: File name endings that can be written, and Pillow's names of their formats.
 ANIMATION_SUFFIXES = {".gif": "GIF", ".webp": "WEBP"}
@@ -44,7 +45,7 @@ def check_animation(path: str | os.PathLike[str], *, overwrite: bool = False) ->
 
     Raises:
         InputError: If the ending is another one.
-        OSError: As `jaxstyle.checks.check_new_file`.
+        OSError: As `jaxstyle.output_files.check_new_file`.
     """
     path = Path(path)
     if path.suffix.lower() not in ANIMATION_SUFFIXES:

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import ImageColor
 
 from jaxstyle.argument_checks import check_path, check_picture
-from jaxstyle.checks import InputError, check_new_file, check_positive, open_whole, replace_file
+from jaxstyle.checks import InputError, check_positive
 from jaxstyle.image_decoding import (
     EXACT_PIXELS,
     SPARE,
@@ -33,6 +33,7 @@ from jaxstyle.image_decoding import (
     to_srgb,
     too_large,
 )
+from jaxstyle.output_files import check_new_file, open_whole, replace_file
 
 #: Larger than what ordinary cameras make (24 to 60 million), and 1.2 GB as float32; a tiny file may declare
 #: far more.

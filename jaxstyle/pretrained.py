@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from jaxstyle.argument_checks import check_kind, check_path
-from jaxstyle.checks import InputError, check_new_file, replace_file
+from jaxstyle.checks import InputError
 from jaxstyle.formats import native, npz, registry, safetensors_file
 from jaxstyle.formats.isolation import read_isolated, recognize_isolated
 from jaxstyle.formats.layout import (
@@ -30,6 +30,7 @@ from jaxstyle.formats.layout import (
     layer_channels,
 )
 from jaxstyle.formats.registry import check_file, read_network
+from jaxstyle.output_files import check_new_file, replace_file
 from jaxstyle.short_repr import short_repr
 from jaxstyle.types import NetworkParams
 

@@ -18,8 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxstyle.checks import InputError, check_between, check_choice, check_positive, replace_file
+from jaxstyle.checks import InputError, check_between, check_choice, check_positive
 from jaxstyle.optimizers import OPTIMIZERS, make_optimizer
+from jaxstyle.output_files import replace_file
 from jaxstyle.parameterizations import PARAMETERIZATIONS
 from jaxstyle.pyramid import growing_sizes
 from jaxstyle.runs import StopRule
@@ -254,7 +255,7 @@ def write_settings(path: str | Path, settings: Settings, *, overwrite: bool = Fa
     """Writes settings to a file, which is there whole or not at all.
 
     Raises:
-        OSError: As `jaxstyle.checks.check_new_file`.
+        OSError: As `jaxstyle.output_files.check_new_file`.
         InputError: If they are larger than `read_settings` would take.
     """
     content = (json.dumps(settings_record(settings), indent=1, allow_nan=False) + "\n").encode()

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxstyle import __version__
-from jaxstyle.checks import InputError, check_between, check_choice, check_distinct_files, check_new_file
+from jaxstyle.checks import InputError, check_between, check_choice
 from jaxstyle.cli.running import EXIT_INTERRUPTED
+from jaxstyle.output_files import check_distinct_files, check_new_file
 
 if TYPE_CHECKING:
     from benchmarks.meta.outcomes import Outcome

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import tyro
 
-from jaxstyle.checks import InputError, replace_file
+from jaxstyle.checks import InputError
+from jaxstyle.output_files import replace_file
 
 #: In the folder of a comparison.
 PAGE, MARKDOWN = "report.html", "report.md"

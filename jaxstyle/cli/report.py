@@ -9,12 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from jaxstyle.checks import follow_link, is_stream, open_stream, replace_file
 from jaxstyle.cli import advice
 from jaxstyle.cli.display import current_display
 from jaxstyle.cli.records import to_json
 from jaxstyle.cli.rescue import reason_of
 from jaxstyle.cli.running import HISTORY_ITERATIONS, RunFlags
+from jaxstyle.output_files import follow_link, is_stream, open_stream, replace_file
 from jaxstyle.runs import Progress, Result, StepInfo
 
 #: What a row of the history has beside the terms.

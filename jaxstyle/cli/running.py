@@ -8,15 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxstyle.checks import (
-    InputError,
-    check_between,
-    check_choice,
-    check_distinct_files,
-    check_new_file,
-    check_positive,
-)
+from jaxstyle.checks import InputError, check_between, check_choice, check_positive
 from jaxstyle.cli.checkpoints import checkpoint_name
+from jaxstyle.output_files import check_distinct_files, check_new_file
 
 if TYPE_CHECKING:
     import optax

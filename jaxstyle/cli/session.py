@@ -12,7 +12,6 @@ import numpy as np
 import optax
 
 from jaxstyle import __version__
-from jaxstyle.checks import replace_file
 from jaxstyle.cli import advice, command_line
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.compilation_cache import CompilationCache
@@ -26,6 +25,7 @@ from jaxstyle.cli.stopping import current_stop
 from jaxstyle.image_files import write_picture
 from jaxstyle.loop import Program, minimize
 from jaxstyle.memory import DoesNotFitError
+from jaxstyle.output_files import replace_file
 from jaxstyle.problem import Params, Problem
 from jaxstyle.pyramid import Scale, chosen_params, minimize_pyramid
 from jaxstyle.runs import Progress, Result, Status

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from jaxstyle.checks import remove_unfinished_files
+from jaxstyle.output_files import remove_unfinished_files
 
 #: Ctrl-C; `kill`, `timeout`, containers and schedulers; a terminal that closes; what batch systems send before the time
 #: is up (Slurm's --signal=USR1, Grid Engine's USR1, USR2 and XCPU); Ctrl-Break on Windows.

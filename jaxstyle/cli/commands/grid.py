@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from jaxstyle.checks import InputError, check_between, check_distinct_files, check_new_file
+from jaxstyle.checks import InputError, check_between
 from jaxstyle.cli.axes import (
     Axis,
     Layout,
@@ -21,6 +21,7 @@ from jaxstyle.cli.axes import (
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.commands.stylize import Stylize
 from jaxstyle.cli.network import describe
+from jaxstyle.output_files import check_distinct_files, check_new_file
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import tyro
 
-from jaxstyle.checks import check_distinct_files, printable
+from jaxstyle.checks import printable
 from jaxstyle.cli.display import current_display, phase
+from jaxstyle.output_files import check_distinct_files
 
 
 @dataclass

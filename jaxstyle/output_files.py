@@ -1,0 +1,234 @@
+"""The one way files are written: beside their place and renamed into it, through links, never over what is to stay."""
+
+import io
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from jaxstyle.checks import InputError
+
+#: Names of this process's own streams: devices even where they are redirected into a file.
+_OWN_STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd", "/proc/self/fd")
+
+#: Links that lead on to links: Linux gives up after as many.
+MOST_LINKS = 40
+
+#: Temporary files of `replace_file` that are being written.
+_unfinished: set[Path] = set()
+
+
+def check_new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Checks, before any long work, that a file can be written at `path`; returns it as a `Path`.
+
+    A symbolic link stands for what it leads to, which may not exist yet. Devices and pipes are written into.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError, PermissionError: If its folder cannot be written into.
+        IsADirectoryError: If it is a folder itself.
+        FileExistsError: If there is something already and it may not be replaced.
+        OSError: If it is a symbolic link that leads to itself.
+    """
+    path = Path(path)
+    target = follow_link(path)
+    name, folder = repr(str(path)), repr(str(target.parent))
+    if target != path:
+        name += f" (a link to {str(target)!r})"
+    if not target.parent.exists():
+        leads = f", where the link {str(path)!r} leads" if target != path else ""
+        raise FileNotFoundError(f"expected an existing folder, got no {folder}{leads}; create it first")
+    if not target.parent.is_dir():
+        raise NotADirectoryError(f"expected a folder to write into, got the file {folder}; choose another place")
+    if target.is_dir():
+        raise IsADirectoryError(f"expected a file name, got the folder {name}; add a file name to it")
+    if is_stream(target):
+        if not os.access(target, os.W_OK):
+            raise PermissionError(f"expected a device one may write to, got {name}; choose another place")
+        return path
+    # What is neither absent nor a file (a socket, a disk) is never replaced, not even on request.
+    if os.path.lexists(target) and not target.is_file():
+        raise FileExistsError(f"expected a file name, got {name}, which is no file; choose another name")
+    if target.exists() and not overwrite:
+        raise FileExistsError(
+            f"expected a name that is still free, got the existing {name}; "
+            "choose another name, or pass --overwrite (overwrite=True)"
+        )
+    probe = _part(target)
+    try:
+        probe.touch(exist_ok=False)  # permissions say too little: think of root, read-only disks and /proc
+        probe.unlink()
+    except OSError as error:
+        raise PermissionError(
+            f"expected a folder one may write to, got {folder} ({error.strerror}); choose another place"
+        ) from None
+    return path
+
+
+def check_distinct_files(
+    outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[str | os.PathLike[str]], *, own: str | None = None
+) -> None:
+    """Checks that no file to write is one of the files to read, or another file to write.
+
+    Files are told apart by identity: through symbolic links, hard links and different spellings of a path.
+
+    Args:
+        outputs: Files to write, the main one first.
+        inputs: Files to read.
+        own: The one among `inputs` that the main output may replace.
+
+    Raises:
+        InputError: If one of the outputs is one of the inputs, or another of the outputs.
+    """
+    places: dict[object, str] = {}
+    first = None
+    for output in map(str, outputs):
+        identity = _identity(Path(output))
+        first = first or identity
+        if identity is not None and identity in places:
+            names = repr(output) if places[identity] == output else f"{places[identity]!r} and {output!r}"
+            raise InputError("a place of its own for each file to write", f"one place for two: {names}", "change one")
+        places[identity] = output
+    allowed = None if own is None else _identity(Path(own))
+    for source in map(str, inputs):
+        identity = _identity(Path(source))
+        if identity is None or identity not in places or identity == allowed == first:
+            continue
+        name = "" if places[identity] == source else f" {source!r}"
+        raise InputError(
+            "outputs that are none of the files to read",
+            f"{places[identity]!r}, which is the input{name}",
+            "choose another name for the output",
+        )
+
+
+def follow_link(path: str | os.PathLike[str]) -> Path:
+    """Returns where a file written to `path` has to go: the end of a chain of links, or the path itself.
+
+    Raises:
+        OSError: If the link leads to itself.
+    """
+    target = Path(path)
+    for _ in range(MOST_LINKS):
+        if str(target).startswith(_OWN_STREAMS) or not target.is_symlink():
+            return target
+        target = target.parent / target.readlink()
+    raise OSError(f"expected a link that leads to a place, got {str(path)!r}, which leads to itself; remove the link")
+
+
+def is_stream(path: Path) -> bool:
+    """Returns whether `path` is a device or a pipe: nothing to replace, but something to write into."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    is_own = str(path).startswith(_OWN_STREAMS) and not stat.S_ISDIR(mode)
+    return is_own or stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
+
+
+def open_stream(path: Path) -> int:
+    """Opens a device or a pipe for writing and returns its descriptor; a pipe that nobody reads is an error, no wait.
+
+    Raises:
+        OSError: As the system says.
+    """
+    own = {"/dev/stdout": 1, "/dev/stderr": 2}.get(str(path))
+    if own is None and str(path).startswith(_OWN_STREAMS) and path.name.isdecimal():
+        own = int(path.name)
+    if own is not None:  # opened anew, a file that a shell has redirected it into would be written from elsewhere
+        return os.dup(own)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NONBLOCK", 0))
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+@contextmanager
+def replace_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Lends a temporary path beside `path`, and renames it into `path` if the block ends well.
+
+    Nobody ever sees half a file; after an exception nothing is left behind. Without `overwrite`, a file that came
+    into being meanwhile is not replaced. Of a symbolic link, what it leads to is replaced. What is to go into a device
+    or a pipe is copied into it at the end.
+
+    Raises:
+        OSError: As `check_new_file`, before the block and again after it.
+    """
+    path = check_new_file(path, overwrite=overwrite)
+    target = follow_link(path)
+    into_stream = is_stream(target)
+    part = _part(Path(tempfile.gettempdir()) / "part" if into_stream else target)
+    _unfinished.add(part)
+    try:
+        yield part
+        if into_stream:
+            with part.open("rb") as source, os.fdopen(open_stream(target), "wb") as stream:
+                shutil.copyfileobj(source, stream)
+        elif overwrite:
+            part.replace(target)
+        else:
+            _rename_to_free_name(part, target)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(part)):  # people know nothing of the temporary file
+            error.filename = str(path)
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+        _unfinished.discard(part)
+
+
+@contextmanager
+def open_whole(path: Path) -> Iterator[BinaryIO]:
+    """Opens a new file whose content is on the disk, all of it, if the block ends well.
+
+    Raises:
+        OSError: As the system says, a full disk included.
+    """
+    with path.open("xb", buffering=0) as raw, _Buffered(raw) as file:
+        yield file
+        file.flush()
+        os.fsync(raw.fileno())  # or a power cut after a renaming could leave an empty file
+
+
+class _Buffered(io.BufferedWriter):
+    """A file that does not give its descriptor away: Pillow writes to one without looking how much was written."""
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")
+
+
+def remove_unfinished_files() -> None:
+    """Removes what `replace_file` is writing at the moment: for a process that is about to end at once."""
+    for part in list(_unfinished):
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{secrets.token_hex(8)}.part")  # short: `path` may have the longest name allowed
+
+
+def _identity(path: Path) -> object:
+    """Returns what is equal for two paths of one file, existing or not; None for what is nobody's alone, a device."""
+    if is_stream(path):
+        return None
+    path = Path(os.path.realpath(path))
+    for place, name in ((path, ""), (path.parent, path.name)):
+        with suppress(OSError):
+            status = place.stat()
+            return status.st_dev, status.st_ino, name
+    return str(path)
+
+
+def _rename_to_free_name(part: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(part)  # unlike a renaming, this fails where a file has meanwhile come to be
+    except FileExistsError:
+        check_new_file(path)
+        raise
+    except OSError:  # a file system without hard links
+        check_new_file(path)
+        part.replace(path)
