@@ -49,13 +49,13 @@ class Phase:
 
     Attributes:
         optimizer: A name in `jaxstyle.optimizers`.
-        share: Of the budget.
+        share: Share of the budget.
         shrink: Divisor of the picture's size.
         parameterization: See `jaxstyle.parameterizations`.
         begin: `continue` from what the phase before hands on (its best by its own loss; the last, where that is drawn
             at random), `perturb` that first, or begin `anew` from another start.
         schedule: `constant`, or `cosine`: the learning rate falls to 0 within the phase.
-        options: Of the optimizer, where they are not its defaults.
+        options: The optimizer's options that are not its defaults.
     """
 
     optimizer: str
@@ -76,7 +76,7 @@ class Method:
         phases: One after the other; their shares sum to 1. None for an optimizer that is not jaxstyle's.
         space: Settings to tune. Each goes to every phase whose optimizer has such an option.
         peer: `scipy` or `torch`, for an optimizer of theirs.
-        defaults: Of a peer.
+        defaults: A peer's default settings.
     """
 
     name: str

@@ -157,7 +157,7 @@ def run_group(suite: Suite, problem: str, method: str, ended: Mapping[str, Run])
     """Yields what is to be run next (a `Task`, whose run the caller puts into `ended`), or is known (a `Run`).
 
     Args:
-        suite: Of which this is a part.
+        suite: The suite that this is a part of.
         problem: Its name.
         method: Its name.
         ended: Runs by name; looked into while this goes on.

@@ -51,11 +51,11 @@ class Point:
     """Where a run stood.
 
     Attributes:
-        evaluations: Of value and gradient, since its start. One at a smaller size counts as its share of the pixels.
+        evaluations: Evaluations of value and gradient since its start; one at a smaller size counts as its share of pixels.
         step: Updates since its start.
         loss: The problem's reference loss there; not a number if it was not finite.
         best: The lowest of the run so far.
-        seconds: Of running since its start, without compilation and without what only the records need.
+        seconds: Seconds of running since its start, without compilation and without what only the records need.
     """
 
     evaluations: float
@@ -76,18 +76,18 @@ class Run:
         instance: Which of its pictures or data.
         method: Name of a `Method`.
         number: Seed of the start; for a trial of the tuning, the trial's number.
-        settings: Of the method, by name.
+        settings: The method's settings, by name.
         budget: Evaluations that it might take.
         status: One of `STATUSES`.
         reason: A sentence, where the status alone says too little.
         evaluations: That it took; with a line search a few more than its budget, which no point has.
         steps: Updates that it took.
         seconds: As in `Point`.
-        compile_seconds: Of tracing and compiling its programs, though an earlier run may have had them compiled.
+        compile_seconds: Seconds of tracing and compiling its programs, even if an earlier run had them compiled.
         peak_bytes: That its largest program holds at once, by the compiler; None where nobody knows.
         initial: Reference loss of the start.
         best: Lowest reference loss met.
-        picture: Of the parameters with the lowest loss: a PNG file in base64, for the first seed of a picture problem.
+        picture: The picture with the lowest loss, a PNG file in base64; for the first seed of a picture problem.
         points: In order.
     """
 

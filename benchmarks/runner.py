@@ -180,7 +180,7 @@ def run_suite(
 
     Args:
         suite: What to run.
-        writer: Of the records.
+        writer: What appends to the records.
         ended: Runs that the records have.
         session: Number of this session.
         jobs: Groups (a problem with a method) at a time.

@@ -19,7 +19,7 @@ class Suite:
         methods: Names of `METHODS`.
         seeds: Starts of each problem and instance that settings are scored from, the same for all methods.
         trials: Settings tried for each method, its defaults first.
-        instances: Of each problem to score on, at most; 0 for all.
+        instances: Instances of each problem to score on, at most; 0 for all.
         budget: Evaluations that each run may take; 0 for the problem's own.
         timeout: Seconds that a run may take, compilation included.
     """

@@ -87,7 +87,7 @@ class Course(NamedTuple):
     """What `follow` gives.
 
     Attributes:
-        results: Of each run.
+        results: The result of each run.
         scores: By name, `[looks, runs]`.
     """
 
@@ -367,10 +367,10 @@ def _tune_and_score(
 
     Args:
         make: `make(seed=)`.
-        name: Of the optimizer.
+        name: Name of the optimizer.
         rates: To choose from.
         seeds: Runs that are scored.
-        num_steps: Of each run.
+        num_steps: Steps of each run.
         every: Steps between looks.
         scores: By name; the first one chooses.
         judge: What of it, `[looks, runs]`, counts for each run.

@@ -179,7 +179,7 @@ def compile_batch(
     Args:
         problems: Their functions and shapes, and which arrays they share.
         optimizer: As for `minimize_batch`.
-        keys: Of their kind.
+        keys: Random keys; only their type and number matter.
         options: The names of the hyper-parameters that `optimizer` takes.
         axes: As for `minimize_batch`.
 
@@ -209,8 +209,8 @@ def minimize_batch(
     Methods with a line search lose what they save elsewhere: all branches are computed for all runs.
 
     Args:
-        problems: Of the same kind, with arguments of equal shapes: other pictures, other weights, or the same problem
-            several times. The first one's functions serve all, so they may differ in `args` and `init_fn` only. To
+        problems: Problems of the same kind, with arguments of equal shapes: other pictures, other weights, or the same
+            problem several times. The first one's functions serve all, so they may differ in `args` and `init_fn` only. To
             share the network's memory, freeze it once (`vgg.freeze`) and pass that to every `make_problem`.
         make_optimizer: Returns the optimizer, given one of `options`, whose values it gets as traced scalars; or a
             program from `compile_batch`.

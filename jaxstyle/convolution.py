@@ -59,7 +59,7 @@ def freeze_kernel(
     Args:
         kernel: `[3, 3, in, out]`, to be correlated with the features as every deep learning library does.
         method: `direct` or `winograd`; see `choose_method`.
-        dtype: Of the convolution: features are cast to it. Winograd is float32 only.
+        dtype: Type of the convolution: features are cast to it. Winograd is float32 only.
 
     Raises:
         InputError: For another shape, an unknown method, or Winograd in half precision.
@@ -88,7 +88,7 @@ def choose_method(
         inputs: Channels in.
         outputs: Channels out.
         pixels: Height times width of the network's picture (not of the layer).
-        dtype: Of the convolution.
+        dtype: Type of the convolution.
         platform: `cpu`, `gpu` or `tpu`; JAX's default one if left out.
     """
     is_cpu = (platform or jax.default_backend()) == "cpu"

@@ -54,8 +54,8 @@ class Stored:
     """A decoded picture.
 
     Attributes:
-        width: Of the stored array.
-        height: Of the stored array.
+        width: Width of the stored array.
+        height: Height of the stored array.
         orientation: By EXIF, 1 to 8.
         profile: The color profile; empty if there is none.
         block: Returns the samples within a `Box`, uint8 or uint16 `[h, w, 1 (gray), 3 (RGB) or 4 (CMYK)]`, and the
@@ -94,7 +94,7 @@ def decoded(path: Path, max_pixels: int, needed: NeededSize) -> Iterator[Stored]
     """Decodes a file for the length of the block.
 
     Args:
-        path: Of a file that exists.
+        path: Path of a file that exists.
         max_pixels: The most pixels to accept; where a size is needed, 200 million (100 for WebP and AVIF).
         needed: The size that is needed. JPEG files are decoded at 1/2, 1/4 or 1/8 of their size where that leaves three
             times as much.

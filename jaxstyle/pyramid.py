@@ -36,8 +36,8 @@ class Scale(NamedTuple):
 
     Attributes:
         index: From 0.
-        height: Of its pictures.
-        width: Of its pictures.
+        height: Height of its pictures.
+        width: Width of its pictures.
         problem: With the unknowns of the parameterization; without its arguments, once the next size has run.
     """
 
@@ -56,7 +56,7 @@ class ScaleResult(NamedTuple):
 
     Attributes:
         scale: Which.
-        result: Of its run.
+        result: Result of its run.
         picture: What to look at, `[height, width, 3]`, RGB in [0, 1] or somewhat beyond: the running average if one was
             kept, else the best picture met; for a stochastic problem, whose losses cannot be compared, the last one.
     """
@@ -76,8 +76,8 @@ def growing_sizes(
     """Returns `(height, width)` of pictures of one shape, the last of the size given.
 
     Args:
-        height: Of the last.
-        width: Of the last.
+        height: Height of the last size.
+        width: Width of the last size.
         count: How many.
         step: How many times as wide each is as the one before.
         widths: Their widths instead of `count` and `step`.
@@ -123,7 +123,7 @@ def minimize_pyramid(
         make_problem: `make_problem(height, width)`: the problem of pixels, `[height, width, 3]` on 0..255, at a size.
         optimizer: As for `minimize`.
         sizes: `(height, width)` of each; one of them makes this an ordinary `minimize`.
-        num_steps: Of each.
+        num_steps: Steps at each size.
         key: The only source of randomness. The first size draws what `minimize(key=key)` would draw.
         parameterization: What the pictures are made of: see `jaxstyle.parameterizations`.
         carry: `picture`: each size starts with the picture before it, enlarged by cubic interpolation. `change`: with

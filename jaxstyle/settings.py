@@ -54,7 +54,7 @@ class Settings:
 
     Attributes:
         optimizer: A name in `jaxstyle.optimizers.OPTIMIZERS`.
-        options: Of that optimizer; its defaults, where left out.
+        options: Options of that optimizer; its defaults, where left out.
         schedule: Pairs of a step and the learning rate from that step on, instead of the option `learning_rate`. The
             first step is 0, and they grow. With several scales, steps are counted through all of them as long as the
             optimizer's moments are carried from one to the next. Empty: one rate throughout.
@@ -108,8 +108,8 @@ class Settings:
         """Returns the optimizer with its options and, where there is a schedule, the learning rate of each step.
 
         Args:
-            height: Of the largest picture to come; it limits the memory of L-BFGS where the options do not say it.
-            width: Of the same.
+            height: Height of the largest picture to come; it limits the memory of L-BFGS where the options do not.
+            width: Width of that picture.
         """
         if not self.schedule:
             options = dict(self.options)

@@ -25,7 +25,7 @@ class Stylized(NamedTuple):
 
     Attributes:
         picture: NumPy float32 `[height, width, 3]` in [0, 1].
-        result: Of the run: its status, its losses, its trace; of the last size, if there were several.
+        result: The run's status, losses and trace, at the last size if there were several.
         problem: What was minimized, at that size.
     """
 
@@ -62,7 +62,7 @@ def stylize(
         config: The objective.
         settings: How to optimize: `AUTO`, what `jaxstyle.settings.read_settings` reads, or your own.
         key: The only source of randomness, `jax.random.key(0)` if left out.
-        width: Of the result, whose height keeps the content's shape; the content's own, if left out.
+        width: Width of the result, whose height keeps the content's shape; the content's own, if left out.
         style_scale: Each style is resized to this many times the result's width, so that its strokes have the same
             size whatever its file has. None takes the styles as they are.
         initial: Where to start, if not where the settings say; resized to the result.

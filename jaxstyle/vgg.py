@@ -140,7 +140,7 @@ def freeze(
         layers: The layers to come: convolutions behind the deepest are left out. All are kept, if left out.
         pixels: Height times width of the pictures to come: each layer gets the method that is the fastest for them
             on this device. Any other size gives the same features, but for rounding.
-        dtype: Of the features: one of `DTYPES`; the parameters' own, if left out.
+        dtype: Type of the features: one of `DTYPES`; the parameters' own, if left out.
     """
 
     def freeze_layer(layer: dict[str, Any]) -> dict[str, Any]:

@@ -57,11 +57,11 @@ class Tune:
         budget: Evaluations that a trial may take.
         engine: asha (gives up the worse trials early) or pbt (copies the better ones, with other learning rates; its
             result is a schedule of learning rates).
-        address: Of a Ray cluster, whose machines have jaxstyle and this folder. Default: this machine's cores.
+        address: Address of a Ray cluster whose machines have jaxstyle and this folder. Default: this machine's cores.
         scratch: Folder for temporary files, which are removed at the end; for a cluster of several machines, one that
             all of them see. Default: the system's.
         jobs: Trials at the same time. Default: one for each core.
-        seed: Of all that is random.
+        seed: Seed of all that is random.
         overwrite: Replace the output if it exists.
     """
 

@@ -67,10 +67,10 @@ class Task(NamedTuple):
     Attributes:
         content: Picture, `[height, width, 3]` in [0, 1].
         styles: Pictures.
-        seed: Of all that is random.
+        seed: Seed of all that is random.
         budget: Evaluations of each trial.
         engine: One of `PARTS`.
-        network: Of which the features are; the one that ships, if left out.
+        network: The network that gives the features; the one that ships, if left out.
     """
 
     content: Picture
@@ -90,7 +90,7 @@ class Found(NamedTuple):
     """What a search found.
 
     Attributes:
-        outcomes: Of each trial; of a trial that was replaced by a copy of another optimizer's, one for either.
+        outcomes: The outcome of each trial; two for a trial that was replaced by a copy of another optimizer's.
         evaluations: Made by all trials together.
         is_interrupted: Whether Ctrl-C ended it.
         complaint: What the first trial that ended with an error said.
@@ -210,7 +210,7 @@ def search(
         task: Pictures, budget, engine.
         candidates: To begin with.
         jobs: Trials at the same time on this machine.
-        address: Of a Ray cluster to use instead.
+        address: Address of a Ray cluster to use instead.
         scratch: Folder for a temporary folder; on a cluster of several machines one that all of them see.
         tell: Called with the outcomes and the evaluations so far, after each result.
     """

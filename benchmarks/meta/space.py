@@ -84,7 +84,7 @@ def sample(optimizers: Sequence[str], count: int, parameterizations: Sequence[st
         optimizers: Names.
         count: At least one for each.
         parameterizations: Names.
-        seed: Of the scrambling.
+        seed: Seed of the scrambling.
     """
     points = qmc.Halton(DIMENSIONS, scramble=True, seed=seed).random(-(-count // len(optimizers)))
     candidates = []

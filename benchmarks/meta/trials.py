@@ -33,7 +33,7 @@ class Trial(NamedTuple):
 
     Attributes:
         state: The loop's.
-        evaluations: Of value and gradient, at each step since the first evaluation.
+        evaluations: Evaluations of value and gradient at each step, since the first one.
         losses: At each of these.
         schedule: Learning rates that it ran with, those of the runs that it was copied from included.
         reached: The number of evaluations it was last sent to.
@@ -73,7 +73,7 @@ def style_transfer_of(
     Args:
         content: `[height, width, 3]` in [0, 1].
         styles: Pictures.
-        network: Of which the features are; the one that ships, if left out.
+        network: The network that gives the features; the one that ships, if left out.
     """
     network = load_network().params if network is None else network
     mean = jnp.asarray(network["mean"])
@@ -91,9 +91,9 @@ class Runner:
 
     Args:
         make: Makes it.
-        height: Of the picture.
-        width: Of the picture.
-        seed: Of the noise; the same for all trials.
+        height: Height of the picture.
+        width: Width of the picture.
+        seed: Seed of the noise; the same for all trials.
     """
 
     def __init__(self, make: ProblemMaker, height: int, width: int, seed: int) -> None:
@@ -118,7 +118,7 @@ class Runner:
         """Returns the trial after it has made `target` evaluations in all, or has ended.
 
         Args:
-            trial: Of this candidate, or of one that differs in its learning rate alone. It is gone afterwards.
+            trial: A trial of this candidate, or of one that differs in its learning rate alone. It is gone afterwards.
             candidate: Its learning rate holds from here on.
             target: Evaluations since the start.
         """

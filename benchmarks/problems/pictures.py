@@ -55,7 +55,7 @@ def make_style_transfer(instance: str, shrink: int = 1, *, size: int, start: str
     Args:
         instance: CONTENT+STYLE.
         shrink: Divisor of the size.
-        size: Of the square picture.
+        size: Width and height of the square picture.
         start: `noise`, or `content`: the photograph with a trace of noise, so that seeds differ.
         layers: How many of the five style layers, from the shallowest; with 2, relu2_1 stands for the content too.
     """

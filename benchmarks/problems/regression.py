@@ -53,7 +53,7 @@ class RegressionConfig:
     Attributes:
         model: One of `MODELS`.
         degree: Highest power of the polynomial.
-        neurons: Of the tanh layer.
+        neurons: Number of neurons of the tanh layer.
         batch_size: Points per step; 0 for all of them.
         weight_deviation: Standard deviation of the initial weights; biases start at 0.
         extra_bias: Deviation of a second constant that is added to the polynomial's, as in the course's program, where

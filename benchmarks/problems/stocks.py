@@ -51,7 +51,7 @@ class StocksConfig:
     Attributes:
         strength: c, the correlation of a change with the one that it follows, in (0, 1).
         batch_size: Days per step.
-        weight_deviation: Of the initial weights; biases start at 0.
+        weight_deviation: Standard deviation of the initial weights; biases start at 0.
         is_summed: Whether the loss is half the sum of all squared errors of a batch, as in the published program, and
             not their mean; a rate then counts for 15 times `batch_size` as much.
         scale: What all changes are multiplied by.

@@ -159,7 +159,7 @@ def make_problem(config: WavesConfig = WavesConfig(), *, seed: int = 0) -> Probl
 
     Args:
         config: See there.
-        seed: Of the validation batch.
+        seed: Seed of the validation batch.
     """
     keys = jax.random.split(jax.random.key(seed), VALIDATION_SEQUENCES)
     seen, wanted = jax.jit(jax.vmap(partial(draw_sequence, length=config.length)))(keys)

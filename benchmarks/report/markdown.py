@@ -22,7 +22,7 @@ def make_markdown(records: Records, scores: Scores, rankings: Sequence[Ranking],
 
     Args:
         records: What was read.
-        scores: Of its runs.
+        scores: The scores of its runs.
         rankings: One for each stage of each problem.
         order: Methods, as rows are to be ordered.
     """

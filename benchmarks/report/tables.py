@@ -37,8 +37,8 @@ class Table(NamedTuple):
     """A table.
 
     Attributes:
-        header: Of each column; the first names the rows.
-        rows: Of text, as long as the header.
+        header: The header of each column; the first names the rows.
+        rows: Rows of text, each as long as the header.
         groups: Headings above the header: their text and how many columns each spans; none, if empty.
     """
 

@@ -21,7 +21,7 @@ def make_objective(
         pictures: Start, content and style, `[height, width, 3]` in [0, 1].
         device: Where to compute.
         layout: `torch.channels_last` or `torch.contiguous_format`.
-        dtype: Of everything.
+        dtype: Type of all arrays.
     """
     params = load_network().params
     mean = torch.tensor(params["mean"], device=device, dtype=dtype).reshape(1, 3, 1, 1)

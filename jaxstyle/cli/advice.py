@@ -69,7 +69,7 @@ def on_memory(flags: Any, scale: float) -> str:
     """Returns what would need less memory.
 
     Args:
-        flags: Of a command.
+        flags: The flags of a command.
         scale: How many times as wide pictures would fit.
     """
     advice = []

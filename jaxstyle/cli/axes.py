@@ -23,7 +23,7 @@ class Axis(NamedTuple):
     """A flag with more than one value.
 
     Attributes:
-        name: Of the flag, as a name in Python.
+        name: Name of the flag in Python.
         values: What it takes, each once.
         labels: For people, one for each.
     """
@@ -56,7 +56,7 @@ def take_several(name: str, command: type, base: type, *, once: Iterable[str], w
     commas. What takes several values is a tuple of them, or None where nothing is given and the default is no value.
 
     Args:
-        name: Of the new class.
+        name: Name of the new class.
         command: A dataclass; the `Attributes` of its docstrings are taken over.
         base: A dataclass whose own flags come first.
         once: Flags that keep one value.
@@ -96,7 +96,7 @@ def read_values(name: str, words: Sequence[Any], kind: Any) -> list[Any]:
     """Returns the values of a flag of type `kind` from what was given to it.
 
     Args:
-        name: Of the flag, as a name in Python.
+        name: Name of the flag in Python.
         words: What was given: values, or lists as words with commas. A word that names a file is one item, and a comma
             behind a backslash belongs to an item.
         kind: The type of one value.
@@ -131,7 +131,7 @@ def order_given(names: Iterable[str], line: Sequence[str] | None = None) -> list
     """Returns the names of flags in the order in which they last appear on the command line, the others at the end.
 
     Args:
-        names: Of flags, as names in Python.
+        names: Names of flags in Python.
         line: The words of the command line; those of the command that runs, if left out.
     """
     line = command_line.words() if line is None else line

@@ -57,7 +57,7 @@ class Display:
         Args:
             text: What is counted.
             done: How much is done.
-            total: Of how much.
+            total: How much there is to do.
             numbers: Said behind the bar.
         """
         description = printable(f"{text} {done}/{total}")

@@ -38,8 +38,8 @@ class GridReport(Report):
     """Tells of many runs: one line for each, and more only if --print-iterations asks for it.
 
     Args:
-        flags: Of the command.
-        iterations: Of all runs together, which the bar counts.
+        flags: The flags of the command.
+        iterations: Iterations of all runs together, which the bar counts.
     """
 
     def __init__(self, flags: RunFlags, iterations: int):
@@ -98,8 +98,8 @@ class Taken(NamedTuple):
 
     Attributes:
         picture: `[height, width, 3]`, RGB in [0, 1] or somewhat beyond.
-        loss: Of that picture.
-        terms: Of that loss.
+        loss: Loss of that picture.
+        terms: Terms of that loss.
         iteration: At which it was met.
         last_iteration: Up to which the run had gone.
         evaluations: So far.
@@ -178,7 +178,7 @@ class GridSession(Session):
 
     Attributes:
         pictures: For the sheet, by number.
-        rows: Of the table, by number.
+        rows: Rows of the table, by number.
     """
 
     def __init__(

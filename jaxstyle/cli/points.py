@@ -50,8 +50,8 @@ class Point(Stylize):
     Args:
         shared: What all combinations share.
         number: From 1.
-        values: Of the axes, by flag.
-        labels: Of the axes, by flag.
+        values: Value on each axis, by flag.
+        labels: Label on each axis, by flag.
         flags: All flags.
     """
 

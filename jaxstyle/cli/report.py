@@ -79,7 +79,7 @@ class Report:
         """Writes a file beside the result: a failure must not cost the run, and is said once for each kind of file.
 
         Args:
-            kind: Of the file.
+            kind: Kind of file.
             place: Its name, for the warning.
             write: Writes it, or raises `OSError`.
         """
@@ -110,7 +110,7 @@ class Report:
 
         Args:
             progress: From the loop; its steps count from 0 at each size, here they go on.
-            width: Of the picture, where a run goes through several.
+            width: Width of the picture, where a run goes through several sizes.
         """
         if progress.step == 0:
             self._before, self._width = self._latest, width
@@ -144,8 +144,8 @@ class Report:
 
         Args:
             results: One for each size it went through.
-            loss: Of what it gave.
-            terms: Of that loss.
+            loss: Loss of what it gave.
+            terms: Terms of that loss.
             iteration: Where that was met.
         """
         last, now = results[-1], self._latest

@@ -37,8 +37,8 @@ class Outcome(NamedTuple):
 
     Attributes:
         picture: To look at and to write, `[height, width, 3]`, RGB in [0, 1] or somewhat beyond.
-        loss: Of that picture.
-        terms: Of that loss.
+        loss: Loss of that picture.
+        terms: Terms of that loss.
         iteration: At which it was met.
         results: One for each size gone through.
         status: How the last of them ended.
@@ -73,7 +73,7 @@ class Session:
     """A command's runs. A context manager; make it after the flags were checked and before the first computation.
 
     Args:
-        flags: Of the command; those of a network as well, where it has one.
+        flags: The flags of the command, with those of a network where it has one.
         retouch: Applied to every picture before it is written.
     """
 
@@ -133,8 +133,8 @@ class Session:
         """Says what is about to run, and on what, once its problem is made: an error is to be the only line.
 
         Args:
-            height: Of the picture.
-            width: Of the picture.
+            height: Height of the picture.
+            width: Width of the picture.
             network: The line that names the network, for --verbose.
             choice: The line that says what was chosen for the user.
         """
@@ -165,8 +165,8 @@ class Session:
 
         Args:
             make_problem: `make_problem(height, width)`, for every size to go through.
-            height: Of the last of them.
-            width: Of the last of them.
+            height: Height of the last of these sizes.
+            width: Width of the last of these sizes.
             optimizer: The flags' own, if left out.
             carry: See `jaxstyle.pyramid.minimize_pyramid`.
             label: Said before the numbers, where a command has several runs.

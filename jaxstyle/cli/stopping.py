@@ -42,7 +42,7 @@ class StopRequest:
         stream: For the last line of a process that ends at once; `sys.stderr` may be somebody else's at that moment.
 
     Attributes:
-        number: Of the first signal; 0 if none came.
+        number: Number of the first signal; 0 if none came.
         is_anything_to_save: Whether a run has begun to give pictures. Before, a signal ends the process at once.
         say: Prints a line that is no error: nothing, unless it is replaced.
         close: Called before the process ends at once: clears what is on the terminal.

@@ -48,7 +48,7 @@ def paint_autumn(height: int, width: int, *, seed: int = 0) -> Array:
     Args:
         height: Rows of pixels, at least 16.
         width: Columns of pixels, at least 16.
-        seed: Of the knife marks and the leaves.
+        seed: Seed of the knife marks and the leaves.
 
     Returns:
         The painting, float32 [height, width, 3] in [0, 1].

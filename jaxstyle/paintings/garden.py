@@ -46,7 +46,7 @@ def paint_garden(height: int, width: int, *, seed: int = 0) -> Array:
     Args:
         height: Rows of pixels, at least 16.
         width: Columns of pixels, at least 16.
-        seed: Of the dabs, the lilies and the leaves.
+        seed: Seed of the dabs, the lilies and the leaves.
 
     Returns:
         The painting, float32 [height, width, 3] in [0, 1].

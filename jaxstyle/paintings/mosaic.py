@@ -28,7 +28,7 @@ def paint_mosaic(height: int, width: int, *, seed: int = 0) -> Array:
     Args:
         height: Rows of pixels, at least 16.
         width: Columns of pixels, at least 16.
-        seed: Of the panes' places, colors and glass.
+        seed: Seed of the panes' places, colors and glass.
 
     Returns:
         The painting, float32 [height, width, 3] in [0, 1].

@@ -56,7 +56,7 @@ def paint_swirl(height: int, width: int, *, seed: int = 0) -> Array:
     Args:
         height: Rows of pixels, at least 16.
         width: Columns of pixels, at least 16.
-        seed: Of the brushwork.
+        seed: Seed of the brushwork.
 
     Returns:
         The painting, float32 [height, width, 3] in [0, 1].

@@ -59,7 +59,7 @@ def paint_waves(height: int, width: int, *, seed: int = 0) -> Array:
     Args:
         height: Rows of pixels, at least 16.
         width: Columns of pixels, at least 16.
-        seed: Of the foam, the ink and the paper.
+        seed: Seed of the foam, the ink and the paper.
 
     Returns:
         The painting, float32 [height, width, 3] in [0, 1].

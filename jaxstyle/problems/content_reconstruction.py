@@ -34,10 +34,10 @@ class ContentReconstructionConfig:
 
     Attributes:
         layers: Layers and their weights: usually one layer.
-        tv_weight: Of the total variation, on 0..255 pixels; 0 leaves what the layer does not see to the start.
-        noise_deviation: Of the white noise it starts from, on 0..255.
+        tv_weight: Weight of the total variation, on 0..255 pixels; 0 leaves what the layer does not see to the start.
+        noise_deviation: Standard deviation of the white noise it starts from, on 0..255.
         pooling: `max` or `avg`.
-        dtype: Of the features, `float32` or `bfloat16`.
+        dtype: Type of the features, `float32` or `bfloat16`.
         memory: `normal` or `low`.
     """
 

@@ -50,11 +50,11 @@ class DreamConfig:
         layers: Layers and their weights, used as they are; a layer of weight 0 is not computed.
         channels: Channels of the one layer whose mean is to grow, counted from 0. All of every layer, if left out.
         jitter: Pixels by which the picture is rolled at random before each evaluation, at most, in either direction.
-        tv_weight: Of the total variation, on 0..255 pixels.
+        tv_weight: Weight of the total variation, on 0..255 pixels.
         headroom: Share of its contrast that the picture loses at the start, in [0, 1]: black and white are where a
             bounded picture cannot move.
         pooling: `max` or `avg`.
-        dtype: Of the features, `float32` or `bfloat16`.
+        dtype: Type of the features, `float32` or `bfloat16`.
         memory: `normal` or `low`.
     """
 

@@ -51,7 +51,7 @@ class PainterConfig:
         fourier_scale: Standard deviation of the frequencies, in cycles per side of a square picture. Tancik et al.
             (2020) found 10 best for pictures of 512x512; at 64x64 half of that learns as fast, and leaves no grain
             where it paints larger or fills holes.
-        fourier_seed: Of the frequencies, which are drawn once and stay.
+        fourier_seed: Seed of the frequencies, which are drawn once and stay.
     """
 
     hidden_widths: Sequence[int] = (64,) * 6
@@ -131,7 +131,7 @@ def painter_loss(
     Args:
         params: The network's weights.
         args: See `make_problem`.
-        key: Of this step.
+        key: Random key of this step.
         batch_size: Pixels to draw.
     """
     known = args["known"]
@@ -155,8 +155,8 @@ def paint(params: dict[str, Any], args: dict[str, Any], height: int, width: int)
     Args:
         params: The network's weights.
         args: See `make_problem`.
-        height: Of the painting, in pixels.
-        width: Of the painting, in pixels.
+        height: Height of the painting, in pixels.
+        width: Width of the painting, in pixels.
 
     Raises:
         InputError: If `height` or `width` is below 1.

@@ -59,7 +59,7 @@ def make_pixel_problem(
     Args:
         name: See `Problem`, as for the others.
         init_fn: Gives pixels, `[height, width, 3]` on 0..255.
-        loss_fn: Of such pixels.
+        loss_fn: Loss as a function of such pixels.
         args: Computed here, and what computing them took is given back to the system.
         is_stochastic: Whether the loss uses its key.
         is_bounded_below: Whether the loss has a least value.

@@ -60,16 +60,16 @@ class StyleTransferConfig:
     """Every knob of the objective. Weights become arguments of the program; layers and pooling are part of it.
 
     Attributes:
-        content_weight: Of the content term.
-        style_weight: Of the style term.
-        tv_weight: Of the total variation, on 0..255 pixels.
+        content_weight: Weight of the content term.
+        style_weight: Weight of the style term.
+        tv_weight: Weight of the total variation, on 0..255 pixels.
         content_layers: Layers and their weights, used as they are; a layer of weight 0 is not computed.
         style_layers: Layers and their weights, used as they are.
         style_blend_weights: A weight for each style, normalized to sum 1; equal ones if left out.
         pooling: `max` or `avg`.
         noise_blend: In [0, 1]: how much of the initial picture is noise. None means 1 without an initial picture
             and 0 with one.
-        dtype: Of the features, `float32` or `bfloat16`. Pixels, Gram matrices, losses and the optimizer are float32.
+        dtype: Type of the features, `float32` or `bfloat16`; pixels, Gram matrices, losses and optimizer are float32.
         memory: `normal`, or `low`: about a third slower, in a fraction of the memory.
     """
 

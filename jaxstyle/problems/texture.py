@@ -40,12 +40,12 @@ class TextureConfig:
 
     Attributes:
         layers: Layers and their weights.
-        style_weight: Of all layers together.
-        tv_weight: Of the total variation, on 0..255 pixels.
+        style_weight: Weight of all layers together.
+        tv_weight: Weight of the total variation, on 0..255 pixels.
         is_tileable: Whether opposite borders are neighbors, for the network and for the total variation.
-        noise_deviation: Of the white noise it starts from, on 0..255.
+        noise_deviation: Standard deviation of the white noise it starts from, on 0..255.
         pooling: `max`, or `avg`, which Gatys et al. (2015) preferred.
-        dtype: Of the features, `float32` or `bfloat16`.
+        dtype: Type of the features, `float32` or `bfloat16`.
         memory: `normal` or `low`.
     """
 
@@ -75,9 +75,9 @@ def make_problem(config: TextureConfig, network: NetworkParams, source: Picture,
     Args:
         config: Layers, weights, borders, start.
         network: A network's parameters, from `jaxstyle.load_network().params`.
-        source: Of any size, in [0, 1].
-        height: Of the texture.
-        width: Of the texture.
+        source: Picture of any size, in [0, 1].
+        height: Height of the texture.
+        width: Width of the texture.
 
     Raises:
         InputError: For a picture of the wrong shape, a size too small, a tileable size that the strides of the layers

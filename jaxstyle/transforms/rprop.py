@@ -11,7 +11,7 @@ class RpropState(NamedTuple):
     """State of `rprop`.
 
     Attributes:
-        step_sizes: Of each coordinate.
+        step_sizes: Step size of each coordinate.
         grads: The gradient of the step before; 0 before the first, and where the sign had changed.
     """
 

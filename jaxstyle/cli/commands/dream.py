@@ -244,7 +244,7 @@ class Dream(ZoomFlags, PictureFlags, SizeFlags, NetworkFlags):
             session: That made the dream.
             dream: The first frame.
             make_problem: Makes the problem of pixels, in its size.
-            optimizer: Of every frame.
+            optimizer: The optimizer of every frame.
 
         Returns:
             How many frames there are, and the exit code.

@@ -68,9 +68,9 @@ class Excitement(NamedTuple):
     """The picture that excites a channel.
 
     Attributes:
-        number: Of the channel.
-        outcome: Of the run that made it.
-        mean: Of the channel's activations there.
+        number: Number of the channel.
+        outcome: Outcome of the run that made it.
+        mean: Mean of the channel's activations there.
     """
 
     number: int

@@ -211,12 +211,12 @@ class _Watch:
     """Looks at a run at the end of each epoch: the cost over all pixels, and pictures of what it has learned.
 
     Args:
-        flags: Of the command.
+        flags: The flags of the command.
         session: To speak and to write with.
         problem: That is learned.
-        steps: Of an epoch.
-        name: Of the network.
-        label: Of the run, where there are two.
+        steps: Steps of an epoch.
+        name: Name of the network.
+        label: Label of the run, where there are two.
     """
 
     def __init__(self, flags: Paint, session: "Session", problem: Any, steps: int, name: str, label: str):

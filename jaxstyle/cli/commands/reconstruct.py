@@ -45,7 +45,7 @@ class Reconstruction(PictureFlags, SizeFlags, NetworkFlags):
         iterations: Steps of the optimizer, for each layer.
         optimizer: lbfgs, adam, sgd, ... (a wrong name lists them all).
         tv_weight: Smoothness: weight of the total variation.
-        noise_deviation: Of the white noise to start from, in levels of 0..255.
+        noise_deviation: Deviation of the white noise to start from, in levels of 0..255.
         pictures: Where to write each layer's picture by itself: a name with {} for the layer's.
     """
 
