@@ -51,7 +51,7 @@ class Point:
     """Where a run stood.
 
     Attributes:
-        evaluations: Evaluations of value and gradient since its start; one at a smaller size counts as its share of pixels.
+        evaluations: Evaluations of value and gradient since its start; one at a smaller size counts as its share.
         step: Updates since its start.
         loss: The problem's reference loss there; not a number if it was not finite.
         best: The lowest of the run so far.

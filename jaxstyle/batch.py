@@ -210,8 +210,8 @@ def minimize_batch(
 
     Args:
         problems: Problems of the same kind, with arguments of equal shapes: other pictures, other weights, or the same
-            problem several times. The first one's functions serve all, so they may differ in `args` and `init_fn` only. To
-            share the network's memory, freeze it once (`vgg.freeze`) and pass that to every `make_problem`.
+            problem several times. The first one's functions serve all, so they may differ in `args` and `init_fn` only.
+            To share the network's memory, freeze it once (`vgg.freeze`) and pass that to every `make_problem`.
         make_optimizer: Returns the optimizer, given one of `options`, whose values it gets as traced scalars; or a
             program from `compile_batch`.
         keys: One for each run.
