@@ -79,8 +79,9 @@ def read_picture(
     becomes `(1 - ink) (1 - black)`. Transparency is composited as `alpha c + (1 - alpha) matte` on encoded
     values, as browsers do.
 
-    Beside the result, which takes 12 bytes a pixel, reading takes up to 4 bytes for each pixel of a file (8 with 16
-    bits a channel; about 20 for WebP and AVIF, whose decoders keep copies, before the result exists).
+    Beside the result, which takes 12 bytes a pixel, reading takes up to 4 bytes for each pixel of a file (6 of a
+    progressive JPEG, 8 with 16 bits a channel; about 20 for WebP and AVIF, whose decoders keep copies, before there is
+    a result).
 
     Args:
         path: The file. What is in it decides, not its ending.

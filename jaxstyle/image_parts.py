@@ -32,8 +32,10 @@ _MAX_STRIPS = 300_000  # of a TIFF: tiles of 32 x 32 pixels for 200 million of t
 _MAX_SAMPLES = 6  # of a TIFF's pixel: as Pillow, which writes to standard error about more
 _MAX_TAG_BYTES = 2**28  # of a TIFF's metadata, which is read whole
 _MAX_PROFILE_BYTES = 2**24  # color profiles have up to a few megabytes
-_MAX_PALETTE_BYTES = 768  # of a PNG: 256 colors
 _MAX_TEXT_BYTES = 2**16  # of the texts that may hold the camera's orientation
+
+#: Chunks of a PNG beside its header and pixels that a decoder needs, of which there is one each: at most so many bytes.
+_MAX_CHUNK_BYTES = {b"PLTE": 3 * 256, b"tRNS": 256, b"eXIf": _MAX_PROFILE_BYTES}
 _SEARCH_BYTES = 2**16
 
 #: The most pixels times scans of a JPEG; each takes about a nanosecond. Progressive files have about ten scans.
@@ -212,6 +214,7 @@ def _inflate(data: bytes, limit: int) -> bytes | None:
 def _png(file: BinaryIO, size: int) -> Parts:
     """The header, palette, transparency, orientation and pixels; texts and animations are left out."""
     before, pixels, profile = [Part(0, 8)], [], b""
+    kept: set[bytes] = set()
     file.seek(8)
     for count in range(_MAX_CHUNKS + 1):
         place = file.tell()
@@ -225,12 +228,13 @@ def _png(file: BinaryIO, size: int) -> Parts:
             pixels.append(part)
         elif name == b"IEND":
             break
-        elif name == b"iCCP" and length <= _MAX_PROFILE_BYTES:
+        elif name == b"iCCP" and length <= _MAX_PROFILE_BYTES and name not in kept:
+            kept.add(name)
             profile = _inflate(file.read(length).partition(b"\0")[2][1:], _MAX_PROFILE_BYTES) or b""
-        else:
-            is_small = length <= (_MAX_PALETTE_BYTES if name in (b"PLTE", b"tRNS") else _MAX_TEXT_BYTES)
-            if count == 0 or (is_small and _is_needed(name, file.read(length))):
-                before.append(part)
+        elif count == 0 or (
+            length <= _MAX_CHUNK_BYTES.get(name, _MAX_TEXT_BYTES) and _is_needed(name, file.read(length), kept)
+        ):
+            before.append(part)
         file.seek(place + length + 12)
     else:
         raise UnsoundError(f"of more than {_MAX_CHUNKS} chunks")
@@ -238,14 +242,18 @@ def _png(file: BinaryIO, size: int) -> Parts:
     return Parts(_joined(file, [*before, *pixels, _own(end)]), profile)
 
 
-def _is_needed(name: bytes, data: bytes) -> bool:
-    """Whether an ancillary chunk says something of colors, transparency or orientation."""
-    if name in (b"PLTE", b"tRNS", b"eXIf"):
-        return True
+def _is_needed(name: bytes, data: bytes, kept: set[bytes]) -> bool:
+    """Whether an ancillary chunk is the first of its kind that says something of colors, transparency or orientation.
+
+    Kinds that were met are added to `kept`, so that no file has many of them unpacked.
+    """
     keyword, _, rest = data.partition(b"\0")
-    if keyword == b"Raw profile type exif":  # ImageMagick's way before there was eXIf
-        return name == b"tEXt" or (name == b"zTXt" and _inflate(rest[1:], _MAX_TEXT_BYTES) is not None)
-    return keyword == b"XML:com.adobe.xmp" and name == b"iTXt" and rest[:1] == b"\0"
+    is_exif = keyword == b"Raw profile type exif" and name in (b"tEXt", b"zTXt")  # before there was eXIf
+    is_xmp = keyword == b"XML:com.adobe.xmp" and name == b"iTXt" and rest[:1] == b"\0"
+    if name in kept or not (is_exif or is_xmp or name in _MAX_CHUNK_BYTES):
+        return False
+    kept.add(name)
+    return name != b"zTXt" or _inflate(rest[1:], _MAX_TEXT_BYTES) is not None
 
 
 def _markers(file: BinaryIO, size: int) -> Iterator[tuple[int, int, int]]:
@@ -335,8 +343,11 @@ def _gif(file: BinaryIO, size: int) -> list[Part]:
         kind, label = _unpack("<BB", file)
         if kind == 0x2C:  # an image
             return [*parts, Part(place, size - place)]
-        if kind != 0x21:
+        if kind == 0x3B:  # the end
             break
+        if kind != 0x21:  # some programs leave stray bytes between blocks, which decoders pass over
+            place += 1
+            continue
         end = place + 2
         for _ in blocks:
             file.seek(end)
@@ -353,6 +364,9 @@ def _gif(file: BinaryIO, size: int) -> list[Part]:
 # Of TIFF's tags: number, and the bytes of a value of each type.
 _WIDTH, _HEIGHT, _COMPRESSION, _STRIPS, _SAMPLES, _ROWS = 256, 257, 259, 273, 277, 278
 _STRIP_BYTES, _PLANES, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES = 279, 284, 322, 323, 324, 325
+_KNOWN = {_WIDTH, _HEIGHT, _COMPRESSION, _STRIPS, _SAMPLES, _ROWS}
+_KNOWN |= {_STRIP_BYTES, _PLANES, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES}
+_WHOLE_NUMBERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
 
@@ -372,16 +386,19 @@ def _check_tiff(file: BinaryIO, size: int) -> None:
         here = file.tell()
         length = count * _TYPE_BYTES.get(kind, 0)
         total += length
-        letter = {3: "H", 4: "I", 16: "Q"}.get(kind)
-        if letter and tag not in tags and tag in range(_WIDTH, _TILE_BYTES + 1) and count <= 3 * _MAX_STRIPS:
+        if total > _MAX_TAG_BYTES:
+            raise UnsoundError(f"with {total} bytes of metadata")
+        if tag in _KNOWN and tag not in tags:
+            if count > 3 * _MAX_STRIPS:
+                raise UnsoundError(f"of {count} strips or tiles")
             if length > struct.calcsize(word):
                 file.seek(min(_unpack(order + word, file)[0], size))
-            tags[tag] = _unpack(f"{order}{count}{letter}", file)
-        elif tag in (_STRIPS, _TILES) and count > 3 * _MAX_STRIPS:
-            raise UnsoundError(f"of {count} strips or tiles")
+            # Of a type that is no whole number, decoders make what they like, and the checks below would see nothing.
+            letter = _WHOLE_NUMBERS.get(kind)
+            tags[tag] = _unpack(f"{order}{count}{letter}", file) if letter else (-1,)
+            if min(tags[tag], default=0) < 0:
+                raise UnsoundError("cut short or damaged")
         file.seek(here + struct.calcsize(word))
-    if total > _MAX_TAG_BYTES:
-        raise UnsoundError(f"with {total} bytes of metadata")
     if (samples := max(tags.get(_SAMPLES) or (1,))) > _MAX_SAMPLES:
         raise UnsoundError(f"with {samples} samples a pixel")
 

@@ -77,7 +77,7 @@ def tiff(tags: dict[int, tuple[int, list[int]]], data: bytes = b"") -> bytes:
         if None in values:
             values = [base + len(body) if value is None else value for value in values]
             body += data
-        packed = struct.pack(f"<{len(values)}{ {3: 'H', 4: 'I'}[kind] }", *values)
+        packed = struct.pack(f"<{len(values)}{ {3: 'H', 4: 'I', 9: 'i'}[kind] }", *values)
         if len(packed) > 4:
             body += packed
             packed = struct.pack("<I", base + len(body) - len(packed))
@@ -98,6 +98,13 @@ def tiff_layout(
         277: (3, [channels]),
         278: (4, [rows or height]),
     }
+
+
+def tiff_of_shared_tags() -> bytes:
+    """All tags up to those of tiles have as many values, which are the same bytes of the file."""
+    values, count = 900_000, 70
+    tags = [struct.pack("<HHII", 256 + number, 3, values, 8 + 2 + 12 * count + 4) for number in range(count)]
+    return b"II*\0" + struct.pack("<IH", 8, count) + b"".join(tags) + bytes(4) + bytes(2 * values)
 
 
 def run_length_bmp(width: int, height: int) -> bytes:
@@ -121,6 +128,7 @@ def hostile_files() -> dict[str, bytes]:
     """Files by name. The part before the dash says how they must end: `read` or `refused`."""
     text = png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**24)))
     profile = png_chunk(b"iCCP", b"name\0\0" + zlib.compress(bytes(2**26)))
+    large_profile = png_chunk(b"iCCP", b"name\0\0" + zlib.compress(bytes(2**24)))
     small = encoded("JPEG")
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\0"
     gif = encoded("GIF")
@@ -138,6 +146,7 @@ def hostile_files() -> dict[str, bytes]:
         "read-flat.webp": flat_webp(16383, 1024),
         "read-text.png": flat_png(8, 8, extra=text * 8),
         "read-profile.png": flat_png(8, 8, extra=profile),
+        "read-profiles.png": flat_png(8, 8, extra=large_profile * 700),
         "refused-pixels.webp": flat_webp(16383, 16383),
         "refused-scans.jpg": jpeg_of_scans(4096, 3000),
         "read-scans.jpg": jpeg_of_scans(512, 1000),
@@ -148,6 +157,9 @@ def hostile_files() -> dict[str, bytes]:
         "refused-chunks.png": flat_png(8, 8, extra=png_chunk(b"tEXt", b"a\0b") * 250_000),
         "refused-strips.tif": tiff(tiff_layout(64, 200_000, compression=8, photometric=6, rows=1) | strips, packed),
         "refused-raw.tif": tiff(tiff_layout(64, 10**6, rows=1) | strips, bytes(192)),
+        "refused-signed.tif": tiff(tiff_layout(64, 1, rows=1) | {257: (9, [10**6])} | strips, bytes(192)),
+        "refused-negative.tif": tiff(tiff_layout(64, 64) | {257: (9, [-64])} | strips, bytes(192)),
+        "refused-tags.tif": tiff_of_shared_tags(),
         "refused-tiles.tif": tiff(layout | tiles, zlib.compress(bytes(8192 * 8192 * 3))),
         "refused-runs.bmp": run_length_bmp(10**6, 50),
         "refused-zeros.gif": gif[:13] + bytes(10**6),

@@ -91,10 +91,11 @@ def test_texts_of_any_size_are_passed_over(tmp_path):
     "chunk",
     [
         png_chunk(b"eXIf", EXIF),
+        png_chunk(b"eXIf", EXIF + bytes(70_000)),
         png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n32\n" + EXIF.hex().encode())),
         png_chunk(b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>'),
     ],
-    ids=["eXIf", "zTXt", "XMP"],
+    ids=["eXIf", "long eXIf", "zTXt", "XMP"],
 )
 def test_orientation_of_a_png(tmp_path, chunk):
     samples = random_bytes(4, 6, 3)
@@ -112,6 +113,12 @@ def test_large_profile_of_a_png(tmp_path):
     (tmp_path / "a.png").write_bytes(data[:33] + chunk + data[33:])
     expected = srgb_encode(np.array([60, 180, 110]) / 255)
     np.testing.assert_allclose(read_picture(tmp_path / "a.png")[0, 0], expected, rtol=0, atol=1.5 / 255)
+
+
+def test_stray_bytes_between_the_blocks_of_a_gif(tmp_path):
+    data = encoded("GIF")
+    start = 13 + (3 << ((data[10] & 7) + 1))
+    assert_read(tmp_path / "a.gif", data[:start] + b"\0\0" + data[start:], pillow(data))
 
 
 @pytest.mark.parametrize("picture_format", ["PNG", "JPEG", "WEBP", "GIF"])
