@@ -19,6 +19,9 @@ from jaxstyle.checks import InputError
 #: the deviation of ImageNet 0.5, and those of [-1, 1] 0.25 in a picture of medium brightness.
 MOST_OUTSIDE = 0.1
 
+#: The same for a picture that is only shown or written, and clipped for that: what lies further outside is 0..255.
+MOST_CLIPPED = 5.0
+
 
 def describe(value: Any) -> str:
     """Returns what a value is, in few words.
@@ -66,17 +69,20 @@ def check_key(key: Any) -> None:
         raise InputError("a key of jax.random", describe(key), "pass jax.random.key(0), or of another seed")
 
 
-def check_picture(name: str, picture: Any, *, channels: Collection[int] = (3,)) -> None:
+def check_picture(
+    name: str, picture: Any, *, channels: Collection[int] = (3,), most_outside: float = MOST_OUTSIDE
+) -> None:
     """Raises `InputError` unless `picture` is an array of floats, `[height, width, 3]`, that lies in [0, 1] or near it.
 
     Args:
         name: What to call it in a message.
-        picture: Anything. See `MOST_OUTSIDE` for how near.
+        picture: Anything.
         channels: How many it may have.
+        most_outside: How far its values may lie outside of [0, 1], on their mean.
     """
     check_picture_shape(name, picture, channels=channels)
     if not _is_traced(picture):
-        _check_values(name, np.asarray(picture))
+        _check_values(name, np.asarray(picture), most_outside)
 
 
 def check_picture_shape(name: str, picture: Any, *, channels: Collection[int] = (3,)) -> None:
@@ -141,7 +147,7 @@ def _is_traced(array: Any) -> bool:
     return jax is not None and isinstance(array, jax.core.Tracer)
 
 
-def _check_values(name: str, picture: np.ndarray) -> None:
+def _check_values(name: str, picture: np.ndarray, most_outside: float) -> None:
     low, high = picture.min(), picture.max()  # NaN, if there is one
     if low >= 0 and high <= 1:
         return
@@ -150,8 +156,8 @@ def _check_values(name: str, picture: np.ndarray) -> None:
         got = f"{int((~is_finite).sum())} that are infinite or NaN in {name}"
         raise InputError("finite values only", got, "see where they come from")
     outside = np.abs(picture - picture.clip(0, 1)).mean(dtype=np.float64)
-    if outside > MOST_OUTSIDE:
-        advice = "divide values of 0..255 by 255" if high > 2 else "scale it to [0, 1]"
+    if outside > most_outside:
+        advice = "divide values of 0..255 by 255" if outside > MOST_CLIPPED else "scale it to [0, 1], or clip it"
         raise InputError(f"{name} in [0, 1]", f"values from {float(low):.4g} to {float(high):.4g}", advice)
 
 

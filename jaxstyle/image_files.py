@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import ImageColor
 
-from jaxstyle.argument_checks import check_path, check_picture
+from jaxstyle.argument_checks import MOST_CLIPPED, check_path, check_picture
 from jaxstyle.checks import InputError, check_positive
 from jaxstyle.image_decoding import (
     EXACT_PIXELS,
@@ -270,7 +270,7 @@ def quantize(picture: Any, bit_depth: int = 8) -> np.ndarray:
         InputError: If it is not `[height, width, 3]`, not of floats, or has a value that is not finite.
     """
     array: Any = picture if isinstance(picture, str | os.PathLike) else np.asarray(picture)
-    check_picture("a picture", array)
+    check_picture("a picture", array, most_outside=MOST_CLIPPED)
     array = array.astype(np.float32)
     dtype, most = (np.uint8, 255) if bit_depth == 8 else (np.uint16, 65535)
     return np.rint(np.clip(array, 0, 1) * most).astype(dtype)

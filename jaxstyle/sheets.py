@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxstyle.argument_checks import check_picture
+from jaxstyle.argument_checks import MOST_CLIPPED, check_picture
 from jaxstyle.checks import InputError, check_positive
 from jaxstyle.image_files import MAX_PIXELS
 from jaxstyle.images import resize, size_for_width
@@ -169,7 +169,7 @@ def _place_pictures(rows: Sequence[Sequence[Cell | None]], cell_width: int | Non
             if picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,)) or not picture.size:
                 got = f"the shape {list(picture.shape)} in {name}"
                 raise InputError("a picture [height, width, 3] or [height, width]", got, "pass one picture a cell")
-            check_picture(f"the picture in {name}", np.atleast_3d(picture), channels=(3, 1))
+            check_picture(f"the picture in {name}", np.atleast_3d(picture), channels=(3, 1), most_outside=MOST_CLIPPED)
             height, width = picture.shape[:2]
             size = size_for_width(height, width, cell_width) if cell_width else (height, width)
             yield _Block(_picture_row(i), 1 + j, (0.5, 0.5), size, cell)
@@ -231,7 +231,7 @@ def _show(block: _Block) -> np.ndarray:
     """What a block looks like in its size, `[height, width, 1 or 3]` in [0, 1]."""
     if isinstance(block.content, np.ndarray):
         return _ink(block.content)
-    picture = np.atleast_3d(np.asarray(block.content.picture).astype(np.float32))
+    picture = np.atleast_3d(np.asarray(block.content.picture).astype(np.float32)).clip(0, 1)
     (height, width), (old_height, old_width) = block.size, picture.shape[:2]
     if block.content.pixelated and width > old_width:
         # The old pixel in which the new one's center lies, in integers: floats would round centers on a border.

@@ -144,6 +144,13 @@ def test_zoom_compiles_once_and_keeps_its_colors(dream, monkeypatch: pytest.Monk
     assert np.abs(first - last).max() > 0.2
 
 
+def test_a_zoom_into_pixels_without_bounds_goes_on(dream):
+    """Such a dream leaves [0, 1] by far; what is seen of it, and zoomed into, is clipped."""
+    flags = ("--parameterization", "pixels", "--learning-rate", "120", "--iterations", "6", "--zoom", "3")
+    assert dream(*flags, "--zoom-iterations", "6", "--zoom-frames", "f{}.png", "--animation", "a.gif", "--quiet") == 0
+    assert len(frames_of("a.gif")) == 3
+
+
 def test_a_zoom_without_dreaming_enlarges(dream):
     flags = ("--learning-rate", "1e-6", "--headroom", "0", "--quiet", "--parameterization", "bounded")
     assert dream(*flags, "--zoom", "2", "--zoom-factor", "2", "--zoom-frames", "f{}.png") == 0

@@ -427,6 +427,15 @@ def test_written_files(tmp_path, suffix, bit_depth):
     assert (tmp_path / f"a{suffix}").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+def test_what_is_far_outside_is_clipped_but_bytes_are_refused(tmp_path):
+    """A run without bounds must not lose its picture at the last line of a script."""
+    burnt = np.linspace(-3, 4, 60).reshape(4, 5, 3)
+    write_picture(tmp_path / "a.png", burnt)
+    np.testing.assert_allclose(read_picture(tmp_path / "a.png"), burnt.clip(0, 1), rtol=0, atol=0.5 / 255 + 1e-6)
+    with pytest.raises(InputError, match=r"in \[0, 1\], got values from 0 to 236; divide values of 0..255 by 255"):
+        write_picture(tmp_path / "b.png", np.arange(0, 240, 4.0).reshape(4, 5, 3))
+
+
 def test_sixteen_bit_png_checksums_and_bytes(tmp_path):
     samples = random_bytes(5, 4, 3, dtype=np.uint16)
     write_picture(tmp_path / "a.png", samples / 65535, bit_depth=16)

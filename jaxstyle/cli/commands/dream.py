@@ -283,18 +283,20 @@ class Dream(ZoomFlags, PictureFlags, SizeFlags, NetworkFlags):
         height, width, _ = dream.picture.shape
         form = make_parameterization(self.parameterization, height, width)
         problem = apply_parameterization(make_problem(), self.parameterization, height, width)
-        before, program, key = dream.picture, None, jax.random.key(self.seed)
+        # What is seen of a frame is clipped, and so is what the next one begins with.
+        colors = before = dream.picture.clip(0, 1)
+        program, key = None, jax.random.key(self.seed)
         for index in range(1, self.zoom):
             seen = zoom_in(before, self.zoom_factor, degrees=self.zoom_rotation)
             # Without this, colors burn out within some ten frames.
-            params = form.init(key, 255 * jnp.asarray(match_color(seen, dream.picture)))
+            params = form.init(key, 255 * jnp.asarray(match_color(seen, colors)))
             program = program or compile_run(problem, optimizer, params, key)
             outcome = session.minimize(
                 problem, program, iterations=self.zoom_iterations, params=params,
                 seed=(self.seed + index) % 2**32, label=f"frame {index} of {self.zoom - 1}",
             )  # fmt: skip
             yield outcome
-            before = outcome.picture
+            before = outcome.picture.clip(0, 1)
 
     def _write_frame(self, session: "Session", index: int, picture: np.ndarray) -> None:
         if self.zoom_frames is not None:
