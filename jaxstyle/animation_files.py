@@ -1,4 +1,4 @@
-"""Animations on disk: frames in, a GIF or WebP file out. Beside the readers, the one that sees Pillow."""
+"""Animations on disk: frames in, a GIF or WebP file out. One of the three modules that import Pillow."""
 
 import os
 from collections.abc import Iterable, Iterator

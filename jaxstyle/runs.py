@@ -35,8 +35,8 @@ class Status(IntEnum):
         return f"{self.name}: {self.advice}"
 
     def __format__(self, spec: str) -> str:
-        """As `str`."""
-        return format(str(self), spec)
+        """As `str`, and as an integer where `spec` is one for numbers, as in `f"{status:d}"`."""
+        return format(int(self) if spec[-1:] in tuple("bcdoxXn") else str(self), spec)
 
     @property
     def advice(self) -> str:

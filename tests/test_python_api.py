@@ -89,11 +89,9 @@ NO_PICTURES: dict[str, tuple[Any, str]] = {
 }  # fmt: skip
 #: Two of those can mean something else there.
 EXCEPTIONS = {("style transfer, initial", "None"), ("dream, guide", "None")}
-#: What is written is clipped before, so that only bytes are refused.
-EXCEPTIONS |= {
-    (taker, wrong) for taker in ("write_picture", "write_animation") for wrong in ("ImageNet's scale", "-1 to 1")
-}
 NUMPY_TAKERS = ("write_picture", "write_animation", "contact_sheet")
+#: What they take is clipped before it is shown, so that only bytes are refused.
+EXCEPTIONS |= {(taker, wrong) for taker in NUMPY_TAKERS for wrong in ("ImageNet's scale", "-1 to 1")}
 
 
 @pytest.mark.parametrize("wrong", NO_PICTURES)

@@ -84,4 +84,5 @@ def test_a_status_says_its_name_and_what_it_means():
     for text in (str(Status.BUDGET_SPENT), f"{Status.BUDGET_SPENT}", f"{Status.BUDGET_SPENT:s}"):
         assert text == "BUDGET_SPENT: All steps or evaluations were taken; more may still lower the loss."
     assert Status.BUDGET_SPENT == 2  # it stays a number
+    assert f"{Status.BUDGET_SPENT:d} {Status.BUDGET_SPENT:03d}" == "2 002"
     assert repr(StopRule()) == "StopRule(relative_delta=0.0, patience=0, max_evaluations=0)"

@@ -30,7 +30,8 @@ def on_end(flags: "RunFlags", result: "Result") -> str:
     if not np.isfinite(result.trace.loss[0]):
         weights = [name for name in WEIGHTS if hasattr(flags, name)]
         to_blame = [f"{term}_weight" for term, values in result.trace.terms.items() if not np.isfinite(values[0])]
-        named = [flag_of(name) for name in weights if name in to_blame or not set(weights) & set(to_blame)]
+        used = [name for name in weights if getattr(flags, name)]
+        named = [flag_of(name) for name in used if name in to_blame or not set(used) & set(to_blame)]
         what = f"lower {' and '.join(named)}, or" if named else ""
         return f"The loss was infinite or not a number before the first step; {what} try another picture or network."
     return f"{status.advice.partition(';')[0]}; {_smaller_steps(flags)}."
@@ -85,7 +86,7 @@ def on_memory(flags: Any, scale: float) -> str:
         advice.append("--dtype bfloat16")
     if getattr(flags, "optimizer", "").startswith("lbfgs"):
         if getattr(flags, "chosen_by", "") == "auto":
-            advice.append("--optimizer adam, which keeps less")
+            advice.append("--optimizer adam, which needs less memory")
         elif float(flags.options().get("memory_size", FEW_PAIRS + 1)) > FEW_PAIRS:
             pairs = f"memory_size={FEW_PAIRS}"
             typed = f"{pairs} in --optimizer-options" if flags.optimizer_options else f"--optimizer-options {pairs}"

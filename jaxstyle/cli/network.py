@@ -23,7 +23,7 @@ class NetworkFlags:
         pooling: How the network makes pictures smaller.
         matte: Behind transparent pixels: a name or #rrggbb.
         dtype: Type of the features; all else is float32.
-        memory: low is a third slower, in a fraction of the memory.
+        memory: low is a third slower and needs a fraction of the memory.
         matmul_precision: On GPU and TPU: tf32 is faster and keeps 10 bits.
     """
 

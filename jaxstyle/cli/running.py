@@ -57,7 +57,8 @@ class RunFlags:
         optimizer_options: More options of the optimizer, as memory_size=50 of lbfgs.
         seed: Seed of all that is random: the same seed, the same picture (on the same machine and number of cores).
         stop_delta: Stop when the best loss improved by less than this share over --stop-patience iterations.
-        stop_patience: Iterations for that; 0 never stops early. Default: 50 with --stop-delta.
+        stop_patience: How many iterations --stop-delta looks back over; 0 never stops early. Default: 50 with
+            --stop-delta.
         print_iterations: Print the loss every N iterations.
         progress_write: Write the printed losses to progress.txt beside the output.
         progress_plot: Plot them to progress.png beside the output.
@@ -196,8 +197,8 @@ class PictureFlags(RunFlags):
 
     Attributes:
         parameterization: What the picture is made of: pixels; bounded (pixels within 0..255); fourier (waves in
-            uncorrelated colors); preconditioned (long waves change easily); laplacian (a pyramid); network (of the
-            position).
+            uncorrelated colors); preconditioned (large forms change as fast as fine detail); laplacian (a
+            pyramid); network (of the position).
         scales: From coarse to fine: how many sizes, in steps of --scale-step; or their widths, up to the result's.
         scale_step: Ratio of each width to the one before.
         scale_iterations: Iterations at each size. Default: --iterations.

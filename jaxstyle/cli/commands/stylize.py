@@ -38,13 +38,14 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
             --summary, which repeats its run; flags beside it win.
         iterations: Steps of the optimizer. Default: 1000; at most 500 with auto.
         parameterization: What the picture is made of: pixels; bounded (pixels within 0..255); fourier (waves in
-            uncorrelated colors); preconditioned (long waves change easily); laplacian (a pyramid); network (of the
-            position). Default: pixels; preconditioned with auto.
+            uncorrelated colors); preconditioned (large forms change as fast as fine detail); laplacian (a
+            pyramid); network (of the position). Default: pixels; preconditioned with auto.
         scales: From coarse to fine: how many sizes, in steps of --scale-step; or their widths, up to the result's.
             Default: 1.
         stop_delta: Stop when the best loss improved by less than this share over --stop-patience iterations. Default:
             0; 0.01 with auto.
-        stop_patience: Iterations for that; 0 never stops early. Default: 50 with --stop-delta; 20 with auto.
+        stop_patience: How many iterations --stop-delta looks back over; 0 never stops early. Default: 50 with
+            --stop-delta; 20 with auto.
         initial: Picture to start from. Default: noise; auto: the content.
         initial_noiseblend: Share of noise at the start, 0 to 1; the rest is --initial or the content. Default: 0 with
             --initial or auto, else 1.
