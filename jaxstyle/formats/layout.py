@@ -185,7 +185,7 @@ def read_exactly(stream: BinaryIO, count: int, what: str) -> bytes:
 def check_size(what: str, size: int) -> None:
     """Raises `InputError` if `size` in bytes is negative or beyond `MAX_BYTES`."""
     if not 0 <= size <= MAX_BYTES:
-        raise InputError(f"at most {MAX_BYTES} bytes for {what}", f"{size} bytes", "no array of a VGG is that large")
+        raise InputError(f"at most {MAX_BYTES} bytes for {what}", f"{size} bytes", "save the network's weights alone")
 
 
 def describe(arrays: Mapping[str, StoredArray]) -> str:
