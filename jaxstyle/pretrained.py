@@ -20,8 +20,8 @@ import numpy as np
 
 from jaxstyle.argument_checks import check_kind, check_path
 from jaxstyle.checks import InputError
-from jaxstyle.formats import native, npz, registry, safetensors_file
-from jaxstyle.formats.isolation import read_isolated, recognize_isolated
+from jaxstyle.formats import native, npz, safetensors_file
+from jaxstyle.formats.isolation import read_isolated
 from jaxstyle.formats.layout import (
     ARCHITECTURES,
     KERNEL_SIZE,
@@ -177,18 +177,6 @@ def check_params(params: NetworkParams, blocks: tuple[tuple[int, int], ...]) -> 
             raise InputError(f"float32 {list(shape)} for {what}", got, "these are another network's weights")
         if not np.isfinite(array).all():
             raise InputError(f"finite numbers in {what}", "NaN or infinity", "the weights are damaged")
-
-
-def recognize_format(path: str | Path) -> str:
-    """Returns the name of the format of a file, by its content.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        InputError: If it is empty, too large, damaged, or of no known format.
-    """
-    path = Path(path)
-    check_file(path)
-    return registry.recognize_format(path) if _is_shipped(path) else recognize_isolated(path)
 
 
 def shipped_path() -> Path:

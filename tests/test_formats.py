@@ -19,7 +19,7 @@ from jaxstyle import pretrained
 from jaxstyle.checks import InputError
 from jaxstyle.formats import layout, native, registry, torch_folding, torch_names, torch_pickle
 from jaxstyle.formats.layout import IMAGENET_MEAN, layer_channels
-from jaxstyle.pretrained import load_network, recognize_format
+from jaxstyle.pretrained import load_network
 
 REFERENCES = Path(__file__).parent / "references"
 TINY = {
@@ -32,7 +32,6 @@ TINY = {
 def readers_alone(monkeypatch):
     """Reads in this process: the readers are what is tested here, and tests/test_isolation.py has the other half."""
     monkeypatch.setattr(pretrained, "read_isolated", registry.read_network)
-    monkeypatch.setattr(pretrained, "recognize_isolated", registry.recognize_format)
 
 
 MEAN = np.array(IMAGENET_MEAN, np.float32)
@@ -126,9 +125,8 @@ def write_keras(path, params, names="official", *, change=None):
 def test_keras(tmp_path, names, architecture):
     params = make_params(architecture)
     write_keras(tmp_path / "weights", params, names)
-    assert recognize_format(tmp_path / "weights") == "Keras HDF5"
     network = load_network(tmp_path / "weights", architectures=TINY)
-    assert network.architecture == architecture
+    assert (network.format, network.architecture) == ("Keras HDF5", architecture)
     assert_same_params(network.params, params)
 
 
@@ -268,8 +266,9 @@ def make_mat(params, kind, *, change=None):
 def test_matconvnet(tmp_path, kind, compressed):
     params = {**make_params(), "mean": np.array([120, 110, 100], np.float32)}
     scipy.io.savemat(tmp_path / "net", make_mat(params, kind), do_compression=compressed, appendmat=False)
-    assert recognize_format(tmp_path / "net") == "MatConvNet MAT"
-    assert_same_params(load_network(tmp_path / "net", architectures=TINY).params, params)
+    network = load_network(tmp_path / "net", architectures=TINY)
+    assert network.format == "MatConvNet MAT"
+    assert_same_params(network.params, params)
 
 
 def test_matconvnet_features_are_those_of_rgb_input(tmp_path):
@@ -298,9 +297,10 @@ def test_matconvnet_refusals(tmp_path, change, message):
 
 
 def test_matconvnet_without_layers_or_mean_is_refused(tmp_path):
-    scipy.io.savemat(tmp_path / "net.mat", {"other": 1.0})
-    with pytest.raises(InputError, match="convolutions"):
-        load_network(tmp_path / "net.mat", architectures=TINY)
+    for found in ({"other": 1.0}, {"other": 1.0, "layers": "none"}):
+        scipy.io.savemat(tmp_path / "net.mat", found)
+        with pytest.raises(InputError, match=r"convolutions of one of .* named layers, got 'other'"):
+            load_network(tmp_path / "net.mat", architectures=TINY)
     variables = make_mat(make_params(), "weights")
     del variables["normalization"]
     scipy.io.savemat(tmp_path / "net.mat", variables)
@@ -354,7 +354,7 @@ def test_caffe_pth(torch_expected, name):
 @pytest.mark.parametrize("name", ["weights_features_zip.pth", "weights_features_legacy.pth"])
 def test_torchvision_pth(torch_expected, name):
     network = load_network(REFERENCES / name, architectures=TINY)
-    assert recognize_format(REFERENCES / name) == "PyTorch"
+    assert network.format == "PyTorch"
     kernel = torch_expected["conv1_1.weight"].transpose(2, 3, 1, 0) / (255 * np.array([0.229, 0.224, 0.225]))[:, None]
     np.testing.assert_allclose(network.params["conv1_1"]["kernel"], kernel, rtol=1e-6)
     np.testing.assert_allclose(network.params["mean"], [123.675, 116.28, 103.53], rtol=1e-6)
@@ -448,7 +448,7 @@ def test_pickle_with_another_global_is_refused_and_not_run(tmp_path, capsys, wra
 @pytest.mark.parametrize(
     ("program", "message"),
     [
-        (b"\x80\x02}r\xff\xff\xff\x7f.", "memos"),
+        (b"\x80\x02}r\xff\xff\xff\x7f.", "no arrays"),
         (b"\x80\x02c__builtin__\neval\nX\x01\x00\x00\x001\x85R.", "eval"),
         (b"(i__builtin__\neval\n.", "INST"),
         (b"\x80\x02\x82\x01.", "EXT1"),
@@ -516,8 +516,9 @@ def test_npz(tmp_path, save, separator):
     params = make_params("vgg16")
     arrays = flat_arrays(params, separator)
     save(tmp_path / "weights.npz", fc6=np.array([object()]), **arrays)  # what is not asked for is not looked at
-    assert recognize_format(tmp_path / "weights.npz") == "NumPy archive"
-    assert_same_params(load_network(tmp_path / "weights.npz", architectures=TINY).params, params)
+    network = load_network(tmp_path / "weights.npz", architectures=TINY)
+    assert network.format == "NumPy archive"
+    assert_same_params(network.params, params)
 
 
 def test_npz_with_objects_is_refused_and_not_unpickled(tmp_path, capsys):
@@ -548,8 +549,9 @@ def test_npz_bomb_is_refused_by_its_declared_size(tmp_path, monkeypatch):
 def test_safetensors(tmp_path):
     params = make_params("vgg16")
     save_file(flat_arrays(params, "."), tmp_path / "weights")
-    assert recognize_format(tmp_path / "weights") == "safetensors"
-    assert_same_params(load_network(tmp_path / "weights", architectures=TINY).params, params)
+    network = load_network(tmp_path / "weights", architectures=TINY)
+    assert network.format == "safetensors"
+    assert_same_params(network.params, params)
 
 
 def test_safetensors_with_torchvision_names(tmp_path):

@@ -13,7 +13,7 @@ from jaxstyle.checks import InputError
 from jaxstyle.cli.commands.weights import Convert, Info
 from jaxstyle.formats import native, registry
 from jaxstyle.formats.layout import find_architecture, layer_channels
-from jaxstyle.pretrained import Network, check_params, load_network, recognize_format, save_network, shipped_path
+from jaxstyle.pretrained import Network, check_params, load_network, save_network, shipped_path
 
 CHECKSUM = "c36f10837ddd3580ae4817c17930f7c55baef78bca6e8e7f8a33b01d840fa3be"
 TINY = {"vgg16": ((2, 2), (2, 3), (3, 4), (3, 3), (3, 2))}
@@ -42,7 +42,7 @@ def test_shipped_network(shipped):
     assert (shipped.name, shipped.architecture, shipped.checksum) == ("vgg19", "vgg19", CHECKSUM)
     assert "CC BY 4.0" in shipped.source
     assert "Simonyan" in shipped.source
-    assert recognize_format(shipped_path()) == "jaxstyle HDF5"
+    assert shipped.format == "jaxstyle HDF5"
     np.testing.assert_array_equal(shipped.params["mean"], np.array([123.68, 116.779, 103.939], np.float32))
     widths = [64] * 2 + [128] * 2 + [256] * 4 + [512] * 8
     names = [f"conv{block}_{i}" for block, count in enumerate((2, 2, 4, 4, 4), 1) for i in range(1, count + 1)]
@@ -315,7 +315,7 @@ def test_missing_empty_foreign_and_huge_files(tmp_path, monkeypatch):
     path.write_bytes(b"a picture, say")
     with pytest.raises(InputError, match=r"Keras HDF5.*which is none"):
         load_network(path)
-    monkeypatch.setattr(registry, "MAX_BYTES", 10)
+    monkeypatch.setattr(registry, "MAX_FILE_BYTES", 10)
     with pytest.raises(InputError, match="between 1 and 10 bytes"):
         load_network(path)
 

@@ -1,6 +1,5 @@
 """The many ways in which one and the same VGG is kept, against files and features that PyTorch and Keras made."""
 
-import io
 import zipfile
 
 import h5py
@@ -10,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from jaxstyle.checks import InputError
-from jaxstyle.pretrained import load_network, recognize_format
+from jaxstyle.pretrained import load_network
 from tests.test_formats import (
     KERAS_NAMES,
     REFERENCES,
@@ -110,6 +109,25 @@ def test_two_networks_in_a_keras_file(tmp_path):
         load_network(tmp_path / "weights.h5", architectures=TINY)
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "optimizer_weights/Adam/m/{}/kernel:0",
+        "optimizer_weights/SGD/momentum/{}/bias:0",
+        "optimizer_weights/{}/kernel",
+        "optimizer/adam/{}/kernel",
+    ],
+)
+@pytest.mark.parametrize("names", ["official", "model"])
+def test_moments_of_a_keras_optimizer_are_left_out(tmp_path, names, place):
+    params = make_params()
+    write_keras(tmp_path / "weights.h5", params, names)
+    with h5py.File(tmp_path / "weights.h5", "r+") as file:
+        for name in params.keys() - {"mean"}:
+            file[place.format(f"block{name[4]}_conv{name[6]}")] = np.full(2, np.nan, np.float32)
+    assert_same_params(load_network(tmp_path / "weights.h5", architectures=TINY).params, params)
+
+
 def test_groups_within_each_other_are_gone_into_once(tmp_path):
     params = make_params()
     write_keras(tmp_path / "weights.h5", params)
@@ -158,7 +176,9 @@ def test_a_training_checkpoint_in_half_precision(torch_expected):
 
 
 def test_a_whole_model_is_refused_with_advice():
-    with pytest.raises(InputError, match=r"asks for torch\.nn\.modules\.container\.Sequential.* its model\.state_dict"):
+    with pytest.raises(
+        InputError, match=r"asks for 'torch\.nn\.modules\.container\.Sequential'.* its model\.state_dict"
+    ):
         load_network(REFERENCES / "weights_model.pth", architectures=TINY)
 
 
@@ -226,6 +246,76 @@ def test_normalization_without_biases_and_scales(tmp_path):
             load_network(tmp_path / "weights", architectures=TINY)
 
 
+def drop_nothing(tensors):
+    return tensors
+
+
+def move_normalizations(tensors):
+    """Puts each normalization behind the ReLU of its convolution."""
+    moved = {}
+    for name, tensor in tensors.items():
+        number, kind = name.split(".")
+        moved[f"{int(number) + int(number) % 3}.{kind}"] = tensor
+    return moved
+
+
+def name_normalizations(bn):
+    def rename(tensors):
+        renamed = {}
+        for name, tensor in tensors.items():
+            number, kind = name.split(".")
+            layer = f"{int(number) // 30}_{int(number) // 3 % 10}"
+            renamed[f"{bn.format(layer) if int(number) % 3 else f'conv{layer}'}.{kind}"] = tensor
+        biases = {f"{name[:-7]}.bias": tensor[:, 0, 0, 0] for name, tensor in renamed.items() if name[-6:] == "weight"}
+        return {**biases, **renamed}
+
+    return rename
+
+
+def cut_slices(tensors):
+    return {f"net.slice{int(name[0]) % 4}.{name}": tensor for name, tensor in move_normalizations(tensors).items()}
+
+
+def lose_statistics(tensors):
+    """Keeps a scale in place of the statistics, as a normalization by groups has it."""
+    return {
+        name.replace("running_mean", "weight"): tensor
+        for name, tensor in move_normalizations(tensors).items()
+        if not name.endswith("running_var")
+    }
+
+
+def normalize_the_picture(tensors):
+    return {**tensors, "1.running_mean": np.ones(3, "f4"), "1.running_var": np.ones(3, "f4")}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (name_normalizations("bn{}"), r"got 'bn1_1\.running_mean' \[2\]"),
+        (name_normalizations("block.norm{}"), r"got 'block\.norm1_1\.running_mean'"),
+        (move_normalizations, r"got '\d+\.running_mean' \[\d\]"),
+        (cut_slices, r"got 'net\.slice\d\.\d+\.running_mean'"),
+        (lose_statistics, r"got '\d+\.weight' \[\d\]"),
+        (normalize_the_picture, r"got '1\.running_mean' \[3\]"),
+    ],
+)
+def test_a_normalization_that_is_not_right_behind_its_convolution_is_refused(tmp_path, change, message):
+    tensors = normalized_tensors(make_params("vgg16"))
+    save_file(change(tensors), tmp_path / "weights")
+    with pytest.raises(InputError, match=message):
+        load_network(tmp_path / "weights", architectures=TINY)
+
+
+def test_normalizations_of_other_networks_and_classifiers_are_none_of_ours(tmp_path):
+    tensors = {f"vgg.{name}": tensor for name, tensor in as_torch(make_params("vgg16")).items()}
+    save_file(tensors, tmp_path / "plain")
+    others = {f"{name}.running_mean": np.ones(2, "f4") for name in ("decoder.1", "vgg.classifier.1", "vgg.fc6.1")}
+    save_file({**tensors, **others}, tmp_path / "weights")
+    plain, other = (load_network(tmp_path / name, architectures=TINY) for name in ("plain", "weights"))
+    assert plain.checksum == other.checksum
+
+
 def test_a_change_of_colors_that_loses_some_is_refused(tmp_path):
     tensors = normalized_tensors(make_params("vgg16"))
     save_file({**tensors, "0.weight": np.ones((3, 3, 1, 1), "f4")}, tmp_path / "weights")
@@ -291,9 +381,20 @@ def test_a_bias_without_its_kernel(tmp_path):
 
 def test_the_format_of_each(keras_files):
     folder, _ = keras_files
-    assert {recognize_format(folder / name) for name in ("model.h5", "model.keras")} == {"Keras HDF5"}
-    assert recognize_format(REFERENCES / "weights_adain.pth") == "PyTorch"
-    stream = io.BytesIO((folder / "model.keras").read_bytes()[:-40])
-    (folder / "cut.keras").write_bytes(stream.getvalue())
-    with pytest.raises(InputError, match="damaged"):
-        recognize_format(folder / "cut.keras")
+    for path, name in [
+        (folder / "model.h5", "Keras HDF5"),
+        (folder / "model.keras", "Keras HDF5"),
+        (REFERENCES / "weights_adain.pth", "PyTorch"),
+    ]:
+        assert load_network(path, architectures=TINY).format == name
+
+
+def test_a_damaged_zip_may_be_of_any_format(tmp_path, keras_files):
+    folder, _ = keras_files
+    np.savez(tmp_path / "net.npz", mean=np.zeros(3))
+    for path in (REFERENCES / "weights_adain.pth", tmp_path / "net.npz", folder / "model.keras"):
+        cut = tmp_path / f"cut{path.suffix}"
+        cut.write_bytes(path.read_bytes()[:-40])
+        expected = rf"a readable zip archive \(\.pth, \.npz or \.keras\), got {cut.name}, damaged"
+        with pytest.raises(InputError, match=expected):
+            load_network(cut, architectures=TINY)

@@ -120,7 +120,8 @@ def get_array(group: h5py.Group, path: str) -> StoredArray | None:
     # A chunk is decompressed whole, however little of it belongs to the dataset.
     chunk = math.prod(dataset.chunks or (1,)) * dtype.itemsize
     if chunk > size + _CHUNK_BYTES:
-        raise InputError(f"chunks as small as the {size} bytes of {path}", f"{chunk} bytes", "write it without chunks")
+        expected = f"chunks of at most {size + _CHUNK_BYTES} bytes for {path}"
+        raise InputError(expected, f"{chunk} bytes", "write it without chunks")
     return StoredArray(shape, dtype, lambda: np.asarray(dataset[()]))
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from jaxstyle.checks import InputError
+from jaxstyle.checks import InputError, shorten
 from jaxstyle.formats import hdf5
 from jaxstyle.formats.layout import (
     IMAGENET_MEAN,
@@ -32,7 +32,6 @@ from jaxstyle.formats.layout import (
     flip_input_channels,
     layer_channels,
     read_layers,
-    show,
 )
 
 #: What `.keras` files keep their weights in.
@@ -42,16 +41,16 @@ _NAMED = re.compile(r"(?P<prefix>.*?)block(?P<block>\d)_conv(?P<index>\d)/(.*[/_
 _NUMBERED = re.compile(r"(?P<prefix>.*?)conv2d(_(?P<index>\d{1,4}))?/vars/(?P<kind>[01])")
 _KERNELS = ("kernel", "W", "0")
 
+#: Where training keeps an optimizer's moments, under the names of the weights that they belong to.
+_OPTIMIZER = re.compile(r"optimizer(_weights)?/")
+
 #: Per layer, by name or number, the paths of its kernel and bias.
 _Layers = dict[str | int, dict[str, str]]
 
 
-def recognize(head: bytes, path: Path) -> bool:
+def recognize(head: bytes, names: list[str], path: Path) -> bool:
     """Tells whether the file is HDF5 (`native` comes first), or a zip with weights of Keras in it."""
-    if head.startswith(b"PK\x03\x04"):
-        with zipfile.ZipFile(path) as archive:
-            return _MEMBER in archive.namelist()
-    return head.startswith(hdf5.SIGNATURE)
+    return head.startswith(hdf5.SIGNATURE) or _MEMBER in names
 
 
 def read(path: Path, architectures: Architectures) -> StoredNetwork:
@@ -86,8 +85,10 @@ def _open(path: Path) -> Iterator[h5py.File]:
             yield file
         return
     with zipfile.ZipFile(path) as archive:
-        check_size(_MEMBER, archive.getinfo(_MEMBER).file_size)
-        data = archive.read(_MEMBER)
+        member = archive.getinfo(_MEMBER)
+        if member.compress_type != zipfile.ZIP_STORED:  # what is stored is no larger than the file
+            check_size(_MEMBER, member.file_size)
+        data = archive.read(member)
     with hdf5.open_hdf5(io.BytesIO(data)) as file:
         yield file
 
@@ -100,6 +101,8 @@ def _choose(paths: list[str], architectures: Architectures) -> _Layers:
     """
     groups: dict[str, _Layers] = defaultdict(lambda: defaultdict(dict))
     for path in paths:
+        if _OPTIMIZER.match(path):
+            continue
         if match := _NAMED.fullmatch(path):
             groups[match["prefix"]][f"conv{match['block']}_{match['index']}"][match["kind"]] = path
         elif match := _NUMBERED.fullmatch(path):
@@ -107,7 +110,7 @@ def _choose(paths: list[str], architectures: Architectures) -> _Layers:
     orders = {len(layer_channels(blocks)): list(layer_channels(blocks)) for blocks in architectures.values()}
     whole = [prefix for prefix, layers in groups.items() if len(layers) in orders]
     if len(whole) > 1:
-        got = f"{len(whole)}, below {', '.join(show(prefix, 40) for prefix in whole[:3])}"
+        got = f"{len(whole)}, below {', '.join(repr(shorten(prefix, 40)) for prefix in whole[:3])}"
         raise InputError("one VGG in the file", got, "save one of them alone")
     nearest = max(groups, key=lambda prefix: len(groups[prefix]), default="")
     layers = groups[whole[0] if whole else nearest]
@@ -115,5 +118,6 @@ def _choose(paths: list[str], architectures: Architectures) -> _Layers:
         return layers
     if not whole:
         wanted = " or ".join(map(str, sorted(orders)))
-        raise InputError(f"{wanted} convolutions", f"{len(layers)} below {show(nearest, 40)}", "use a VGG-16 or VGG-19")
+        got = f"{len(layers)} below {shorten(nearest, 40)!r}"
+        raise InputError(f"{wanted} convolutions", got, "use a VGG-16 or VGG-19")
     return {name: layers[index] for name, index in zip(orders[len(layers)], sorted(layers, key=int), strict=True)}

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import ml_dtypes
 import numpy as np
 
-from jaxstyle.checks import InputError
+from jaxstyle.checks import InputError, shorten
 
 #: Per architecture, per block: number of convolutions and their width (Simonyan and Zisserman 2014, table 1, D and E).
 Architectures = Mapping[str, tuple[tuple[int, int], ...]]
@@ -24,13 +24,16 @@ ARCHITECTURES: Architectures = {
 #: Mean RGB of ImageNet's training set in 0..255, as the original networks subtract it.
 IMAGENET_MEAN = (123.68, 116.779, 103.939)
 
-#: No file and nothing inside one may be larger; the largest real one (MatConvNet's, with its classifier) has 0.54e9.
+#: Nothing inside a file may be larger: the largest array of a VGG, between its classifier's layers, has 0.41e9 bytes.
 MAX_BYTES = 2**30
+
+#: No file may be larger. A VGG-19 has 0.57e9 bytes, and 1.7e9 with Adam's two moments of each number.
+MAX_FILE_BYTES = 2**32
 
 KERNEL_SIZE = 3
 
-#: How many of a file's arrays a message names.
-_DESCRIBED = 4
+#: How many of a file's arrays a message names, and with how many characters.
+_DESCRIBED, _LONGEST_NAME = 4, 60
 
 #: What is converted to float32; anything else (integers, objects) is somebody else's file.
 _FLOATS = (np.float16, np.float32, np.float64, ml_dtypes.bfloat16)
@@ -182,17 +185,7 @@ def read_exactly(stream: BinaryIO, count: int, what: str) -> bytes:
 def check_size(what: str, size: int) -> None:
     """Raises `InputError` if `size` in bytes is negative or beyond `MAX_BYTES`."""
     if not 0 <= size <= MAX_BYTES:
-        raise InputError(f"at most {MAX_BYTES} bytes for {what}", f"{size} bytes", "no VGG file is that large")
-
-
-def show(text: str, limit: int = 80) -> str:
-    """Returns a text from a file as a message may show it: quoted, without control characters, shortened.
-
-    >>> show("conv" + "x" * 100, limit=10)
-    "'convx...'"
-    """
-    quoted = repr(text[: 2 * limit])  # escapes make it longer, never shorter
-    return quoted if len(quoted) <= limit else f"{quoted[: limit - 4]}...{quoted[-1]}"
+        raise InputError(f"at most {MAX_BYTES} bytes for {what}", f"{size} bytes", "save the network's weights alone")
 
 
 def describe(arrays: Mapping[str, StoredArray]) -> str:
@@ -201,15 +194,25 @@ def describe(arrays: Mapping[str, StoredArray]) -> str:
     >>> describe({"a": StoredArray((3, 3), np.dtype("f4"), lambda: np.zeros((3, 3)))})
     "'a' [3, 3]"
     """
-    some = [f"{show(name, 50)} {list(array.shape)[:9]}" for name, array in list(arrays.items())[:_DESCRIBED]]
-    more = f" and {len(arrays) - _DESCRIBED} more" if len(arrays) > _DESCRIBED else ""
-    return ", ".join(some) + more if some else "no arrays"
+    return _list_some([f"{_quote(name)} {list(array.shape)[:9]}" for name, array in arrays.items()]) or "no arrays"
 
 
-def clean(text: str, limit: int = 800) -> str:
-    """Returns a text from a file as it may be printed: without control characters, shortened."""
-    text = "".join(character if character.isprintable() else "?" for character in text[:limit])
-    return text if len(text) < limit else f"{text[: limit - 3]}..."
+def describe_names(names: Iterable[str]) -> str:
+    """Returns some of the names in a file, for a message that says that it is not a VGG.
+
+    >>> describe_names(["a", "b"])
+    "'a', 'b'"
+    """
+    return _list_some([_quote(name) for name in names]) or "no names"
+
+
+def _quote(name: str) -> str:
+    return repr(shorten(name, _LONGEST_NAME))
+
+
+def _list_some(items: list[str]) -> str:
+    more = f" and {len(items) - _DESCRIBED} more" if len(items) > _DESCRIBED else ""
+    return ", ".join(items[:_DESCRIBED]) + more
 
 
 def check_declared(what: str, stored: StoredArray, shape: tuple[int, ...]) -> None:

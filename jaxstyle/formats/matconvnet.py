@@ -19,11 +19,19 @@ from pathlib import Path
 import numpy as np
 
 from jaxstyle.checks import InputError
-from jaxstyle.formats.layout import Architectures, StoredArray, StoredNetwork, check_size, read_layers, read_mean
+from jaxstyle.formats.layout import (
+    Architectures,
+    StoredArray,
+    StoredNetwork,
+    check_size,
+    describe_names,
+    read_layers,
+    read_mean,
+)
 from jaxstyle.formats.matfile import HEADER_BYTES, Value, read_variables
 
 
-def recognize(head: bytes, path: Path) -> bool:
+def recognize(head: bytes, names: list[str], path: Path) -> bool:
     """Tells whether the file has a MATLAB header, of whichever version."""
     return head.startswith(b"MATLAB ")
 
@@ -52,6 +60,9 @@ def read(path: Path, architectures: Architectures) -> StoredNetwork:
         if len(arrays) != 2:
             raise InputError(f"a kernel and a bias for {name}", f"{len(arrays)} arrays", "check the file")
         kernels[name], biases[name] = arrays
+    if not kernels:
+        expected = f"the convolutions of one of {', '.join(architectures)} in a variable named layers"
+        raise InputError(expected, describe_names(variables), "use one of MatConvNet's own VGG files")
     architecture, layers = read_layers(kernels, biases, architectures=architectures)
     return StoredNetwork(architecture, {"mean": _mean(variables), **layers})
 

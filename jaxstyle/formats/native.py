@@ -47,7 +47,7 @@ def content_checksum(params: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def recognize(head: bytes, path: Path) -> bool:
+def recognize(head: bytes, names: list[str], path: Path) -> bool:
     """Tells whether the file is HDF5 and says that it is one of ours."""
     if not head.startswith(hdf5.SIGNATURE):
         return False

@@ -13,17 +13,22 @@ from typing import Any
 import numpy as np
 
 from jaxstyle.checks import InputError
-from jaxstyle.formats.layout import Architectures, StoredArray, StoredNetwork, check_size, read_layers, read_mean, show
+from jaxstyle.formats.layout import (
+    Architectures,
+    StoredArray,
+    StoredNetwork,
+    check_size,
+    describe_names,
+    read_layers,
+    read_mean,
+)
 
 _MAX_HEADER = 10_000
 
 
-def recognize(head: bytes, path: Path) -> bool:
+def recognize(head: bytes, names: list[str], path: Path) -> bool:
     """Tells whether the file is a zip of `.npy` members."""
-    if not head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith(".npy") for name in archive.namelist())
+    return any(name.endswith(".npy") for name in names)
 
 
 def read(path: Path, architectures: Architectures) -> StoredNetwork:
@@ -34,7 +39,7 @@ def read(path: Path, architectures: Architectures) -> StoredNetwork:
     """
     with zipfile.ZipFile(path) as archive:
         if not any(_is_ours(name) for name in archive.namelist()):
-            found = ", ".join(show(name, 50) for name in archive.namelist()[:4])
+            found = describe_names(archive.namelist())
             raise InputError("arrays named mean, conv1_1/kernel, conv1_1/bias, ...", found, "name a VGG's arrays so")
         arrays = {name.removesuffix(".npy"): _stored(archive, name) for name in archive.namelist() if _is_ours(name)}
         return assemble(arrays, architectures)

@@ -15,12 +15,10 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
-from jaxstyle.checks import InputError
-from jaxstyle.formats.layout import show
+from jaxstyle.checks import InputError, shorten
 
 #: The program of a VGG with its optimizer's state has 0.1e6 bytes; half a million instructions take about a second.
 MAX_PROGRAM = 2**19
-_MAX_MEMO = 2**20
 
 _MAX_AXES = 8
 
@@ -156,8 +154,6 @@ class _Machine:
             _fill(_expect(self.stack[-1], dict, "a dictionary to add to"), items)
         elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
             index = len(self.memo) if name == "MEMOIZE" else argument
-            if index > _MAX_MEMO:
-                raise InputError(f"at most {_MAX_MEMO} memos in a pickle", index, "do not use this file")
             self.memo[index] = stack[-1]
         elif name in ("BINGET", "LONG_BINGET"):
             stack.append(self.memo[argument])
@@ -194,7 +190,7 @@ class _Machine:
             # Whole models, pickled with their code, come out here.
             raise InputError(
                 "a state dictionary of tensors",
-                f"a pickle that asks for {show(f'{module}.{name}')[1:-1]}",
+                f"a pickle that asks for {shorten(f'{module}.{name}', 80)!r}",
                 "load the model where its code is, and save its model.state_dict() alone",
             )
         self.stack.append(found)
@@ -208,7 +204,7 @@ class _Machine:
             case _:
                 raise InputError("plain storages in the .pth file", "another kind", "save model.state_dict() again")
         if self.storages.setdefault(key, storage) != storage:
-            raise InputError("one kind of number per storage", f"two for {show(key)}", _DAMAGED)
+            raise InputError("one kind of number per storage", f"two for {shorten(key, 80)!r}", _DAMAGED)
         self.stack.append(storage)
 
 

@@ -1,13 +1,14 @@
 """Which reader a file of weights belongs to, by its content, and what its failure means to people."""
 
+import zipfile
 from pathlib import Path
 from types import ModuleType
 
-from jaxstyle.checks import InputError
+from jaxstyle.checks import InputError, shorten
 from jaxstyle.formats import keras, matconvnet, native, npz, safetensors_file, torch_pickle
-from jaxstyle.formats.layout import MAX_BYTES, Architectures, StoredNetwork, show
+from jaxstyle.formats.layout import MAX_FILE_BYTES, Architectures, StoredNetwork
 
-#: In the order of asking; no two recognize the same file.
+#: In the order of asking: Keras's reader takes every HDF5 file that is not one of ours.
 READERS: dict[str, ModuleType] = {
     "jaxstyle HDF5": native,
     "Keras HDF5": keras,
@@ -18,6 +19,9 @@ READERS: dict[str, ModuleType] = {
 }
 
 _HEAD_BYTES = 128
+
+#: How zip archives begin, the last one when they are empty.
+_ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def check_file(path: Path) -> None:
@@ -33,9 +37,10 @@ def check_file(path: Path) -> None:
     if not path.is_file():
         raise InputError("a file of VGG weights", f"{path}, which is no file", "pass the file itself")
     size = path.stat().st_size
-    if not 0 < size <= MAX_BYTES:
+    if not 0 < size <= MAX_FILE_BYTES:
         got = f"{path.name} with {size}" if size else f"{path.name}, which is empty"
-        raise InputError(f"between 1 and {MAX_BYTES} bytes of VGG weights", got, "fetch the file again")
+        advice = "save the network's weights alone" if size else "fetch the file again"
+        raise InputError(f"between 1 and {MAX_FILE_BYTES} bytes of VGG weights", got, advice)
     with path.open("rb"):
         pass
 
@@ -48,17 +53,18 @@ def recognize_format(path: Path) -> str:
     """
     with path.open("rb") as stream:
         head = stream.read(_HEAD_BYTES)
+    names = _list_zip(path) if head.startswith(_ZIP_SIGNATURES) else []
     for kind, reader in READERS.items():
         try:
-            if reader.recognize(head, path):
+            if reader.recognize(head, names, path):
                 return kind
         except InputError as error:
             error.args = (f"{path.name}: {error}",)
             raise
         except MemoryError:
             raise
-        except Exception as error:  # a zip or HDF5 file that is damaged
-            raise _unreadable(path, kind, error) from error
+        except Exception as error:  # an HDF5 file that is damaged
+            raise _unreadable(path, f"{kind} file", error) from error
     raise InputError(
         f"VGG weights in one of the formats {', '.join(READERS)}", f"{path.name}, which is none", "convert it first"
     )
@@ -79,11 +85,22 @@ def read_network(path: Path, architectures: Architectures) -> tuple[str, StoredN
     except MemoryError:
         raise
     except Exception as error:  # parsers of damaged files raise whatever they stumble over
-        raise _unreadable(path, kind, error) from error
+        raise _unreadable(path, f"{kind} file", error) from error
 
 
-def _unreadable(path: Path, kind: str, error: Exception) -> InputError:
+def _list_zip(path: Path) -> list[str]:
+    """Returns the names of a zip's members."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except MemoryError:
+        raise
+    except Exception as error:  # BadZipFile, and whatever else a damaged directory makes zipfile stumble over
+        raise _unreadable(path, "zip archive (.pth, .npz or .keras)", error) from error
+
+
+def _unreadable(path: Path, what: str, error: Exception) -> InputError:
     """Returns what a parser's exception means to the person who passed the file, in one line."""
     lines = str(error).splitlines() or [""]
-    reason = f"{type(error).__name__}: {show(lines[0], 200)[1:-1]}".rstrip(": ")
-    return InputError(f"a readable {kind} file", f"{path.name}, damaged ({reason})", "fetch the file again")
+    reason = f"{type(error).__name__}: {shorten(lines[0], 200)}".rstrip(": ")
+    return InputError(f"a readable {what}", f"{path.name}, damaged ({reason})", "fetch the file again")

@@ -33,7 +33,7 @@ _DTYPES = {
 _MAX_HEADER = 2**20
 
 
-def recognize(head: bytes, path: Path) -> bool:
+def recognize(head: bytes, names: list[str], path: Path) -> bool:
     """Tells whether the file begins with a length and then JSON."""
     return head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= MAX_BYTES
 

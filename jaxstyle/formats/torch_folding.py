@@ -73,7 +73,7 @@ def fold_colors(architecture: str, layers: dict[str, _Layer], colors: Mapping[st
 
     The mean is the color whose y is 0, so that A (x - mean / 255) = y, and A / 255 goes into conv1_1. With zero padding
     behind the change of colors, this would be exact. AdaIN's program pads by reflection, at every convolution, and its
-    poolings take in the rest of odd sizes; there the features near the border are others than here.
+    poolings round odd sizes up (`ceil_mode`); there the features near the border are others than here.
 
     Raises:
         InputError: If A has no inverse, or has another shape.
@@ -101,7 +101,8 @@ def fold_normalization(name: str, layer: _Layer, normalization: Mapping[str, Sto
     """Makes a batch normalization, which at inference is affine per channel, a part of the convolution before it.
 
     With running mean m and variance v, scale g and shift s: kernel * g / sqrt(v + eps) and
-    (bias - m) * g / sqrt(v + eps) + s. This is exact, since a ReLU comes after both.
+    (bias - m) * g / sqrt(v + eps) + s. This is exact, since both are affine and nothing
+    stands between them.
 
     Raises:
         InputError: If a part is missing, or of another shape than the convolution asks for.

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxstyle.checks import InputError
+from jaxstyle.checks import InputError, shorten
 from jaxstyle.formats.layout import (
     Architectures,
     StoredArray,
@@ -26,7 +26,6 @@ from jaxstyle.formats.layout import (
     describe,
     layer_channels,
     read_layers,
-    show,
 )
 from jaxstyle.formats.torch_folding import fold_colors, fold_normalization, fold_original, fold_scale, is_original
 
@@ -56,6 +55,8 @@ def convert_tensors(tensors: Mapping[str, StoredArray], architectures: Architect
     normalizations: dict[str, dict[str, StoredArray]] = {}
     if is_numbered:
         layers, normalizations = _name_by_order(prefix, layers, architectures)
+    used = [*layers.values(), *normalizations.values(), colors or {}]
+    _check_rest(prefix, tensors, {id(tensor) for layer in used for tensor in layer.values()})
     kernels = {str(name): layer["weight"] for name, layer in layers.items() if "weight" in layer}
     biases = {str(name): layer["bias"] for name, layer in layers.items() if "bias" in layer}
     for name in normalizations:  # which has a shift of its own, so that many convolutions before one have no bias
@@ -81,8 +82,8 @@ def _group(tensors: Mapping[str, StoredArray]) -> list[tuple[str, _Layers]]:
         if re.fullmatch(r"conv\d_\d", last):
             names[prefix][last][kind] = tensor
         elif re.fullmatch(r"[0-9]{1,3}", last):
-            # Programs that cut a sequence into slices go on counting.
-            numbers[re.sub(r"(^|\.)slice\d$", r"\1slice", prefix)][int(last)][kind] = tensor
+            whole = _join_slices(prefix) if re.search(r"(^|\.)slice\d$", prefix) else prefix
+            numbers[whole][int(last)][kind] = tensor
     return [*names.items(), *numbers.items()]
 
 
@@ -93,7 +94,7 @@ def _choose(groups: list[tuple[str, _Layers]], architectures: Architectures) -> 
     sized.sort(key=lambda group: group[0])
     whole = [group for group in sized if group[0] in counts]
     if len(whole) > 1:
-        got = f"{len(whole)}, below {', '.join(show(prefix, 40) for _, prefix, _ in whole[:3])}"
+        got = f"{len(whole)}, below {', '.join(repr(shorten(prefix, 40)) for _, prefix, _ in whole[:3])}"
         raise InputError("one VGG in the file", got, "save one of them alone")
     size, prefix, layers = (whole or sized or [(0, "", {})])[-1]
     return prefix, layers if size else {}
@@ -139,6 +140,35 @@ def _name_by_order(
         if any(kind in behind for kind in _STATISTICS):
             normalizations[name] = behind
     return dict(zip(names, convolutions.values(), strict=True)), normalizations
+
+
+def _check_rest(prefix: str, tensors: Mapping[str, StoredArray], used: set[int]) -> None:
+    """Checks that nothing below `prefix` but what is `used` changes what the convolutions see.
+
+    A state dictionary does not say where its layers stand. One number per channel is a normalization (or the slope of
+    an activation), and without it the network would be another one, whose features look sound.
+
+    Raises:
+        InputError: If there is such a tensor, outside of a classifier.
+    """
+    for name, tensor in tensors.items():
+        stem, _, kind = name.rpartition(".")
+        is_per_channel = kind in _STATISTICS or (kind == "weight" and len(tensor.shape) <= 1)
+        if not is_per_channel or id(tensor) in used:
+            continue
+        for place in (stem, _join_slices(stem)):
+            below = place.removeprefix(f"{prefix}." if prefix else "")
+            if (not prefix or below != place) and not re.search(r"(^|\.)(classifier|fc)", below):
+                raise InputError(
+                    "no normalization or slope but that of a batch normalization right behind its convolution",
+                    describe({name: tensor}),
+                    "make it a part of the convolutions, or save the VGG apart from other networks",
+                )
+
+
+def _join_slices(prefix: str) -> str:
+    """Returns the name that the slices of one sequence share: programs that cut it go on counting."""
+    return re.sub(r"(^|\.)slice\d(?=\.|$)", r"\1slice", prefix)
 
 
 def _wrong_count(prefix: str, convolutions: _Layers, architectures: Architectures) -> InputError:

@@ -29,14 +29,9 @@ _MAX_NAME = 200
 _MAX_DEPTH = 4
 
 
-def recognize(head: bytes, path: Path) -> bool:
+def recognize(head: bytes, names: list[str], path: Path) -> bool:
     """Tells whether the file is a legacy file of `torch.save`, or a zip with a `data.pkl` in it."""
-    if head.startswith(_LEGACY_HEAD):
-        return True
-    if not head.startswith(b"PK\x03\x04"):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/data.pkl") for name in archive.namelist())
+    return head.startswith(_LEGACY_HEAD) or any(name.endswith("/data.pkl") for name in names)
 
 
 def read(path: Path, architectures: Architectures) -> StoredNetwork:
