@@ -13,6 +13,12 @@ LONGEST_EXPECTED, LONGEST_GOT = 1000, 300
 #: The largest number of float32, in which everything is computed.
 LARGEST = 3.4028234663852886e38
 
+#: Steps are counted in 32 bits.
+MOST_STEPS = 2**31 - 2
+
+#: More sizes to go through than any picture has.
+MOST_SCALES = 30
+
 
 class InputError(ValueError):
     """Something that was passed in cannot be used: expected, got, and what to do.

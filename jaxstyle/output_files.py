@@ -180,6 +180,19 @@ def replace_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
         _unfinished.discard(part)
 
 
+def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> None:
+    r"""Writes a text file in UTF-8, whole or not at all.
+
+    Names of files may hold bytes that are no UTF-8, which Python keeps as surrogates: they are written as escapes
+    (`\udcff`), so that the file stays valid UTF-8.
+
+    Raises:
+        OSError: As `replace_file`.
+    """
+    with replace_file(path, overwrite=overwrite) as part:
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
 @contextmanager
 def open_whole(path: Path) -> Iterator[BinaryIO]:
     """Opens a new file whose content is on the disk, all of it, if the block ends well.

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxstyle.checks import InputError, check_between, check_choice, check_positive
+from jaxstyle.checks import MOST_SCALES, MOST_STEPS, InputError, check_between, check_choice, check_positive
 from jaxstyle.optimizers import OPTIMIZERS, make_optimizer
 from jaxstyle.output_files import replace_file
 from jaxstyle.parameterizations import PARAMETERIZATIONS
@@ -34,12 +34,6 @@ ADVICE = "name a file that `python -m benchmarks tune` or `jaxstyle stylize --su
 
 #: A file with a learning rate for each of ten thousand steps has a third of that.
 MOST_BYTES = 1_000_000
-
-#: Steps are counted in 32 bits.
-MOST_STEPS = 2**31 - 2
-
-#: More sizes than any picture has.
-MOST_SCALES = 30
 
 #: Pairs of pictures, and how many bytes they may take, that L-BFGS keeps where nothing says how many.
 MEMORY_SIZE, MEMORY_BYTES = 20, 2e9

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxstyle import animation_files
 from jaxstyle.cli import main
 from jaxstyle.image_files import read_picture, write_picture
+from jaxstyle.problems import painter
 
 from .conftest import make_wave_picture
 from .refusals import assert_refused
@@ -113,6 +115,45 @@ def test_the_painter_fills_holes_and_shows_how_it_learns(folder: Path):
     error = np.abs(read_picture("f_40.png") - np.kron(read_picture("picture.png"), np.ones((2, 2, 1))))
     assert error.shape == (48, 64, 3)
     assert error[16:24, 20:40].mean() < 0.25  # where it saw nothing
+
+
+#: One step is an epoch, and a frame.
+WITH_FRAMES = (
+    "paint", "picture.png", "--width", "24", "--batch-size", "432", "--output", "p.png", "--frames", "f_{}.png",
+    "--frame-epochs", "1", "--animation", "a.gif", "--quiet",
+)  # fmt: skip
+
+
+def test_a_painter_that_fails_loses_only_its_frames(folder: Path, capsys: pytest.CaptureFixture):
+    assert (
+        main([*WITH_FRAMES, "--epochs", "3", "--learning-rate", "1e30", "--curve", "c.csv", "--summary", "s.json"]) == 3
+    )
+    assert read_picture("p.png").shape == (18, 24, 3)
+    assert json.loads(Path("s.json").read_text())["status"] == "not_finite"
+    assert Path("c.csv").exists()
+    assert not [*folder.glob("f_*"), *folder.glob("a*.*")]
+    frame, _, animation = capsys.readouterr().err.splitlines()
+    assert "'f_1.png' was not written: expected finite values only" in frame
+    assert "'a.gif' was not written: the run made no frame that can be shown" in animation
+
+
+def test_frames_that_are_not_finite_are_left_out_of_the_animation(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    shades = iter([0.2, np.nan, 0.8])
+    monkeypatch.setattr(painter, "paint", lambda *_: np.full((18, 24, 3), next(shades, 0.5), np.float32))
+    assert main([*WITH_FRAMES, "--epochs", "3"]) == 0
+    assert sorted(path.name for path in folder.glob("f_*")) == ["f_1.png", "f_3.png"]
+    assert read_picture("a.gif").mean() == pytest.approx(0.2, abs=0.01)  # its first frame
+
+
+def test_an_animation_that_its_format_cannot_hold_is_a_warning(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setitem(animation_files._MAX_SIDE, "GIF", 20)
+    assert main([*WITH_FRAMES, "--epochs", "1", "--summary", "s.json"]) == 0
+    assert Path("s.json").exists()
+    assert not list(folder.glob("a*.*"))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("jaxstyle: 'a.gif' was not written: expected at most 20 pixels a side for .gif")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jaxstyle import loop, sheets, vgg
-from jaxstyle.cli import main
+from jaxstyle.cli import main, report
 from jaxstyle.image_files import read_picture, write_picture
 from jaxstyle.runs import Status
 
@@ -140,6 +140,27 @@ def test_interrupting_keeps_the_channels_done(features, laid_out: list):
     assert labels == ["relu1_1", "what excites relu1_1", "relu2_1"]
     assert [cell is not None for cell in rows[1]] == [False, True, False, False]
     assert read_picture("out.png").std() > 0.1
+
+
+def test_an_interruption_between_two_channels_is_in_the_exit_code(
+    features, laid_out: list, monkeypatch: pytest.MonkeyPatch
+):
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    finish = report.Report.finish
+
+    def finish_and_interrupt(self, *args):
+        finish(self, *args)
+        signal.raise_signal(signal.SIGINT)  # the run has ended well, and the next one has not begun
+
+    monkeypatch.setattr(report.Report, "finish", finish_and_interrupt)
+    try:
+        assert features("--channels", "1", "2", "--summary", "s.json") == 130
+    finally:
+        signal.signal(signal.SIGINT, inherited)
+    records = json.loads(Path("s.json").read_text())["channels"]
+    assert ["run" in record for record in records] == [True, False]
+    assert records[0]["run"]["status"] == "budget_spent"
+    assert laid_out[0][1] == ["relu1_1", "what excites relu1_1"]
 
 
 def test_a_run_that_fails_costs_only_its_picture(features, laid_out: list):

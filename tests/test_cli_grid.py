@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import sys
 from dataclasses import dataclass, fields
@@ -12,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxstyle import batch, loop, many, sheets
+from jaxstyle import batch, image_files, loop, many, sheets
 from jaxstyle.checks import InputError
 from jaxstyle.cli import main, points
 from jaxstyle.cli.axes import Axis, combine, lay_out, make_axis, order_given, read_values, take_several
@@ -274,6 +275,28 @@ def watch_sheet(monkeypatch: pytest.MonkeyPatch) -> list:
 
     monkeypatch.setattr(sheets, "contact_sheet", watch)
     return drawn
+
+
+def test_pictures_that_their_format_cannot_hold_cost_no_row(
+    small, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setitem(image_files._MAX_SIDE, "WEBP", 20)
+    flags = ("--seed", "1", "2", "--iterations", "1", "--pictures", "p_{}.webp", "--table", "t.csv", "--quiet")
+    assert small("grid", *LAYERS, *flags) == 0
+    assert [row["status"] for row in read_table()] == ["budget_spent", "budget_spent"]
+    assert all(float(row["total_loss"]) > 0 for row in read_table())
+    assert read_picture("out.png").size > 0
+    assert "'p_1.webp' was not written: expected at most 20 pixels" in capsys.readouterr().err
+
+
+def test_names_that_are_no_text_are_escaped_in_table_and_summary(small, pictures: Path):
+    odd = os.fsdecode(b"b\xff.png")
+    shutil.copy(pictures / "content.png", odd)
+    flags = ("--content", odd, str(pictures / "content.png"), "--iterations", "1", "--table", "t.csv")
+    assert small("grid", *LAYERS, *flags, "--summary", "s.json", "--quiet") == 0
+    table = Path("t.csv").read_bytes().decode("utf-8").splitlines()
+    assert table[1].startswith("1,b\\udcff.png,")
+    assert json.loads(Path("s.json").read_bytes().decode("utf-8"))["grid"]["content"][0] == odd
 
 
 @pytest.mark.parametrize("size", ["1", "2"])

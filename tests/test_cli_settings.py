@@ -95,6 +95,23 @@ def test_flags_beside_settings_win(run):
     assert picture == run("--optimizer", "adam", "--learning-rate", "7", "--beta1", "0.8", "--iterations", "4")[0]
 
 
+def test_flags_beside_settings_with_several_sizes_win(run):
+    settings = Settings(optimizer="adam", iterations=6, scales=(24, 32), scale_iterations=(4, 6))
+    write_settings("s.settings", settings)
+    picture, summary = run("--settings", "s.settings", "--iterations", "2")
+    assert summary["iterations"] == 2 * 2
+    assert picture == run("--optimizer", "adam", "--scales", "24", "32", "--iterations", "2")[0]
+    assert run("--settings", "s.settings", "--scale-iterations", "1", "2")[1]["iterations"] == 1 + 2
+    _, summary = run("--settings", "s.settings", "--scales", "1")
+    assert (summary["iterations"], summary["flags"]["scale_iterations"]) == (6, [])
+
+
+@pytest.mark.parametrize("rate", [("--learning-rate", "7"), ("--optimizer-options", "learning_rate=7")])
+def test_a_rate_beside_a_schedule_wins(run, rate: tuple[str, str]):
+    write_settings("s.settings", Settings(optimizer="adam", schedule=((0, 10.0), (2, 1.0)), iterations=4))
+    assert run("--settings", "s.settings", *rate)[0] == run("--optimizer", "adam", "--iterations", "4", *rate)[0]
+
+
 def test_a_schedule_is_replayed(run):
     """Rates that fall to almost nothing after three steps leave the picture where three steps had brought it."""
     write_settings("s.settings", Settings(optimizer="adam", schedule=((0, 10.0), (3, 1e-7)), iterations=9))

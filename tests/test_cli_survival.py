@@ -8,11 +8,14 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import jaxstyle
 from jaxstyle import image_files, pretrained
+from jaxstyle.checks import InputError
 from jaxstyle.cli import main, report, stopping
+from jaxstyle.cli.rescue import LostOutputError, save_somewhere
 from jaxstyle.cli.stopping import SAME_REQUEST_SECONDS, StopRequest
 from jaxstyle.image_files import read_picture, write_picture
 
@@ -234,6 +237,28 @@ def test_a_picture_too_large_for_its_format_is_saved_as_png(
     (rescued,) = folder.glob("out-rescued-*.png")
     assert read_picture(rescued).shape == (24, 32, 3)
     assert "expected at most 20 pixels a side for .webp, got 32 x 24" in capsys.readouterr().err
+
+
+def test_side_pictures_that_their_format_cannot_hold_cost_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setitem(image_files._MAX_SIDE, "WEBP", 20)
+    more = ("--checkpoint-output", "c_{}.webp", "--checkpoint-iterations", "1", "--summary", "s.json", "--quiet")
+    assert main(flags(*more)) == 0
+    assert read_picture("out.png").shape == (24, 32, 3)
+    assert json.loads(Path("s.json").read_text())["iterations"] == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("jaxstyle: 'c_1.webp' was not written: expected at most 20 pixels a side for .webp")
+
+
+def test_a_picture_that_no_format_can_hold_is_not_said_to_lack_room(folder: Path):
+    picture = np.full((4, 4, 3), np.nan, np.float32)
+    with pytest.raises(LostOutputError, match="expected finite values only") as caught:
+        save_somewhere("it", "a.webp", lambda place: write_picture(place, picture), print, other_suffix=".png")
+    assert "make room" not in str(caught.value)
+    with pytest.raises(InputError, match="finite values"):
+        save_somewhere("it", "a.webp", lambda place: write_picture(place, picture), print)
+    assert not list(folder.glob("a*"))
 
 
 def test_without_a_terminal_a_line_comes_now_and_then(

@@ -89,6 +89,16 @@ def test_files_are_told_apart_by_identity(tmp_path: Path, monkeypatch: pytest.Mo
     output_files.check_distinct_files(["/dev/null", "/dev/null"], ["/dev/null"])
 
 
+def test_text_is_valid_utf_8_whatever_is_in_it(tmp_path: Path):
+    place = tmp_path / "a.txt"
+    output_files.write_text(place, "caf\u00e9 b\udcff.png\n")
+    assert place.read_bytes() == b"caf\xc3\xa9 b\\udcff.png\n"
+    with pytest.raises(FileExistsError):
+        output_files.write_text(place, "other")
+    output_files.write_text(place, "other", overwrite=True)
+    assert place.read_text() == "other"
+
+
 def test_errors_of_the_system_name_the_file_itself(tmp_path: Path):
     with pytest.raises(OSError, match="No space") as caught, output_files.replace_file(tmp_path / "a.txt"):
         raise OSError(28, "No space left on device")

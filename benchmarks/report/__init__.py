@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import tyro
 
 from jaxstyle.checks import InputError
-from jaxstyle.output_files import replace_file
+from jaxstyle.output_files import write_text
 
 #: In the folder of a comparison.
 PAGE, MARKDOWN = "report.html", "report.md"
@@ -45,7 +45,6 @@ class Report:
         decisive = [ranking for ranking in rankings if ranking.stage == scores.stages[-1]]
         order = overall_order(scores.methods, decisive)
         for name, make in ((MARKDOWN, make_markdown), (PAGE, make_page)):
-            with replace_file(folder / name, overwrite=True) as part:
-                part.write_text(make(records, scores, rankings, order), encoding="utf-8")
+            write_text(folder / name, make(records, scores, rankings, order), overwrite=True)
             print(f"wrote {folder / name}")
         return 0

@@ -46,16 +46,18 @@ def with_flags_of_summary(words: Sequence[str], known: Mapping[str, type]) -> tu
     typed = {name_of(word) for word in words}
     for names in ALTERNATIVES:
         typed |= set(names) if typed & set(names) else set()
+    if not isinstance(record["flags"], dict):
+        raise InputError("flags as an object of names and values", f"another in {path!r}", "name another file")
     flags = {flag.name: flag for flag in flags_of(known[COMMAND])}
     before: list[str] = []
-    for name, value in _checked(record["flags"], path).items():
+    for name, value in record["flags"].items():
         is_left_open = value is None or value is False or value == []  # 0 is a value
         if name in NOT_REPEATED.split() or name in typed or is_left_open:
             continue
         if name == "initial_noiseblend" and record["flags"].get("initial") is None:  # its settings have it
             continue
         check_choice(f"each of the flags in {path!r}", name, flags)
-        before += _as_words(flags[name], value)
+        before += _as_words(flags[name], value, path)
     return (COMMAND, *before, *words[1:])
 
 
@@ -68,19 +70,28 @@ def _value_of(name: str, words: Sequence[str]) -> str:
     return found
 
 
-def _checked(flags: Any, path: str) -> dict[str, Any]:
-    if not isinstance(flags, dict):
-        raise InputError("flags as an object of names and values", f"another in {path!r}", "name another file")
-    for name, value in flags.items():
-        values = value if isinstance(value, list) else [value]
-        if name != "schedule" and not all(each is None or isinstance(each, str | int | float) for each in values):
-            raise InputError(f"text or numbers for {name!r}", f"another value in {path!r}", "name another file")
-    return flags
+def _as_words(flag: Flag, value: Any, path: str) -> list[str]:
+    """Returns the words that give a flag its value from the summary, and that cannot be read as other flags.
 
-
-def _as_words(flag: Flag, value: Any) -> list[str]:
+    Raises:
+        InputError: If the value is not of the flag's kind, or would be read as a flag itself.
+    """
     if flag.is_switch:
+        if value is not True:
+            raise InputError(f"true or false for {flag.name!r}", f"{value!r} in {path!r}", "name another file")
         return [flag.word]
-    if flag.is_list:
-        return [flag.word, *map(str, value if isinstance(value, list) else [value])]
-    return [f"{flag.word}={value}"]
+    values = value if flag.is_list and isinstance(value, list) else [value]
+    for each in values:
+        if isinstance(each, bool) or not isinstance(each, str | int | float):
+            raise InputError(f"text or numbers for {flag.name!r}", f"{each!r} in {path!r}", "name another file")
+    if not flag.is_list:
+        return [f"{flag.word}={value}"]  # one word: whatever the value is, it remains the value of this flag
+    words = [str(each) for each in values]
+    for word in words:
+        if word.startswith("-"):  # a file is not to be trusted with flags, --overwrite among them
+            raise InputError(
+                f"values of {flag.name!r} that do not begin with '-'",
+                f"{word!r} in {path!r}",
+                f"type {flag.word} yourself",
+            )
+    return [flag.word, *words]

@@ -9,12 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from jaxstyle.checks import InputError
 from jaxstyle.cli import advice
 from jaxstyle.cli.display import current_display
 from jaxstyle.cli.records import to_json
 from jaxstyle.cli.rescue import reason_of
 from jaxstyle.cli.running import HISTORY_ITERATIONS, RunFlags
-from jaxstyle.output_files import follow_link, is_stream, open_stream, replace_file
+from jaxstyle.output_files import follow_link, is_stream, open_stream, replace_file, write_text
 from jaxstyle.runs import Progress, Result, StepInfo
 
 #: What a row of the history has beside the terms.
@@ -81,11 +82,11 @@ class Report:
         Args:
             kind: Kind of file.
             place: Its name, for the warning.
-            write: Writes it, or raises `OSError`.
+            write: Writes it, or raises `OSError`, or `InputError` for what its format cannot hold.
         """
         try:
             write()
-        except OSError as error:
+        except (OSError, InputError) as error:
             if kind not in self._failed:
                 self.warn(f"{place!r} was not written: {reason_of(error)}; the run goes on without it")
             self._failed.add(kind)
@@ -187,12 +188,7 @@ class Report:
 
     def write_text(self, place: str, text: str) -> None:
         """Writes a text file beside the result."""
-
-        def write() -> None:
-            with replace_file(place, overwrite=self._flags.overwrite) as part:
-                part.write_text(text, encoding="utf-8")
-
-        self.attempt(place, place, write)
+        self.attempt(place, place, lambda: write_text(place, text, overwrite=self._flags.overwrite))
 
     def _names(self) -> list[str]:
         """Returns the terms of all runs and the total, which comes last."""

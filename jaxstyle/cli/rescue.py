@@ -13,35 +13,51 @@ class LostOutputError(OSError):
     """A result could not be written anywhere."""
 
 
-def save_somewhere(what: str, place: str, write: Callable[[str], None], warn: Callable[[str], None]) -> str:
+def save_somewhere(
+    what: str,
+    place: str,
+    write: Callable[[str], None],
+    warn: Callable[[str], None],
+    *,
+    other_suffix: str | None = None,
+) -> str:
     """Writes a result to its place or, failing that, beside it, in the current folder or in the system's temporary one.
 
     Args:
         what: The result, for messages.
         place: Where it belongs.
         write: `write(place)` writes it, or raises `OSError`; or `InputError` if the format cannot hold it (a WebP
-            ends at 16,383 pixels), and then PNG is tried instead.
+            ends at 16,383 pixels).
         warn: Prints a line that says where it went instead.
+        other_suffix: The ending of a format to try instead of one that cannot hold the result, if there is any.
 
     Returns:
         Where it is now.
 
     Raises:
-        LostOutputError: If it could not be written to any of these places.
+        LostOutputError: If it could not be written to any of these places, or not in the other format either.
+        InputError: As `write` does, without another format.
     """
     try:
         write(place)
         return place
-    except (OSError, InputError) as error:
-        reason = reason_of(error)
-        suffix = ".png" if isinstance(error, InputError) else Path(place).suffix
+    except OSError as error:
+        reason, suffix = reason_of(error), Path(place).suffix
+    except InputError as error:
+        if other_suffix is None:
+            raise
+        reason, suffix = reason_of(error), other_suffix
     tried = []
     for rescue in _rescue_places(Path(place), suffix):
         try:
             write(str(rescue))
-        except (OSError, InputError):
+        except OSError:
             tried.append(repr(str(rescue.parent)))
             continue
+        except InputError as error:  # no place would help
+            if other_suffix is None:
+                raise
+            raise LostOutputError(str(error)) from None
         warn(f"{what} was saved as {str(rescue)!r} instead of {place!r}: {reason}")
         return str(rescue)
     raise LostOutputError(

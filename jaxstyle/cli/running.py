@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxstyle.checks import InputError, check_between, check_choice, check_positive
+from jaxstyle.checks import MOST_SCALES, MOST_STEPS, InputError, check_between, check_choice, check_positive
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.output_files import check_distinct_files, check_new_file
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 EXIT_FAILED = 3
 EXIT_INTERRUPTED = 130  # by Ctrl-C; see `jaxstyle.cli.stopping` for other signals
 
-#: Steps are counted in 32 bits.
-MOST_STEPS = 2**31 - 2
-
 #: Iterations that --stop-delta has time for, where --stop-patience does not say.
 DEFAULT_PATIENCE = 50
 
@@ -31,9 +28,6 @@ CHECKED_CHECKPOINTS = 10_000
 
 #: From one pixel to the largest picture.
 MOST_SCALE_STEP = 1e5
-
-#: More scales than any picture has.
-MOST_SCALES = 30
 
 #: How often the histories get a line where --print-iterations does not say.
 HISTORY_ITERATIONS = 10

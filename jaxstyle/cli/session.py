@@ -12,6 +12,7 @@ import numpy as np
 import optax
 
 from jaxstyle import __version__
+from jaxstyle.checks import InputError
 from jaxstyle.cli import advice, command_line
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.compilation_cache import CompilationCache
@@ -25,7 +26,7 @@ from jaxstyle.cli.stopping import current_stop
 from jaxstyle.image_files import write_picture
 from jaxstyle.loop import Program, minimize
 from jaxstyle.memory import DoesNotFitError
-from jaxstyle.output_files import replace_file
+from jaxstyle.output_files import write_text
 from jaxstyle.problem import Params, Problem
 from jaxstyle.pyramid import Scale, chosen_params, minimize_pyramid
 from jaxstyle.runs import Progress, Result, Status
@@ -268,29 +269,29 @@ class Session:
         write_picture(place, np.clip(picture, 0, 1), bit_depth=flags.bit_depth, overwrite=flags.overwrite)
 
     def write_result(self, picture: Any) -> None:
-        """Writes the result: see `save`."""
-        self.save("the picture", self.flags.output, lambda place: self.write(place, picture))
+        """Writes the result: see `save`. A picture that its format cannot hold is saved as PNG."""
+        self.save("the picture", self.flags.output, lambda place: self.write(place, picture), other_suffix=".png")
 
-    def save(self, what: str, place: str, write: Callable[[str], None]) -> None:
-        """Calls `write(place)` and says so; if the place has become unusable, another one: see `save_somewhere`."""
+    def save(self, what: str, place: str, write: Callable[[str], None], *, other_suffix: str | None = None) -> None:
+        """Calls `write(place)` and says so; if the place has become unusable, another one: see `save_somewhere`.
+
+        What cannot be written in its format, where there is no other one, is a warning: it must not cost the rest.
+        """
         self._stop.keep()  # a signal that comes while it is written waits
         phase(f"writing {place}")
         try:
-            written = save_somewhere(what, place, write, self.report.warn)
+            written = save_somewhere(what, place, write, self.report.warn, other_suffix=other_suffix)
         except LostOutputError as error:
             self._lost.append(error)  # raised at the end: the summary may still find room
+        except InputError as error:
+            self.report.warn(f"{place!r} was not written: {error}")
         else:
             if written == place:
                 self.say(f"wrote {place}")
 
     def save_text(self, what: str, place: str, text: str) -> None:
         """Writes a text that is a result: see `save`."""
-
-        def write(place: str) -> None:
-            with replace_file(place, overwrite=self.flags.overwrite) as part:
-                part.write_text(text, encoding="utf-8")
-
-        self.save(what, place, write)
+        self.save(what, place, lambda place: write_text(place, text, overwrite=self.flags.overwrite))
 
     def write_extra(self, place: str, picture: Any) -> None:
         """Writes a picture beside the result: a failure must not cost the run."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
-from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative, check_weights
+from jaxstyle.checks import MOST_STEPS, InputError, check_between, check_choice, check_not_negative, check_weights
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.network import NetworkFlags, describe
 from jaxstyle.cli.objective import parse_layers
 from jaxstyle.cli.pictures import SizeFlags, read_scaled, resize_to
-from jaxstyle.cli.running import CHECKED_CHECKPOINTS, MOST_STEPS, PictureFlags
+from jaxstyle.cli.running import CHECKED_CHECKPOINTS, PictureFlags
 
 if TYPE_CHECKING:
     import optax

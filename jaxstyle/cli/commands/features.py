@@ -152,6 +152,8 @@ class Features(RunFlags, SizeFlags, NetworkFlags):
                     labels.append(label)
                     rows.append(row)
                 records += [_record(layer, channel, excited.get(channel.number)) for channel in channels]
+            if session.is_interrupted:  # between two channels, where no run could tell
+                codes.append(session.interrupted_code)
             session.write_result(contact_sheet(rows, row_labels=labels, cell_width=self.size))
             session.write_summary({"channels": records}, network=network.checksum)
         return max(codes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
-from jaxstyle.checks import InputError, check_between, check_not_negative, check_positive
+from jaxstyle.checks import MOST_STEPS, InputError, check_between, check_not_negative, check_positive
 from jaxstyle.cli.checkpoints import checkpoint_name, checkpoint_names
 from jaxstyle.cli.pictures import MAX_SIDE, SizeFlags, read_scaled
 from jaxstyle.cli.records import to_json
@@ -101,7 +101,7 @@ class Paint(RunFlags, SizeFlags):
         known = int(next(iter(problems.values())).args["known"].size)
         steps = -(-known // self.batch_size)
         self.iterations = steps * self.epochs
-        check_between("epochs times batches", self.iterations, 1, 2**31 - 2)
+        check_between("epochs times batches", self.iterations, 1, MOST_STEPS)
         cells = [Cell(_hide(picture, holes), "what it learns", pixelated=True)]
         records, codes, rows, watches = {}, [], [], []
         with Session(self) as session:
@@ -242,7 +242,7 @@ class _Watch:
             picture = self.paint(progress.state.params)
             if flags.frames:
                 self._session.write_extra(checkpoint_name(flags.frames, epoch), picture)
-            if flags.animation:
+            if flags.animation and np.isfinite(picture).all():  # a run that fails may end with others
                 self._frames.append(picture)
 
     def paint(self, params: Any) -> np.ndarray:
@@ -256,15 +256,16 @@ class _Watch:
         return np.asarray(paint(params, self._problem.args, height, width))
 
     def finish(self) -> None:
-        """Writes the animation, if one was asked for and there is anything to show."""
+        """Writes the animation, if one was asked for."""
         from jaxstyle.animation_files import write_animation
 
-        if self._flags.animation and self._frames:
+        animation, overwrite = self._flags.animation, self._flags.overwrite
+        if animation and not self._frames:
+            self._session.report.warn(f"{animation!r} was not written: the run made no frame that can be shown")
+        elif animation:
             self._session.save(
-                "the animation", self._flags.animation,
-                lambda place: write_animation(
-                    place, _frames_with_rest(self._frames), overwrite=self._flags.overwrite
-                ),
+                "the animation", animation,
+                lambda place: write_animation(place, _frames_with_rest(self._frames), overwrite=overwrite),
             )  # fmt: skip
 
 

@@ -131,11 +131,11 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
             self.optimizer = settings.optimizer
             own = tuple(f"{name}={value}" for name, value in settings.options.items() if name not in self.options())
             self.optimizer_options = (*own, *self.optimizer_options)
-            if self.learning_rate is None:
+            if "learning_rate" not in self.options():
                 self.schedule = settings.schedule
         if self.initial is None and self.initial_noiseblend is None and self.parameterization != "network":
             self.initial_noiseblend = settings.initial_noiseblend
-        if self.scales is None and not self.scale_iterations:
+        if self.scales is None and self.iterations is None and not self.scale_iterations:
             self.scale_iterations = settings.scale_iterations
         for name in ("iterations", "parameterization", "scales", "stop_delta"):
             if getattr(self, name) is None:
