@@ -22,8 +22,8 @@ from benchmarks.methods import METHODS
 from benchmarks.problems.registry import PROBLEMS
 from benchmarks.protocol import Task
 from benchmarks.records import Run, row_of
+from jaxstyle.checks import DoesNotFitError
 from jaxstyle.image_files import write_picture
-from jaxstyle.memory import DoesNotFitError
 
 
 def compute(task: Task, kept: Kept) -> Run:

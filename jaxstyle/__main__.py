@@ -12,7 +12,7 @@ def main() -> int:
 
     from jaxstyle.cli import main
 
-    return main()
+    return main(owns_process=True)
 
 
 if __name__ == "__main__":

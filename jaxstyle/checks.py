@@ -36,6 +36,25 @@ class InputError(ValueError):
         super().__init__(printable(f"{message}; {advice}" if advice else message))
 
 
+class DoesNotFitError(InputError):
+    """A program that needs more memory than there is.
+
+    Args:
+        expected: As for `InputError`.
+        got: As for `InputError`.
+        advice: As for `InputError`.
+        scale: How many times as wide pictures would fit.
+    """
+
+    def __init__(self, expected: str, got: object, advice: str = "", *, scale: float = 0.5):
+        super().__init__(expected, got, advice)
+        self._parts, self.scale = (expected, got), scale
+
+    def advised(self, advice: str) -> InputError:
+        """Returns the same with other advice, for people who have flags to type."""
+        return InputError(*self._parts, advice)
+
+
 def printable(text: str) -> str:
     r"""Returns `text` with everything escaped that could act on a terminal: control and formatting characters.
 

@@ -14,9 +14,8 @@ import jax.numpy as jnp
 import optax
 
 from jaxstyle.batch import BatchProgram, BatchProgress, compile_batch, minimize_batch
-from jaxstyle.checks import InputError
+from jaxstyle.checks import DoesNotFitError, InputError
 from jaxstyle.loop import Optimizer, Program, compile_run, make_loop, minimize
-from jaxstyle.memory import DoesNotFitError
 from jaxstyle.problem import Problem
 from jaxstyle.runs import Progress, Result, StopRule
 from jaxstyle.types import Key

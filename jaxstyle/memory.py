@@ -7,29 +7,10 @@ from typing import Any
 
 import jax
 
-from jaxstyle.checks import InputError
+from jaxstyle.checks import DoesNotFitError
 from jaxstyle.memory_limits import free_bytes
 
 _GIGABYTE = 1e9
-
-
-class DoesNotFitError(InputError):
-    """A program that needs more memory than there is.
-
-    Args:
-        expected: As for `InputError`.
-        got: As for `InputError`.
-        advice: As for `InputError`.
-        scale: How many times as wide pictures would fit.
-    """
-
-    def __init__(self, expected: str, got: object, advice: str = "", *, scale: float = 0.5):
-        super().__init__(expected, got, advice)
-        self._parts, self.scale = (expected, got), scale
-
-    def advised(self, advice: str) -> "DoesNotFitError":
-        """Returns the same with other advice, for people who have flags to type."""
-        return DoesNotFitError(*self._parts, advice, scale=self.scale)
 
 
 def available_bytes() -> int:

@@ -98,7 +98,7 @@ def test_sigterm_saves_the_picture(folder: Path):
     argv = flags("--history", "h.jsonl", "--print-iterations", "1", "--summary", "s.json", iterations=100_000)
     result = run(argv, SEND + "send(signal.SIGTERM, lambda: lines() > 2)")
     assert result.returncode == 143, result.stderr
-    assert "SIGTERM: stopping after the current steps" in result.stderr
+    assert "SIGTERM: finishing the current steps, then saving" in result.stderr
     summary = json.loads(Path("s.json").read_text())
     assert summary["status"] == "interrupted"
     assert summary["best_iteration"] > 0

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
@@ -20,9 +21,12 @@ from jaxstyle.cli.advice import on_end, on_seed
 from jaxstyle.cli.axes import read_values
 from jaxstyle.cli.commands.stylize import Stylize
 from jaxstyle.cli.flags import GROUPS, flag_of, flags_of, subcommands_of
+from jaxstyle.cli.invocation import Invocation, begin
 from jaxstyle.cli.parsing import all_commands, parse
 from jaxstyle.cli.pictures import SizeFlags
 from jaxstyle.cli.repeating import NOT_REPEATED
+from jaxstyle.cli.stopping import StopRequest
+from jaxstyle.cli.streams import GuardedStream, GuardedStreams
 from jaxstyle.image_files import read_picture, write_picture
 from jaxstyle.runs import Status
 from jaxstyle.settings import settings_record
@@ -42,6 +46,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_tiny_network) -
     write_picture("content.png", make_wave_picture(24, 32, 0.7))
     write_picture("style.png", make_wave_picture(40, 36, 2.1))
     return tmp_path
+
+
+@pytest.fixture
+def running() -> Iterator[None]:
+    """Lets words that are parsed be those of a command that runs."""
+    with begin(Invocation(GuardedStreams(GuardedStream(sys.stdout), GuardedStream(sys.stderr)), StopRequest())):
+        yield
 
 
 def leaves(known: dict[str, type] | None = None, before: tuple[str, ...] = ()) -> dict[tuple[str, ...], type]:
@@ -355,7 +366,7 @@ def test_the_smaller_rate_can_be_typed(
         (["--optimizer", "lbfgs_fixed"], "to begin with: --learning-rate 0.1."),
     ],
 )
-def test_what_a_failed_run_is_told_fits_its_optimizer(folder: Path, flags: list[str], advice: str):
+def test_what_a_failed_run_is_told_fits_its_optimizer(folder: Path, running: None, flags: list[str], advice: str):
     failed = SimpleNamespace(status=Status.NOT_FINITE, trace=SimpleNamespace(loss=np.array([1.0, np.inf]), terms={}))
     assert on_end(filled([*STYLIZE, *flags]), failed).endswith(advice)  # type: ignore[arg-type]
     dream = ["dream", "content.png", "--output", "o.png"]
@@ -464,7 +475,7 @@ BRIEF = [*STYLIZE, *LAYERS, "--iterations", "1"]
         (["paint", "content.png", "--output", "out.png", "--seed", "3"], None),
     ],
 )
-def test_where_a_seed_changes_nothing(folder: Path, line: list[str], advice: str | None):
+def test_where_a_seed_changes_nothing(folder: Path, running: None, line: list[str], advice: str | None):
     said = on_seed([filled(line)])
     assert len(said) == (advice is not None)
     if advice is not None:

@@ -9,14 +9,14 @@ Nothing here imports JAX before a command runs, so that `--help` answers at once
 heeded.
 """
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from jaxstyle.checks import InputError, printable, shorten
+from jaxstyle.checks import DoesNotFitError, InputError, printable, shorten
+from jaxstyle.cli.invocation import Invocation, begin
 from jaxstyle.cli.rescue import LostOutputError
-from jaxstyle.cli.stopping import StopRequest, heed_signals
-from jaxstyle.cli.streams import guard_streams
+from jaxstyle.cli.stopping import StoppedError, heed_signals
+from jaxstyle.cli.streams import GuardedStream, guard_streams
 from jaxstyle.device_errors import explain
 
 EXIT_BAD_INPUT = 2
@@ -26,47 +26,73 @@ EXIT_NOT_WRITTEN = 4
 LONGEST_LINE = 2000
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code."""
-    with guard_streams() as streams, heed_signals(streams.err) as stop:  # type: ignore[arg-type]
-        code = _run(argv, stop)
-        sys.stdout.flush()
-        if code == 0 and streams.lost_output:
-            _print_error(f"expected a stdout that takes everything, got {streams.lost_output!r}; write elsewhere")
-            return EXIT_NOT_WRITTEN
-    return code
+def main(argv: Sequence[str] | None = None, *, owns_process: bool = False) -> int:
+    """Runs one command and returns its exit code.
+
+    Called from Python it leaves the process as it was: of signals it heeds Ctrl-C and SIGTERM only, and those in the
+    main thread only, and none ends the process.
+
+    Args:
+        argv: The words after the program's name; those of this process, if left out.
+        owns_process: Whether the process is there for this command only, as that of the program `jaxstyle` is.
+    """
+    try:
+        with (
+            guard_streams(owns_process=owns_process) as streams,
+            heed_signals(streams.err, owns_process=owns_process) as stop,  # type: ignore[arg-type]
+            begin(Invocation(streams, stop)) as invocation,
+        ):
+            code = _run(argv, invocation)
+            streams.out.flush()
+            if code == 0 and streams.lost_output:
+                got = f"{streams.lost_output!r} while writing to stdout"
+                _print_error(f"expected room for the output, got {got}; redirect it to another disk", streams.err)
+                return EXIT_NOT_WRITTEN
+        return code
+    except StoppedError as stopped:  # between two of these lines
+        return stopped.exit_code
 
 
-def _run(argv: Sequence[str] | None, stop: StopRequest) -> int:
+def _run(argv: Sequence[str] | None, invocation: Invocation) -> int:
+    command, err = None, invocation.streams.err
     try:
         command = _parse(argv)
         from jaxstyle.cli.display import show
 
-        with show(quiet=getattr(command, "quiet", False)) as display:
-            stop.say, stop.close = display.say, display.stop
+        with show(invocation, quiet=getattr(command, "quiet", False)) as display:
+            invocation.stop.say, invocation.stop.close = display.say, display.stop
             return command.run()
     except SystemExit as end:  # the parser has printed the help
         return end.code if isinstance(end.code, int) else 0
+    except StoppedError as stopped:
+        _print_error(str(stopped), err)
+        return stopped.exit_code
     except LostOutputError as error:
-        _print_error(str(error))
+        _print_error(str(error), err)
         return EXIT_NOT_WRITTEN
+    except DoesNotFitError as error:
+        from jaxstyle.cli.advice import on_memory
+
+        _print_error(str(error.advised(on_memory(command, error.scale))), err)
+        return EXIT_BAD_INPUT
     except (InputError, OSError) as error:
         sentence = str(error)
         if isinstance(error, OSError) and error.strerror:  # the system's own words, not ours
             name = "one that cannot be used" if error.filename is None else repr(error.filename)
             sentence = f"expected a usable file, got {name}: {error.strerror}; check the path and the disk"
-        _print_error(sentence)
+        _print_error(sentence, err)
         return EXIT_BAD_INPUT
     except Exception as error:
         explanation = explain(error)
         if explanation is None:
             raise
-        _print_error(str(explanation))
+        _print_error(str(explanation), err)
         return EXIT_BAD_INPUT
 
 
-def _print_error(sentence: str) -> None:
-    print(printable(f"jaxstyle: {shorten(' '.join(sentence.split()), LONGEST_LINE)}"), file=sys.stderr)
+def _print_error(sentence: str, err: GuardedStream) -> None:
+    line = " ".join(line.strip() for line in sentence.split("\n") if line.strip())  # spaces may be part of a name
+    print(printable(f"jaxstyle: {shorten(line, LONGEST_LINE)}"), file=err)  # type: ignore[arg-type]
 
 
 def _parse(argv: Sequence[str] | None) -> Any:

@@ -1,20 +1,22 @@
 """The words of the command line, for those who ask what people typed: in which order, and whether at all."""
 
 from collections.abc import Sequence
-from contextvars import ContextVar
 
-_WORDS: ContextVar[tuple[str, ...]] = ContextVar("words", default=())
+from jaxstyle.cli import invocation
 
 
 def remember(words: Sequence[str]) -> tuple[str, ...]:
     """Makes `words` those of the command that runs, without the program's name, and returns them."""
-    _WORDS.set(tuple(words))
-    return _WORDS.get()
+    current = invocation.current()
+    if current is not None:
+        current.words = tuple(words)
+    return tuple(words)
 
 
 def words() -> tuple[str, ...]:
     """Returns the words of the command that runs; none where a program in Python has made its flags."""
-    return _WORDS.get()
+    current = invocation.current()
+    return () if current is None else current.words
 
 
 def name_of(word: str) -> str | None:
@@ -30,4 +32,4 @@ def name_of(word: str) -> str | None:
 
 def was_given(name: str) -> bool:
     """Returns whether people typed a flag, by its name in Python."""
-    return name in map(name_of, _WORDS.get())
+    return name in map(name_of, words())

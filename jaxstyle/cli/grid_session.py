@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxstyle.checks import InputError
+from jaxstyle.checks import DoesNotFitError, InputError
 from jaxstyle.cli import advice
-from jaxstyle.cli.display import phase
 from jaxstyle.cli.points import Point, Run, Shared, group, make_shared_optimizer, varied_options
 from jaxstyle.cli.records import to_json
 from jaxstyle.cli.report import Report, StepCount
@@ -21,7 +20,6 @@ from jaxstyle.cli.running import EXIT_FAILED, RunFlags
 from jaxstyle.cli.session import Session, record_of
 from jaxstyle.images import resize, size_for_width
 from jaxstyle.many import Task, minimize_many
-from jaxstyle.memory import DoesNotFitError
 from jaxstyle.parameterizations import apply_parameterization
 from jaxstyle.problem import Params, Problem
 from jaxstyle.pyramid import chosen_params
@@ -40,10 +38,12 @@ class GridReport(Report):
     Args:
         flags: The flags of the command.
         iterations: Iterations of all runs together, which the bar counts.
+        is_even: Whether all of them are at one size, so that the time that is left can be told from the time so far.
     """
 
-    def __init__(self, flags: RunFlags, iterations: int):
+    def __init__(self, flags: RunFlags, iterations: int, *, is_even: bool):
         super().__init__(flags)
+        self._is_even = is_even
         self._total, self._done = iterations, 0
         self._run_flags = flags
         self._is_brief = False
@@ -59,21 +59,24 @@ class GridReport(Report):
         self._label, self._iterations, self._run_flags = label, iterations, flags or self._flags
         self._before = self._latest = StepCount()
 
-    def progress(self, progress: Progress, *, width: int | None = None) -> None:
+    def progress(self, progress: Progress, *, width: int | None = None, left: int | None = None) -> None:
         """Moves the bar; prints and records the iteration if it is one to report."""
         with self._brief():
-            super().progress(progress, width=width)
+            super().progress(progress, width=width, left=left)
         self.show(self._latest.steps, float(progress.infos.loss[-1]))
 
     def advise(self, result: Result) -> str:
         """Returns how a run ended and what to do about it."""
         return advice.on_end(self._run_flags, result)
 
+    def _show(self, steps: int, loss: float, speed: float, left: int | None) -> None:
+        """Shows nothing of a single run: see `show`."""
+
     def show(self, steps: int, loss: float) -> None:
         """Shows how far all runs are: at `steps` of those that are not finished."""
-        if not self._is_brief:
-            seconds = time.monotonic() - self._start
-            self._show_rate("iteration", self._done + steps, self._total, seconds, loss)
+        done, seconds = self._done + steps, time.monotonic() - self._start
+        left = self._total - done if self._is_even else None
+        self._show_speed("iteration", done, self._total, loss, done / seconds if seconds > 0 else 0.0, left)
 
     def finish(self, results: list[Result], loss: float, terms: dict[str, float], iteration: int) -> None:
         """Says how a run ended."""
@@ -184,8 +187,10 @@ class GridSession(Session):
     def __init__(
         self, runs: Sequence[Run], shared: Shared, *, batch: int, names: Mapping[int, str], cell_width: int | None
     ):
-        super().__init__(runs[0].flags)
-        self.report = GridReport(runs[0].flags, sum(sum(run.flags.steps()) for run in runs))
+        points = [run.flags for run in runs]
+        super().__init__(points[0], seeds=[point for run in runs for point in run.points])
+        sizes = {size for point in points for size in point.sizes(*point.read_pictures()[0].shape[:2])}
+        self.report = GridReport(points[0], sum(sum(point.steps()) for point in points), is_even=len(sizes) == 1)
         self.pictures: dict[int, np.ndarray] = {}
         self.rows: dict[int, dict[str, Any]] = {}
         self._runs, self._shared, self._batch, self._names = runs, shared, batch, names
@@ -204,10 +209,10 @@ class GridSession(Session):
         runs = f"{len(points)} run{'s' * (len(points) > 1)}"
         programs = f"{len(self._groups)} program{'s' * (len(self._groups) > 1)}"
         precision = f", {self._precision} matrix precision" if flags.verbose else ""
-        for line in advice.on_seed([point for run in self._runs for point in run.points]):
-            self.say(line)
-        self.say(f"{runs} with {programs}, {sizes} pixels, {kinds}, on {device}{precision}; compiling ...")
-        phase("compiling, then the first step")
+        self._introduction.append(
+            f"{runs} with {programs}, {sizes} pixels, {kinds}, on {device}{precision}; compiling ..."
+        )
+        self.begin()
 
     def run_all(self) -> int:
         """Runs everything and returns the exit code.

@@ -24,8 +24,10 @@ from jaxstyle import __version__
 from jaxstyle.checks import InputError
 from jaxstyle.cli import command_line, commands
 from jaxstyle.cli.flags import GROUPS, Flag, description_of, flags_of, help_of, subcommands_of
+from jaxstyle.cli.invocation import stdout
 from jaxstyle.cli.mistakes import check_repetition, explain
 from jaxstyle.cli.repeating import with_flags_of_summary
+from jaxstyle.cli.streams import SWAPPING
 
 _CONFIG = (
     tyro.conf.OmitArgPrefixes,
@@ -55,20 +57,20 @@ def parse(argv: Sequence[str] | None = None) -> Any:
     """
     words = command_line.remember(sys.argv[1:] if argv is None else argv)
     if words[:1] == ("--version",):
-        print(f"jaxstyle {__version__}")
+        print(f"jaxstyle {__version__}", file=stdout())
         raise SystemExit(0)
     known = all_commands()
     check_repetition(words, known)
     words = with_flags_of_summary(words, known)
     said, complaint = _Capture(), io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complaint):
+        with SWAPPING, contextlib.redirect_stdout(said), contextlib.redirect_stderr(complaint):
             parsed = tyro.cli(
                 _union(known, words), args=list(words), prog="jaxstyle", description=DESCRIPTION, config=_CONFIG
             )
     except SystemExit as stop:
         if stop.code in (0, None):
-            print(_tidy(said.getvalue()), end="")
+            print(_tidy(said.getvalue()), end="", file=stdout())
             raise
         raise explain(words, known) or _condense(complaint.getvalue()) from None
     return _flatten(parsed)
@@ -136,7 +138,7 @@ class _Capture(io.StringIO):
 
     def __init__(self):
         super().__init__()
-        self._is_terminal = sys.stdout.isatty()
+        self._is_terminal = stdout().isatty()
 
     def isatty(self) -> bool:
         """Returns whether stdout was a terminal."""

@@ -25,6 +25,10 @@ COUNTS = ("run", "iteration", "evaluations", "seconds", "width")
 SILENT_SECONDS = 30.0
 
 
+#: What becomes of all else if a file that is written after the run cannot be.
+AFTER_RUN = "nothing else is lost"
+
+
 class StepCount(NamedTuple):
     """How far a run is, over all the sizes it went through."""
 
@@ -76,19 +80,22 @@ class Report:
         self._last_line = time.monotonic()
         self._display.say(line)
 
-    def attempt(self, kind: str, place: str, write: Callable[[], None]) -> None:
+    def attempt(
+        self, kind: str, place: str, write: Callable[[], None], *, rest: str = "the run goes on without it"
+    ) -> None:
         """Writes a file beside the result: a failure must not cost the run, and is said once for each kind of file.
 
         Args:
             kind: Kind of file.
             place: Its name, for the warning.
             write: Writes it, or raises `OSError`, or `InputError` for what its format cannot hold.
+            rest: What becomes of all else, for the warning.
         """
         try:
             write()
         except (OSError, InputError) as error:
             if kind not in self._failed:
-                self.warn(f"{place!r} was not written: {reason_of(error)}; the run goes on without it")
+                self.warn(f"{place!r} was not written: {reason_of(error)}; {rest}")
             self._failed.add(kind)
 
     @property
@@ -106,12 +113,14 @@ class Report:
         self._label, self._iterations = label, iterations
         self._before = self._latest = StepCount()
 
-    def progress(self, progress: Progress, *, width: int | None = None) -> None:
+    def progress(self, progress: Progress, *, width: int | None = None, left: int | None = None) -> None:
         """Moves the bar; prints and records the iteration if it is one to report.
 
         Args:
             progress: From the loop; its steps count from 0 at each size, here they go on.
             width: Width of the picture, where a run goes through several sizes.
+            left: Iterations that are left at the run's last size; None before it. Those to come at other sizes take
+                longer, and are compiled first, so that nobody knows when the run will end.
         """
         if progress.step == 0:
             self._before, self._width = self._latest, width
@@ -120,21 +129,23 @@ class Report:
         self._latest = now = StepCount(
             before.steps + progress.step, before.evaluations + evaluations, before.seconds + progress.run_seconds
         )
-        self.show(now.steps, float(progress.infos.loss[-1]))
+        speed = progress.step / progress.run_seconds if progress.run_seconds > 0 else 0.0
+        self._show(now.steps, float(progress.infos.loss[-1]), speed, left)
         is_multiple = self._every > 0 and progress.step % self._every == 0
         if is_multiple or now.steps in (0, self._iterations):
             self._record(progress.infos)
 
-    def show(self, steps: int, loss: float) -> None:
+    def _show(self, steps: int, loss: float, speed: float, left: int | None) -> None:
         """Shows how far the run is: at the bar or, without one, by a line now and then."""
-        self._show_rate(self._label or "iteration", steps, self._iterations, self._latest.seconds, loss)
+        self._show_speed(self._label or "iteration", steps, self._iterations, loss, speed, left)
 
-    def _show_rate(self, text: str, done: int, total: int, seconds: float, loss: float) -> None:
+    def _show_speed(self, text: str, done: int, total: int, loss: float, speed: float, left: int | None) -> None:
         numbers = f"total {loss:.4g}"
-        if done > 0 and seconds > 0:
-            at_most = "at most " if self._flags.stop_rule().patience else ""
-            left = format_seconds((total - done) * seconds / done)
-            numbers += f"  {done / seconds:.3g} it/s  {at_most}{left} left"
+        if speed > 0:
+            numbers += f"  {speed:.3g} it/s"
+            if left is not None:
+                at_most = "at most " if self._flags.stop_rule().patience else ""
+                numbers += f"  {at_most}{format_seconds(left / speed)} left"
         self._display.advance(text, done, total, numbers)
         is_due = time.monotonic() - self._last_line >= SILENT_SECONDS
         if is_due and not self._display.has_bar:
@@ -184,11 +195,12 @@ class Report:
             self.write_text(str(folder / "progress.txt"), "\n".join(lines) + "\n")
         if self._flags.progress_plot:
             place = folder / "progress.png"
-            self.attempt(str(place), str(place), lambda: self._plot(place))
+            self.attempt(str(place), str(place), lambda: self._plot(place), rest=AFTER_RUN)
 
     def write_text(self, place: str, text: str) -> None:
         """Writes a text file beside the result."""
-        self.attempt(place, place, lambda: write_text(place, text, overwrite=self._flags.overwrite))
+        overwrite = self._flags.overwrite
+        self.attempt(place, place, lambda: write_text(place, text, overwrite=overwrite), rest=AFTER_RUN)
 
     def _names(self) -> list[str]:
         """Returns the terms of all runs and the total, which comes last."""

@@ -25,7 +25,6 @@ from jaxstyle.cli.running import EXIT_FAILED, PictureFlags, RunFlags
 from jaxstyle.cli.stopping import current_stop
 from jaxstyle.image_files import write_picture
 from jaxstyle.loop import Program, minimize
-from jaxstyle.memory import DoesNotFitError
 from jaxstyle.output_files import write_text
 from jaxstyle.problem import Params, Problem
 from jaxstyle.pyramid import Scale, chosen_params, minimize_pyramid
@@ -76,9 +75,16 @@ class Session:
     Args:
         flags: The flags of the command, with those of a network where it has one.
         retouch: Applied to every picture before it is written.
+        seeds: The flags of each run, where they differ: for the line about a seed that changes nothing.
     """
 
-    def __init__(self, flags: RunFlags, *, retouch: Callable[[np.ndarray], Any] | None = None):
+    def __init__(
+        self,
+        flags: RunFlags,
+        *,
+        retouch: Callable[[np.ndarray], Any] | None = None,
+        seeds: Sequence[RunFlags] | None = None,
+    ):
         self.flags = flags
         self.retouch = retouch
         self.report = Report(flags)
@@ -87,7 +93,7 @@ class Session:
         self._stop = current_stop()
         self._lost: list[LostOutputError] = []
         self._introduction = [self._cache.complaint] if self._cache.complaint else []
-        self._introduction += advice.on_seed([flags])
+        self._introduction += advice.on_seed([flags] if seeds is None else seeds)
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
@@ -105,8 +111,6 @@ class Session:
             LostOutputError: If a result could not be written anywhere; the other files have been written nevertheless.
         """
         self._closing.close()
-        if isinstance(error, DoesNotFitError):
-            raise error.advised(advice.on_memory(self.flags, error.scale)) from None
         if self._lost and error is None:
             raise self._lost[0]
 
@@ -146,7 +150,8 @@ class Session:
         self._introduction += [choice] if choice else []
         self._introduction.append(f"{width}x{height} pixels, {flags.optimizer}, on {device}; compiling ...")
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Says, once, what `introduce` was told and what else there is to say first; it is about to compile."""
         phase("compiling, then the first step")
         for line in self._introduction:
             self.say(line)
@@ -183,13 +188,16 @@ class Session:
         def make(height: int, width: int) -> Problem:
             phase("computing targets")
             problem = make_problem(height, width)
-            self._begin()
+            self.begin()
             return problem
 
         def after_chunk(scale: Scale, progress: Progress) -> bool:
             if progress.step == 0 and len(sizes) > 1:
                 self.say(f"scale {scale.index + 1} of {len(sizes)}: {scale.width}x{scale.height} pixels")
-            self.report.progress(progress, width=scale.width if len(sizes) > 1 else None)
+            self.report.progress(
+                progress, width=scale.width if len(sizes) > 1 else None,
+                left=steps[-1] - progress.step if scale.index == len(sizes) - 1 else None,
+            )  # fmt: skip
             if every and progress.step > 0 and progress.step % every == 0 and not label:
                 picture = scale.problem.render_fn(chosen_params(scale.problem, progress.state), scale.problem.args)
                 self.write_extra(checkpoint_name(flags.checkpoint_output or "", self.report.steps), picture)
@@ -229,11 +237,11 @@ class Session:
             after_chunk: Called after each chunk.
         """
         iterations = self.flags.iterations if iterations is None else iterations
-        self._begin()
+        self.begin()
         self.report.begin(label, iterations)
 
         def callback(progress: Progress) -> bool:
-            self.report.progress(progress)
+            self.report.progress(progress, left=iterations - progress.step)
             if after_chunk is not None:
                 after_chunk(progress)
             return self._is_to_stop()

@@ -3,6 +3,9 @@
 Python runs its own handlers between two instructions of the main thread: an exception from there may strike inside a
 library that is being loaded, which then aborts, and none comes while XLA compiles. So a thread waits for the signals:
 it ends the process where there is nothing to save yet, and otherwise leaves a note that the run looks for.
+
+A program in Python that calls `jaxstyle.cli.main` goes on after it: there, the first signal before there is anything to
+save, and a second one, end the command by an exception, as Ctrl-C ends everything else that is called from Python.
 """
 
 import os
@@ -10,10 +13,11 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
 
+from jaxstyle.cli.invocation import current
 from jaxstyle.output_files import remove_unfinished_files
 
 #: Ctrl-C; `kill`, `timeout`, containers and schedulers; a terminal that closes; what batch systems send before the time
@@ -24,6 +28,9 @@ SIGNALS = tuple(
     if hasattr(signal, name)
 )
 
+#: Those that are heeded within a program in Python; the others are its own.
+CALLERS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 #: Seconds within which another signal is the same request: `timeout` sends its signal to the process and to its group,
 #: a closing terminal is reported by the shell and by the kernel.
 SAME_REQUEST_SECONDS = 0.2
@@ -31,12 +38,22 @@ SAME_REQUEST_SECONDS = 0.2
 #: Seconds that the last line may take to print: a terminal that is stopped must not keep the process.
 PARTING_SECONDS = 1.0
 
-#: What a first signal leads to, once there is something to save.
-STOPPING = "stopping after the current steps; a second signal quits at once, without a picture"
+
+class StoppedError(KeyboardInterrupt):
+    """A signal that ends a command at once, within a program that goes on.
+
+    Args:
+        number: Number of the signal.
+        line: What to tell people.
+    """
+
+    def __init__(self, number: int, line: str):
+        super().__init__(line)
+        self.exit_code = 128 + number
 
 
 class StopRequest:
-    """Whether the command was asked to stop, and how.
+    """Whether the command was asked to stop, and how. Ending at once ends the process.
 
     Args:
         stream: For the last line of a process that ends at once; `sys.stderr` may be somebody else's at that moment.
@@ -79,7 +96,7 @@ class StopRequest:
                 self.number, self._time = number, now
                 if not self.is_anything_to_save:
                     self._end(number, f"stopped by {name} before there was anything to save; nothing was written")
-                _within(PARTING_SECONDS, lambda: self.say(f"{name}: {STOPPING}"))
+                _within(PARTING_SECONDS, lambda: self.say(_stopping(name)))
             elif name != "SIGXCPU" and now - self._time > SAME_REQUEST_SECONDS:  # that one comes every second
                 self._end(number, f"stopped by {name} at once; what was not saved yet is lost")
 
@@ -98,39 +115,62 @@ class StopRequest:
         os._exit(128 + number)
 
 
-_active: list[StopRequest] = []
+class CallersStopRequest(StopRequest):
+    """A request to a command that a program in Python has called. Ending at once raises `StoppedError`."""
+
+    def _end(self, number: int, line: str) -> None:
+        raise StoppedError(number, line)
 
 
 def current_stop() -> StopRequest:
     """Returns the request of the command that runs; outside of one, a request that nobody makes."""
-    return _active[-1] if _active else StopRequest()
+    invocation = current()
+    return StopRequest() if invocation is None else invocation.stop
 
 
 @contextmanager
-def heed_signals(stream: IO[str]) -> Iterator[StopRequest]:
-    """Heeds `SIGNALS` while it lasts, those that were ignored before (by nohup, in the background) excepted.
+def heed_signals(stream: IO[str], *, owns_process: bool = False) -> Iterator[StopRequest]:
+    """Heeds signals while it lasts, those that were ignored before (by nohup, in the background) excepted.
 
     Args:
         stream: See `StopRequest`.
+        owns_process: Whether to heed all `SIGNALS` and end the process; otherwise a program in Python goes on.
     """
-    stop = StopRequest(stream)
-    _active.append(stop)
+    stop = StopRequest(stream) if owns_process else CallersStopRequest(stream)
     if threading.current_thread() is not threading.main_thread():  # only that one may have handlers
-        try:
-            yield stop
-        finally:
-            _active.pop()
+        yield stop
         return
+    heeded = [
+        number
+        for number in (SIGNALS if owns_process else CALLERS_SIGNALS)
+        if signal.getsignal(number) not in (signal.SIG_IGN, None)  # None: a handler that is none of Python's
+    ]
+    with (_listening if owns_process else _handling)(stop, heeded):
+        yield stop
+
+
+@contextmanager
+def _handling(stop: StopRequest, heeded: Sequence[int]) -> Iterator[None]:
+    before = {number: signal.signal(number, lambda number, _: stop.receive(number)) for number in heeded}
+    try:
+        yield
+    finally:
+        stop.finish()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _listening(stop: StopRequest, heeded: Sequence[int]) -> Iterator[None]:
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
-    heeded = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
     thread = threading.Thread(target=_listen, args=(receiver, stop, frozenset(heeded)), daemon=True)
     thread.start()
     # Both are needed: numbers are sent for signals that have a handler, and this handler keeps the usual end away.
     before_wakeup = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     before = {number: signal.signal(number, lambda *_: None) for number in heeded}
     try:
-        yield stop
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -139,7 +179,6 @@ def heed_signals(stream: IO[str]) -> Iterator[StopRequest]:
         sender.close()
         thread.join()
         receiver.close()
-        _active.pop()
 
 
 def _listen(receiver: socket.socket, stop: StopRequest, heeded: frozenset[int]) -> None:
@@ -147,6 +186,12 @@ def _listen(receiver: socket.socket, stop: StopRequest, heeded: frozenset[int]) 
         for number in numbers:
             if number in heeded:
                 stop.receive(number)
+
+
+def _stopping(name: str) -> str:
+    """Returns what a first signal leads to, once there is something to save."""
+    who, again = ("Ctrl-C", "Ctrl-C again") if name == "SIGINT" else (name, "a second signal")
+    return f"{who}: finishing the current steps, then saving the best picture so far; {again} quits without saving"
 
 
 def _within(seconds: float, action: Callable[[], None]) -> None:

@@ -1,14 +1,21 @@
 """The program's stdout and stderr, made such that printing cannot fail: a reader that leaves must not cost a run.
 
 `jaxstyle.cli.main` puts a `GuardedStream` in the place of both, so that whatever prints goes through one: `print`,
-rich, the parser, warnings and logging.
+rich, the parser, warnings and logging. Called in another thread than the main one, it leaves both as they are, since
+they belong to all threads; what it prints itself goes through a `GuardedStream` nevertheless.
 """
 
+import errno
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TextIO
+
+#: Held while `sys.stdout` and `sys.stderr` are put in place or back: threads that did so in turns, each giving back
+#: what it found, would leave a stream of a call that has ended.
+SWAPPING = threading.RLock()
 
 
 class GuardedStream:
@@ -16,13 +23,16 @@ class GuardedStream:
 
     Args:
         stream: Where to write to.
+        number: Descriptor of the process's own stream, which leads nowhere after a failure; None for any other, which
+            is somebody else's and stays as it is.
 
     Attributes:
         failure: The first error, if there was one.
     """
 
-    def __init__(self, stream: TextIO):
+    def __init__(self, stream: TextIO, number: int | None = None):
         self._stream = stream
+        self._number = number
         self.failure: OSError | ValueError | None = None
 
     def write(self, text: str) -> int:
@@ -63,7 +73,8 @@ class GuardedStream:
             self.failure = error
             # Python flushes what is left in the buffer when it exits, and would complain once more.
             with suppress(OSError, ValueError):
-                _redirect_to_nowhere(self._stream.fileno())
+                if self._number is not None and self._stream.fileno() == self._number:
+                    _redirect_to_nowhere(self._number)
 
 
 class GuardedStreams(NamedTuple):
@@ -81,32 +92,45 @@ class GuardedStreams(NamedTuple):
     def lost_output(self) -> str:
         """Why text on stdout was lost, or nothing; that a reader has left is no loss: it has what it wanted."""
         failure = self.out.failure
-        if not isinstance(failure, OSError) or isinstance(failure, BrokenPipeError):
+        # On Windows, a pipe whose reader has left is an invalid argument.
+        if not isinstance(failure, OSError) or isinstance(failure, BrokenPipeError) or failure.errno == errno.EINVAL:
             return ""
         return failure.strerror or str(failure)
 
 
 @contextmanager
-def guard_streams() -> Iterator[GuardedStreams]:
-    """Puts a `GuardedStream` in the place of `sys.stdout` and of `sys.stderr`, and flushes both at the end."""
+def guard_streams(*, owns_process: bool = False) -> Iterator[GuardedStreams]:
+    """Puts a `GuardedStream` in the place of `sys.stdout` and of `sys.stderr`, and flushes both at the end.
+
+    Args:
+        owns_process: Whether the descriptors 0, 1 and 2 are the program's own: no caller's, who prints there later.
+    """
     # A file that is opened later would get the number of a stream that was closed at the start (`>&-`), and with it
     # whatever is printed below Python.
-    for number in (0, 1, 2):
+    for number in (0, 1, 2) if owns_process else ():
         try:
             os.fstat(number)
         except OSError:
             _redirect_to_nowhere(number)
-    before = sys.stdout, sys.stderr
+    own = (1, 2) if owns_process else (None, None)
+    is_main = threading.current_thread() is threading.main_thread()
     with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 (a device)
-        # Python has None for a stream that was closed.
-        streams = GuardedStreams(GuardedStream(sys.stdout or nowhere), GuardedStream(sys.stderr or nowhere))
-        sys.stdout, sys.stderr = streams  # type: ignore[assignment]
+        with SWAPPING:
+            before = sys.stdout, sys.stderr
+            # Python has None for a stream that was closed.
+            out, err = (GuardedStream(stream or nowhere, number) for stream, number in zip(before, own, strict=True))
+            if is_main:
+                sys.stdout, sys.stderr = out, err  # type: ignore[assignment]
         try:
-            yield streams
+            yield GuardedStreams(out, err)
         finally:
-            streams.out.flush()
-            streams.err.flush()
-            sys.stdout, sys.stderr = before
+            out.flush()
+            err.flush()
+            with SWAPPING:  # what somebody else has put there meanwhile stays
+                if sys.stdout is out:
+                    sys.stdout = before[0]
+                if sys.stderr is err:
+                    sys.stderr = before[1]
 
 
 def _redirect_to_nowhere(number: int) -> None:

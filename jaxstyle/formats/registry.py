@@ -35,7 +35,7 @@ def check_file(path: Path) -> None:
     if not path.exists():
         raise FileNotFoundError(f"expected a file of VGG weights, got {path}, which does not exist; check the path")
     if not path.is_file():
-        raise InputError("a file of VGG weights", f"{path}, which is no file", "pass the file itself")
+        raise InputError("a file of VGG weights", f"{path}, which is not a regular file", "pass the file itself")
     size = path.stat().st_size
     if not 0 < size <= MAX_FILE_BYTES:
         got = f"{path.name} with {size}" if size else f"{path.name}, which is empty"

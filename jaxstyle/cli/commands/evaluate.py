@@ -5,7 +5,6 @@ from typing import Annotated
 
 import tyro
 
-from jaxstyle.cli import advice
 from jaxstyle.cli.display import current_display
 from jaxstyle.cli.network import MATMUL_PRECISIONS, describe
 from jaxstyle.cli.objective import ObjectiveFlags
@@ -42,18 +41,13 @@ class Evaluate(ObjectiveFlags):
 
         import jax
 
-        from jaxstyle.memory import DoesNotFitError
         from jaxstyle.problems.style_transfer import make_problem
         from jaxstyle.vgg import PIXEL_SCALE
 
         with jax.default_matmul_precision(MATMUL_PRECISIONS[self.matmul_precision]):
-            try:
-                problem = make_problem(config, network.params, content, styles)
-            except DoesNotFitError as error:
-                raise error.advised(advice.on_memory(self, error.scale)) from None
+            problem = make_problem(config, network.params, content, styles)
             total, terms = jax.jit(problem.loss_fn)(picture * PIXEL_SCALE, problem.args, None)
-        display.stop()  # of the same terminal, maybe
-        print(to_json({**{name: float(term) for name, term in terms.items()}, "total": float(total)}))
+        display.result(to_json({**{name: float(term) for name, term in terms.items()}, "total": float(total)}))
         return 0
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import tyro
 
 from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative
-from jaxstyle.cli import advice
 from jaxstyle.cli.commands.dream import choose_jitter
 from jaxstyle.cli.network import NetworkFlags, describe
 from jaxstyle.cli.pictures import MAX_SIDE, SizeFlags
@@ -138,10 +137,11 @@ class Features(RunFlags, SizeFlags, NetworkFlags):
         labels: list[str] = []
         records, codes = [], [0]
         with Session(self) as session:
-            session.introduce(self.size, self.size, describe(network))
-            for line in advice.on_seed([self]):
-                session.say(line)
-            for layer, channels in self.look(network.params, picture).items():
+            found = self.look(network.params, picture)
+            if self.channels or self.excite:
+                session.introduce(self.size, self.size, describe(network))
+            session.begin()
+            for layer, channels in found.items():
                 session.say(f"{layer}: channels {', '.join(str(channel.number) for channel in channels)}")
                 excited = {}
                 for excitement in self.excite_channels(session, network.params, layer, channels, optimizer):

@@ -20,6 +20,7 @@ from jaxstyle.cli.axes import (
 )
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.commands.stylize import Stylize
+from jaxstyle.cli.display import current_display
 from jaxstyle.cli.network import describe
 from jaxstyle.output_files import check_distinct_files, check_new_file
 
@@ -188,7 +189,8 @@ class GridFlags:
             session.say_plan()
             code = session.run_all()
             rows = [session.rows[point.number] for point in points]
-            session.say(aligned_text(rows))  # before files are written, which may fail
+            if not session.flags.quiet:
+                current_display().result(aligned_text(rows))  # before files are written, which may fail
             if session.pictures:
                 session.write_result(self._draw(layout, points, session, cell_width))
             if self.table is not None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import tyro
 
-from jaxstyle.checks import InputError, printable
+from jaxstyle.checks import InputError
 from jaxstyle.cli.display import current_display
 
 
@@ -47,8 +47,7 @@ class Samples:
         picture = load_sample(self.sample, height=self.height, width=self.width)
         write_picture(self.output, picture, overwrite=self.overwrite)
         height, width, _ = picture.shape
-        current_display().stop()
-        print(printable(f"wrote {self.sample.removeprefix('sample:')}, {width}x{height}, to {self.output}"))
+        current_display().result(f"wrote {self.sample.removeprefix('sample:')}, {width}x{height}, to {self.output}")
         return 0
 
     def _list(self) -> None:
@@ -56,9 +55,10 @@ class Samples:
             raise InputError("the name of a sample with --output", "none", "say which picture to write")
         from jaxstyle.samples import SAMPLES
 
+        display = current_display()
         for sample in SAMPLES.values():
             height, width = sample.size
-            print(f"{sample.name:<10} {sample.kind:<8} {f'{width}x{height}':<8} {sample.description}")
+            display.result(f"{sample.name:<10} {sample.kind:<8} {f'{width}x{height}':<8} {sample.description}")
 
 
 #: See `jaxstyle.cli.commands`.

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import tyro
 
-from jaxstyle.checks import printable
 from jaxstyle.cli.display import current_display, phase
 from jaxstyle.output_files import check_distinct_files
 
@@ -34,8 +33,7 @@ class Convert:
         phase("reading the weights")
         network = load_network(self.src)
         save_network(network, self.dst, overwrite=self.overwrite)
-        current_display().stop()
-        print(printable(f"wrote {network.architecture} to {self.dst}, checksum {network.checksum}"))
+        current_display().result(f"wrote {network.architecture} to {self.dst}, checksum {network.checksum}")
         return 0
 
 
@@ -55,7 +53,7 @@ class Info:
 
         phase("reading the weights")
         network = load_network(self.file)
-        current_display().stop()
+        display = current_display()
         mean = ", ".join(f"{value:.3f}" for value in network.params["mean"])
         facts = {
             "name": network.name,
@@ -66,13 +64,13 @@ class Info:
             "source": network.source,
         }
         for name, value in facts.items():
-            print(printable(f"{name:<13} {value}"))  # the name and the source are what the file says
+            display.result(f"{name:<13} {value}")
         for name, layer in network.params.items():
             if name == "mean":
                 continue
             kernel, bias = layer["kernel"], layer["bias"]
             shape = " x ".join(str(size) for size in kernel.shape)
-            print(
+            display.result(
                 f"{name:<13} {shape:<17} kernel {kernel.min():8.4f} to {kernel.max():7.4f}"
                 f"   bias {bias.min():8.4f} to {bias.max():7.4f}"
             )
