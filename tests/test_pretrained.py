@@ -306,7 +306,7 @@ def test_find_architecture():
 def test_missing_empty_foreign_and_huge_files(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"nothing\.h5"):
         load_network(tmp_path / "nothing.h5")
-    with pytest.raises(InputError, match="no file"):
+    with pytest.raises(InputError, match="not a regular file"):
         load_network(tmp_path)
     path = tmp_path / "some.h5"
     path.write_bytes(b"")
