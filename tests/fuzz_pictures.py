@@ -131,5 +131,6 @@ def fuzz(seconds: float, seed: int, folder: Path) -> Iterator[dict]:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(sys.argv[3] if len(sys.argv) > 3 else temporary)
+        place.mkdir(parents=True, exist_ok=True)
         for found in fuzz(float(sys.argv[1]), int(sys.argv[2]), place):
             print(json.dumps(found), flush=True)
