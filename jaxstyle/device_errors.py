@@ -10,8 +10,6 @@ _NO_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "std::bad_
 
 _NO_BACKEND = "Unable to initialize backend"
 
-_LONGEST = 300
-
 
 def explain(error: Exception) -> InputError | None:
     """Returns what `error` means to the person who began the run; None if it is a bug.
@@ -52,5 +50,5 @@ def _is_of_jax(error: Exception) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    line = (str(error).splitlines() or [""])[0][:_LONGEST].rstrip(" .")
+    line = (str(error).splitlines() or [""])[0].rstrip(" .")
     return line or type(error).__name__

@@ -121,8 +121,7 @@ class RunFlags:
 
     def options(self) -> Mapping[str, Any]:
         """Returns the optimizer's options that the flags name."""
-        own = {"learning_rate": self.learning_rate, "b1": self.beta1, "b2": self.beta2, "eps": self.eps}
-        options: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
+        options = self.options_with_flags()
         for item in self.optimizer_options:
             name, equals, value = item.partition("=")
             if not equals:
@@ -131,6 +130,11 @@ class RunFlags:
                 )
             options[name] = value
         return options
+
+    def options_with_flags(self) -> dict[str, Any]:
+        """Returns those of the optimizer's options that have flags of their own, where they are given."""
+        own = {"learning_rate": self.learning_rate, "b1": self.beta1, "b2": self.beta2, "eps": self.eps}
+        return {name: value for name, value in own.items() if value is not None}
 
     def _example(self) -> str:
         from jaxstyle.optimizers import OPTIMIZERS

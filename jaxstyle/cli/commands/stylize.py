@@ -151,9 +151,7 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
         """Raises for options of the optimizer, which auto chooses, and names an optimizer that has those typed."""
         from jaxstyle.optimizers import OPTIMIZERS
 
-        own = {"learning_rate": self.learning_rate, "b1": self.beta1, "b2": self.beta2, "eps": self.eps}
-        names = [name for name, value in own.items() if value is not None]
-        names += [item.partition("=")[0] for item in self.optimizer_options]
+        names = [*self.options_with_flags(), *(item.partition("=")[0] for item in self.optimizer_options)]
         if names:
             fit = [name for name, spec in OPTIMIZERS.items() if set(names) <= set(spec.defaults)]
             advice = f"add for instance --optimizer {fit[0]}" if fit else "name an optimizer that has them"
