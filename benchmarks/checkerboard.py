@@ -2,7 +2,8 @@
 
 `python -m benchmarks.checkerboard` repaints a sample and reconstructs it from relu4_1, with every parameterization and
 both poolings, from noise, with Adam at rate 10 and without total variation, and prints for each the share of the
-picture's energy near the Nyquist frequencies (`jaxstyle.images.nyquist_share`) beside the loss and the seconds.
+picture's energy near the Nyquist frequencies (`jaxstyle.pictures.images.nyquist_share`) beside the loss and the
+seconds.
 """
 
 import argparse
@@ -11,11 +12,12 @@ import time
 import jax
 import numpy as np
 
-from jaxstyle import images, load_network, load_sample, make_optimizer, minimize
-from jaxstyle.parameterizations import PARAMETERIZATIONS, apply_parameterization
-from jaxstyle.problem import Problem
+from jaxstyle import load_network, load_sample, make_optimizer, minimize
+from jaxstyle.pictures import images
 from jaxstyle.problems import content_reconstruction, style_transfer
-from jaxstyle.vgg import POOLINGS
+from jaxstyle.problems.parameterizations import PARAMETERIZATIONS, apply_parameterization
+from jaxstyle.problems.problem import Problem
+from jaxstyle.vgg.module import POOLINGS
 
 
 def main() -> None:

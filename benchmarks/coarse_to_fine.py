@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from jaxstyle import images, load_network, load_sample, make_optimizer
-from jaxstyle.problem import Problem
+from jaxstyle import load_network, load_sample, make_optimizer
+from jaxstyle.optimize.pyramid import growing_sizes, minimize_pyramid
+from jaxstyle.pictures import images
+from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem
-from jaxstyle.pyramid import growing_sizes, minimize_pyramid
 
 
 def main() -> None:

@@ -21,11 +21,11 @@ import optax
 from benchmarks.methods import PERTURBATION, RATES, Method, Phase
 from benchmarks.problems import BenchmarkProblem
 from benchmarks.records import Point
-from jaxstyle.loop import CHUNK_CAPACITY, Program, compile_run, stop_arrays
-from jaxstyle.optimizers import OPTIMIZERS, make_optimizer
-from jaxstyle.parameterizations import make_parameterization
-from jaxstyle.problem import Params, Problem, reparameterize
-from jaxstyle.runs import LoopState, Status, StepInfo, StopRule
+from jaxstyle.optimize.loop import CHUNK_CAPACITY, Program, compile_run, stop_arrays
+from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
+from jaxstyle.optimize.records import LoopState, Status, StepInfo, StopRule
+from jaxstyle.problems.parameterizations import make_parameterization
+from jaxstyle.problems.problem import Params, Problem, reparameterize
 
 #: Ratio of neighboring points' evaluations, once they are more than one apart: times to a target are known to 4 %.
 GRID_RATIO = 1.04

@@ -19,11 +19,11 @@ import numpy as np
 
 from benchmarks.peers import TORCH_HISTORY, is_installed
 from benchmarks.problems.pictures import SCORING_PAIRS, make_style_transfer
-from jaxstyle.loop import minimize
-from jaxstyle.parameterizations import apply_parameterization
-from jaxstyle.problem import Problem
-from jaxstyle.runs import Progress, StopRule
-from jaxstyle.settings import AUTO, CLASSIC_ITERATIONS, Settings
+from jaxstyle.optimize.loop import minimize
+from jaxstyle.optimize.records import Progress, StopRule
+from jaxstyle.optimize.settings import AUTO, CLASSIC_ITERATIONS, Settings
+from jaxstyle.problems.parameterizations import apply_parameterization
+from jaxstyle.problems.problem import Problem
 
 #: The automatic choice, exactly as `jaxstyle stylize` runs it; and what each of its parts brings.
 CHALLENGERS = {

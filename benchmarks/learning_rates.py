@@ -1,4 +1,4 @@
-"""Measures the default learning rates of `jaxstyle.optimizers`: `python -m benchmarks.learning_rates`.
+"""Measures the default learning rates of `jaxstyle.optimize.optimizers`: `python -m benchmarks.learning_rates`.
 
 Each optimizer repaints one photograph from noise under a grid of rates, in factors of about 3 around its present
 default, and the rate with the lowest best loss after so many steps wins. It prints a table in Markdown, with the
@@ -12,13 +12,13 @@ from functools import partial
 import jax
 import numpy as np
 
-from jaxstyle.batch import minimize_batch
-from jaxstyle.images import resize
-from jaxstyle.optimizers import OPTIMIZERS, make_optimizer
-from jaxstyle.pretrained import load_network
-from jaxstyle.problem import Problem
+from jaxstyle.optimize.batch import minimize_batch
+from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
+from jaxstyle.pictures.images import resize
+from jaxstyle.pictures.samples import load_sample
+from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem
-from jaxstyle.samples import load_sample
+from jaxstyle.vgg.weights import load_network
 
 FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0)
 

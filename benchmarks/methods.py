@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from jaxstyle.optimizers import OPTIMIZERS
+from jaxstyle.optimize.optimizers import OPTIMIZERS
 
 #: Options that set the size of a step, whichever an optimizer has.
 RATES = ("learning_rate", "max_learning_rate", "estim_lr0")
@@ -48,10 +48,10 @@ class Phase:
     """A part of a run.
 
     Attributes:
-        optimizer: A name in `jaxstyle.optimizers`.
+        optimizer: A name in `jaxstyle.optimize.optimizers`.
         share: Share of the budget.
         shrink: Divisor of the picture's size.
-        parameterization: See `jaxstyle.parameterizations`.
+        parameterization: See `jaxstyle.problems.parameterizations`.
         begin: `continue` from what the phase before hands on (its best by its own loss; the last, where that is drawn
             at random), `perturb` that first, or begin `anew` from another start.
         schedule: `constant`, or `cosine`: the learning rate falls to 0 within the phase.

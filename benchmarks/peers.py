@@ -18,7 +18,7 @@ from jax.flatten_util import ravel_pytree
 from benchmarks.engine import Kept, Outcome, Trace, make_kept, start_key
 from benchmarks.methods import Method
 from benchmarks.problems import BenchmarkProblem
-from jaxstyle.runs import DIVERGENCE_FACTOR, DIVERGENCE_STEPS
+from jaxstyle.optimize.records import DIVERGENCE_FACTOR, DIVERGENCE_STEPS
 
 #: History of the known PyTorch programs, whose iterations are otherwise L-BFGS with steps of 1 and no line search.
 TORCH_HISTORY = 100

@@ -17,7 +17,7 @@ from benchmarks.problems import BenchmarkProblem
 from benchmarks.problems.registry import PROBLEMS
 from benchmarks.records import FINE, Run
 from benchmarks.suites import Suite
-from jaxstyle.optimizers import OPTIMIZERS
+from jaxstyle.optimize.optimizers import OPTIMIZERS
 
 #: Of the start of every trial: no scored run has it.
 TUNING_SEED = 1_000_000

@@ -19,10 +19,10 @@ import numpy as np
 
 from benchmarks.problems import descent, painting, regression, stocks, waves
 from jaxstyle import make_optimizer, minimize, minimize_batch
-from jaxstyle.batch import BatchProgress, stack_shared
-from jaxstyle.problem import Problem
+from jaxstyle.optimize.batch import BatchProgress, stack_shared
+from jaxstyle.optimize.records import Result
 from jaxstyle.problems import painter
-from jaxstyle.runs import Result
+from jaxstyle.problems.problem import Problem
 
 #: The course's steps of gradient descent, and epochs of its regressions: of the line, and of all else.
 DESCENT_STEPS, LINE_EPOCHS, EPOCHS = 500, 500, 100

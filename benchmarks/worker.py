@@ -23,7 +23,7 @@ from benchmarks.problems.registry import PROBLEMS
 from benchmarks.protocol import Task
 from benchmarks.records import Run, row_of
 from jaxstyle.checks import DoesNotFitError
-from jaxstyle.image_files import write_picture
+from jaxstyle.pictures.image_files import write_picture
 
 
 def compute(task: Task, kept: Kept) -> Run:

@@ -9,15 +9,15 @@ import numpy as np
 
 from jaxstyle.argument_checks import check_key, check_kind, check_picture
 from jaxstyle.checks import check_positive
-from jaxstyle.images import resize, size_for_width
-from jaxstyle.pretrained import load_network
-from jaxstyle.problem import Problem
+from jaxstyle.optimize.pyramid import Scale, minimize_pyramid
+from jaxstyle.optimize.records import Progress, Result
+from jaxstyle.optimize.settings import AUTO, Settings
+from jaxstyle.pictures.images import resize, size_for_width
+from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.style_transfer import StyleTransferConfig, check_styles, make_problem
-from jaxstyle.pyramid import Scale, minimize_pyramid
-from jaxstyle.runs import Progress, Result
-from jaxstyle.settings import AUTO, Settings
 from jaxstyle.short_repr import short_repr
 from jaxstyle.types import Key, NetworkParams, Picture
+from jaxstyle.vgg.weights import load_network
 
 
 class Stylized(NamedTuple):
@@ -60,7 +60,7 @@ def stylize(
         styles: At least one picture in [0, 1], each of any size.
         network: A network's parameters; those of the VGG-19 that ships, if left out.
         config: The objective.
-        settings: How to optimize: `AUTO`, what `jaxstyle.settings.read_settings` reads, or your own.
+        settings: How to optimize: `AUTO`, what `jaxstyle.optimize.settings.read_settings` reads, or your own.
         key: The only source of randomness, `jax.random.key(0)` if left out.
         width: Width of the result, whose height keeps the content's shape; the content's own, if left out.
         style_scale: Each style is resized to this many times the result's width, so that its strokes have the same

@@ -23,5 +23,5 @@ Scalar = Float[Array, ""]
 #: `jax.random.key(seed)`.
 Key = PRNGKeyArray
 
-#: `{"mean": [3], "conv1_1": {"kernel": [3, 3, in, out], "bias": [out]}, ...}`: see `jaxstyle.vgg`.
+#: `{"mean": [3], "conv1_1": {"kernel": [3, 3, in, out], "bias": [out]}, ...}`: see `jaxstyle.vgg.module`.
 NetworkParams = dict[str, Any]

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from benchmarks.speed.pictures import make_wave_picture as make_wave_picture
-from jaxstyle import pretrained, vgg
+from jaxstyle.vgg import module as vgg
+from jaxstyle.vgg import weights as pretrained
 
 TINY_WIDTHS = (4, 6, 8, 8, 8)
 

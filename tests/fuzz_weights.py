@@ -4,7 +4,7 @@
 
 The readers run in one process per batch, with a memory limit and a deadline per file; what ends it is counted and
 named. That libhdf5 hangs or crashes is no news: it is why `load_network` starts a process of its own.
-`tests/test_hostile_weights.py` has a short run of it.
+`tests/vgg/test_hostile_weights.py` has a short run of it.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxstyle.checks import InputError
-from jaxstyle.formats.registry import read_network
+from jaxstyle.vgg.formats.registry import read_network
 from tests.hostile import limit_memory
 
 #: A damaged file of a few kB that takes longer, or more, has found something.
@@ -136,7 +136,7 @@ def main() -> None:
         folder, start, end = arguments.batch
         read_batch(Path(folder), arguments.seed, int(start), int(end))
         return
-    from tests.test_formats import write_every_format
+    from tests.vgg.test_formats import write_every_format
 
     with tempfile.TemporaryDirectory() as folder:
         samples = Path(folder, "samples")

@@ -18,8 +18,8 @@ _PROGRAM = """
 import json, signal, sys
 from pathlib import Path
 from jaxstyle.checks import InputError
-from jaxstyle.formats.layout import ARCHITECTURES
-from jaxstyle.formats.registry import read_network
+from jaxstyle.vgg.formats.layout import ARCHITECTURES
+from jaxstyle.vgg.formats.registry import read_network
 from tests.hostile import limit_memory
 limit_memory(int(sys.argv[2]))
 for path in sys.stdin.read().splitlines():

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxstyle.checks import InputError
-from jaxstyle.image_files import read_picture
+from jaxstyle.pictures.image_files import read_picture
 
 
 def outcome_of(path: str, width: int) -> str:

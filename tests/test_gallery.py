@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jaxstyle import cli
-from jaxstyle.samples import SAMPLES
+from jaxstyle.pictures.samples import SAMPLES
 
 DOCS = Path(__file__).parent.parent / "docs"
 GALLERY = (DOCS / "gallery.md").read_text(encoding="utf-8")

@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxstyle.loop import minimize
-from jaxstyle.optimizers import make_optimizer
-from jaxstyle.pretrained import load_network
+from jaxstyle.optimize.loop import minimize
+from jaxstyle.optimize.optimizers import make_optimizer
 from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem
+from jaxstyle.vgg.weights import load_network
 
 from .conftest import make_wave_picture
 

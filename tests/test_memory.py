@@ -16,7 +16,7 @@ import jaxstyle
 from jaxstyle import memory, memory_limits
 from jaxstyle.checks import InputError
 from jaxstyle.device_errors import explain
-from jaxstyle.loop import minimize
+from jaxstyle.optimize.loop import minimize
 
 from .toys import make_bowl
 

@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 import jaxstyle
-from jaxstyle import animation_files, images, losses, vgg
 from jaxstyle.argument_checks import MOST_OUTSIDE, check_picture
 from jaxstyle.checks import InputError
-from jaxstyle.problems import content_reconstruction, dream, painter, style_transfer, texture
+from jaxstyle.pictures import animation_files, images
+from jaxstyle.problems import content_reconstruction, dream, losses, painter, style_transfer, texture
 from jaxstyle.problems.pictures import find_features, find_grams
+from jaxstyle.vgg import module as vgg
 
 from .toys import make_bowl
 

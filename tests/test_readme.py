@@ -9,7 +9,7 @@ import pytest
 
 import jaxstyle
 from jaxstyle.cli import main
-from jaxstyle.image_files import read_picture
+from jaxstyle.pictures.image_files import read_picture
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,9 +10,9 @@ import pytest
 import jaxstyle
 from jaxstyle.checks import InputError
 from jaxstyle.cli import main
-from jaxstyle.image_files import read_picture
-from jaxstyle.runs import Status
-from jaxstyle.settings import choose_memory_size
+from jaxstyle.optimize.records import Status
+from jaxstyle.optimize.settings import choose_memory_size
+from jaxstyle.pictures.image_files import read_picture
 
 PICTURES = np.random.default_rng(0).random((2, 24, 32, 3)).astype(np.float32)
 SHORT = replace(jaxstyle.AUTO, iterations=3)

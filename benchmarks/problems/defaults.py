@@ -1,15 +1,15 @@
 """Default settings of the optimizers for small networks and regressions.
 
-The defaults of `jaxstyle.optimizers` are rates for pixels on the 0..255 scale, whose steps would throw a network of
-weights around 0.1 out of the building. These are what the literature gives for networks: the method's own paper where
-it names a rate, else the default of a widely used implementation, else a judgment, which is then said.
+The defaults of `jaxstyle.optimize.optimizers` are rates for pixels on the 0..255 scale, whose steps would throw a
+network of weights around 0.1 out of the building. These are what the literature gives for networks: the method's own
+paper where it names a rate, else the default of a widely used implementation, else a judgment, which is then said.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-#: By optimizer: the options that differ from those of `jaxstyle.optimizers`.
+#: By optimizer: the options that differ from those of `jaxstyle.optimize.optimizers`.
 NETWORK_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "adam": {"learning_rate": 1e-3},  # Kingma and Ba (2015), algorithm 1

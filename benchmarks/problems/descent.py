@@ -27,7 +27,7 @@ from jaxtyping import Array, Float
 
 from benchmarks.problems import BenchmarkProblem
 from jaxstyle.checks import check_between, check_positive
-from jaxstyle.problem import Problem
+from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, Scalar
 
 #: Where f is looked at.
@@ -132,7 +132,7 @@ def make_problem(config: DescentConfig = DescentConfig()) -> Problem:
 _FREQUENCIES = {"sin9": 9.0, "sin11": 11.0, "sin10": 10.0}
 
 #: Methods whose step is in proportion to the gradient take the course's middle rate; a place is about as large as a
-#: gray level, so that for all others the rates of `jaxstyle.optimizers` will do.
+#: gray level, so that for all others the rates of `jaxstyle.optimize.optimizers` will do.
 DESCENT_DEFAULTS = {
     "sgd": {"learning_rate": 1.0},
     "momentum": {"learning_rate": 1.0},

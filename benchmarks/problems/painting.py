@@ -6,10 +6,10 @@ session 2), for the astronaut with Adam at 0.001 and 50 pixels a step: see `PUBL
 
 from benchmarks.problems import BenchmarkProblem
 from benchmarks.problems.defaults import NETWORK_DEFAULTS
-from jaxstyle.images import resize
-from jaxstyle.problem import Problem
+from jaxstyle.pictures.images import resize
+from jaxstyle.pictures.samples import load_sample
 from jaxstyle.problems import painter
-from jaxstyle.samples import load_sample
+from jaxstyle.problems.problem import Problem
 
 #: Height and width of the pictures.
 SIZE = 64

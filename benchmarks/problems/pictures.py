@@ -1,7 +1,7 @@
 """The problems whose unknowns are pictures: style transfer, reconstruction, texture, dream.
 
-Photographs are cropped to a square, paintings are painted at one. The default rates of `jaxstyle.optimizers` were
-measured on the astronaut with the swirl, which is why that pair is one to tune on and never one to score on.
+Photographs are cropped to a square, paintings are painted at one. The default rates of `jaxstyle.optimize.optimizers`
+were measured on the astronaut with the swirl, which is why that pair is one to tune on and never one to score on.
 """
 
 from collections.abc import Callable
@@ -12,14 +12,14 @@ import jax
 import numpy as np
 
 from benchmarks.problems import BenchmarkProblem
-from jaxstyle.images import resize
-from jaxstyle.parameterizations import apply_parameterization
-from jaxstyle.pretrained import load_network
-from jaxstyle.problem import Problem
+from jaxstyle.pictures.images import resize
+from jaxstyle.pictures.samples import load_sample
 from jaxstyle.problems import content_reconstruction, dream, style_transfer, texture
+from jaxstyle.problems.parameterizations import apply_parameterization
 from jaxstyle.problems.pictures import NOISE_DEVIATION
-from jaxstyle.samples import load_sample
+from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, NetworkParams
+from jaxstyle.vgg.weights import load_network
 
 #: Content and style, joined by a plus.
 TUNING_PAIRS = ("astronaut+swirl",)

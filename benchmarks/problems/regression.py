@@ -27,8 +27,8 @@ from jaxtyping import Array, Float
 from benchmarks.problems import BenchmarkProblem
 from benchmarks.problems.defaults import NETWORK_DEFAULTS
 from jaxstyle.checks import check_between, check_choice, check_not_negative, check_positive
-from jaxstyle.problem import Problem
 from jaxstyle.problems.painter import draw_batch
+from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, Scalar
 
 #: Number of points, and where they lie.

@@ -30,8 +30,8 @@ from jaxtyping import Array, Float
 from benchmarks.problems import BenchmarkProblem
 from benchmarks.problems.defaults import NETWORK_DEFAULTS
 from jaxstyle.checks import check_between, check_positive
-from jaxstyle.problem import Problem
 from jaxstyle.problems.painter import draw_batch
+from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, Scalar
 
 #: Numbers of stocks, of days that are seen, and of hidden units.

@@ -32,7 +32,7 @@ from jaxtyping import Array, Float
 from benchmarks.problems import BenchmarkProblem
 from benchmarks.problems.defaults import NETWORK_DEFAULTS
 from jaxstyle.checks import check_positive
-from jaxstyle.problem import Problem
+from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, Scalar
 
 #: Steps of a whole turn of a and of b.

@@ -14,11 +14,11 @@ import torch
 
 from benchmarks.speed.pictures import make_wave_picture
 from benchmarks.speed.torch_peer import make_objective
-from jaxstyle import convolution
-from jaxstyle.images import resize
-from jaxstyle.pretrained import load_network
+from jaxstyle.pictures.images import resize
+from jaxstyle.pictures.samples import load_sample
 from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem
-from jaxstyle.samples import load_sample
+from jaxstyle.vgg import convolution
+from jaxstyle.vgg.weights import load_network
 
 
 def errors(found: np.ndarray, exact: np.ndarray) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.speed.pictures import make_pictures
-from jaxstyle.image_files import write_picture
+from jaxstyle.pictures.image_files import write_picture
 
 #: 512 x 512 pixels; pastiche takes a number of pixels, jaxstyle a width.
 PIXELS = 262_144

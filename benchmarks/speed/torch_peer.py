@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from benchmarks.speed.pictures import make_pictures
-from jaxstyle.pretrained import load_network
+from jaxstyle.vgg.weights import load_network
 
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 

@@ -18,8 +18,8 @@ Run = Callable[[int], None]
 
 def make_jaxstyle_problem(size: int, dtype: str = "float32", memory: str = "normal") -> Any:
     """Returns the default objective as jaxstyle computes it."""
-    from jaxstyle.pretrained import load_network
     from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem
+    from jaxstyle.vgg.weights import load_network
 
     _, content, style = make_pictures(size)
     config = StyleTransferConfig(dtype=dtype, memory=memory)
@@ -61,9 +61,9 @@ def jaxstyle_iteration(size: int, dtype: str = "float32", memory: str = "normal"
     import jax
     import numpy as np
 
-    from jaxstyle.loop import make_loop, run_chunk
-    from jaxstyle.optimizers import make_optimizer
-    from jaxstyle.runs import StopRule
+    from jaxstyle.optimize.loop import make_loop, run_chunk
+    from jaxstyle.optimize.optimizers import make_optimizer
+    from jaxstyle.optimize.records import StopRule
 
     problem = make_jaxstyle_problem(size, dtype, memory)
     loop = make_loop(problem, make_optimizer("adam"))
@@ -90,7 +90,7 @@ def make_plain_objective(size: int) -> tuple[Callable, Any]:
     import jax.numpy as jnp
     from jax import lax
 
-    from jaxstyle.pretrained import load_network
+    from jaxstyle.vgg.weights import load_network
 
     network = jax.tree.map(jnp.asarray, load_network().params)
     names = [name for name in network if name.startswith("conv") and name <= "conv5_1"]

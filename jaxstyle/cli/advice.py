@@ -10,7 +10,7 @@ from jaxstyle.cli.flags import flag_of
 
 if TYPE_CHECKING:
     from jaxstyle.cli.running import RunFlags
-    from jaxstyle.runs import Result
+    from jaxstyle.optimize.records import Result
 
 #: What the loss is in proportion to, and what the painter's first loss depends on.
 WEIGHTS = ("content_weight", "style_weight", "tv_weight", "weight_deviation")
@@ -52,7 +52,7 @@ def on_seed(runs: "Sequence[RunFlags]") -> list[str]:
 
 
 def _smaller_steps(flags: "RunFlags") -> str:
-    from jaxstyle.optimizers import OPTIMIZERS
+    from jaxstyle.optimize.optimizers import OPTIMIZERS
 
     options = {**OPTIMIZERS[flags.optimizer].defaults, **flags.default_options(), **flags.options()}
     option = next((name for name in RATES if name in options), None)

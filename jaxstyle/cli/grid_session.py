@@ -18,12 +18,12 @@ from jaxstyle.cli.records import to_json
 from jaxstyle.cli.report import Report, StepCount
 from jaxstyle.cli.running import EXIT_FAILED, RunFlags
 from jaxstyle.cli.session import Session, record_of
-from jaxstyle.images import resize, size_for_width
-from jaxstyle.many import Task, minimize_many
-from jaxstyle.parameterizations import apply_parameterization
-from jaxstyle.problem import Params, Problem
-from jaxstyle.pyramid import chosen_params
-from jaxstyle.runs import LoopState, Progress, Result, Status, status_of
+from jaxstyle.optimize.many import Task, minimize_many
+from jaxstyle.optimize.pyramid import chosen_params
+from jaxstyle.optimize.records import LoopState, Progress, Result, Status, status_of
+from jaxstyle.pictures.images import resize, size_for_width
+from jaxstyle.problems.parameterizations import apply_parameterization
+from jaxstyle.problems.problem import Params, Problem
 
 #: What is stacked in a batch: all but the network.
 AXES = {"network": None, "content": 0, "styles": 0, "weights": 0}
@@ -175,7 +175,7 @@ class GridSession(Session):
     Args:
         runs: All of them.
         shared: What they share.
-        batch: As for `jaxstyle.many.minimize_many`.
+        batch: As for `jaxstyle.optimize.many.minimize_many`.
         names: Where to write each combination's picture, by its number; none of them, if left out.
         cell_width: The width in which to keep the pictures for the sheet.
 

@@ -8,7 +8,7 @@ from jaxstyle.checks import check_choice
 from jaxstyle.cli.display import phase
 
 if TYPE_CHECKING:
-    from jaxstyle.pretrained import Network
+    from jaxstyle.vgg.weights import Network
 
 #: JAX's names for what --matmul-precision takes.
 MATMUL_PRECISIONS = {"highest": "highest", "tf32": "tensorfloat32"}
@@ -36,7 +36,7 @@ class NetworkFlags:
 
     def check(self) -> None:
         """Raises `InputError` for what can be known to be wrong before any file is read."""
-        from jaxstyle.image_files import parse_color
+        from jaxstyle.pictures.image_files import parse_color
 
         parse_color(self.matte)
         check_choice("--pooling", self.pooling, ("max", "avg"))
@@ -50,8 +50,8 @@ class NetworkFlags:
 
         check_process_limits()
 
-        from jaxstyle import vgg
-        from jaxstyle.pretrained import load_network
+        from jaxstyle.vgg import module as vgg
+        from jaxstyle.vgg.weights import load_network
 
         phase("reading the network")
         network = load_network(self.network)

@@ -80,7 +80,7 @@ class ObjectiveFlags(NetworkFlags, ContentAndStyles):
     def config(self, noise_blend: float | None = None) -> "StyleTransferConfig":
         """Returns the library's configuration that these flags name."""
         from jaxstyle.problems import style_transfer
-        from jaxstyle.vgg import check_order
+        from jaxstyle.vgg.module import check_order
 
         if self.content_layers:
             content_layers = parse_layers("--content-layers", self.content_layers)

@@ -58,14 +58,15 @@ def read_scaled(
 
     Samples that are painted are painted at that size; everything else is resized. Without a side it keeps its size.
     Files of more than 16.8 million pixels are read only as finely as that side needs (`read_picture`).
-    `method` is that of `jaxstyle.images.resize`; `flag` is what people type for another size, if no flag of that name.
+    `method` is that of `jaxstyle.pictures.images.resize`; `flag` is what people type for another size, if no flag of
+    that name.
     """
     from jaxstyle.memory_limits import check_process_limits
 
     check_process_limits()
 
-    from jaxstyle import images, samples
-    from jaxstyle.image_files import MAX_PIXELS, parse_color, read_picture
+    from jaxstyle.pictures import images, samples
+    from jaxstyle.pictures.image_files import MAX_PIXELS, parse_color, read_picture
 
     phase(f"reading {source}")
     sides = {"width": width, "height": height, "long side": long_side}
@@ -96,8 +97,8 @@ def read_scaled(
 
 
 def _painted_side(source: str, width: int | None, height: int | None, long_side: int | None) -> dict[str, int | None]:
-    """Returns the side to paint a sample at, as `jaxstyle.samples.load_sample` takes it."""
-    from jaxstyle.samples import PREFIX, SAMPLES
+    """Returns the side to paint a sample at, as `jaxstyle.pictures.samples.load_sample` takes it."""
+    from jaxstyle.pictures.samples import PREFIX, SAMPLES
 
     sample = SAMPLES.get(source.removeprefix(PREFIX))
     if long_side is None or sample is None:
@@ -108,8 +109,8 @@ def _painted_side(source: str, width: int | None, height: int | None, long_side:
 
 def read_resized(source: str, height: int, width: int, matte: str) -> np.ndarray:
     """Returns the picture that `source` (a file or sample:NAME) names at that size, whatever its shape."""
-    from jaxstyle import samples
-    from jaxstyle.image_files import parse_color, read_picture
+    from jaxstyle.pictures import samples
+    from jaxstyle.pictures.image_files import parse_color, read_picture
 
     if samples.is_sample(source):
         return resize_to(samples.load_sample(source), height, width)
@@ -118,6 +119,6 @@ def read_resized(source: str, height: int, width: int, matte: str) -> np.ndarray
 
 def resize_to(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """Returns `picture` at that size; the same array if it has that size already."""
-    from jaxstyle import images
+    from jaxstyle.pictures import images
 
     return picture if picture.shape[:2] == (height, width) else np.asarray(images.resize(picture, height, width))

@@ -8,20 +8,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxstyle import vgg
 from jaxstyle.checks import InputError
 from jaxstyle.cli.commands.stylize import Stylize
 from jaxstyle.cli.pictures import SIDES, resize_to
-from jaxstyle.convolution import choose_method
-from jaxstyle.images import preserve_colors
-from jaxstyle.loop import Optimizer
-from jaxstyle.optimizers import OPTIMIZERS, make_optimizer
-from jaxstyle.pretrained import Network, load_network
-from jaxstyle.problem import Problem
+from jaxstyle.optimize.loop import Optimizer
+from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
+from jaxstyle.optimize.transforms.averaging import keep_average
+from jaxstyle.pictures.images import preserve_colors
 from jaxstyle.problems.pictures import check_size
+from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.style_transfer import with_weights
-from jaxstyle.transforms.averaging import keep_average
 from jaxstyle.types import NetworkParams
+from jaxstyle.vgg import module as vgg
+from jaxstyle.vgg.convolution import choose_method
+from jaxstyle.vgg.weights import Network, load_network
 
 #: Flags of `stylize` that neither the targets nor the program's text depend on: they become its arguments. Which layers
 #: are used, and the optimizer's options that do not vary, are looked at apart. A flag not named here keeps runs apart.

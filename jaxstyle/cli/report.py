@@ -15,8 +15,8 @@ from jaxstyle.cli.display import current_display
 from jaxstyle.cli.records import to_json
 from jaxstyle.cli.rescue import reason_of
 from jaxstyle.cli.running import HISTORY_ITERATIONS, RunFlags
+from jaxstyle.optimize.records import Progress, Result, StepInfo
 from jaxstyle.output_files import follow_link, is_stream, open_stream, replace_file, write_text
-from jaxstyle.runs import Progress, Result, StepInfo
 
 #: What a row of the history has beside the terms.
 COUNTS = ("run", "iteration", "evaluations", "seconds", "width")

@@ -15,7 +15,7 @@ from jaxstyle.output_files import check_distinct_files, check_new_file
 if TYPE_CHECKING:
     import optax
 
-    from jaxstyle.runs import StopRule
+    from jaxstyle.optimize.records import StopRule
 
 EXIT_FAILED = 3
 EXIT_INTERRUPTED = 130  # by Ctrl-C; see `jaxstyle.cli.stopping` for other signals
@@ -32,7 +32,7 @@ MOST_SCALE_STEP = 1e5
 #: How often the histories get a line where --print-iterations does not say.
 HISTORY_ITERATIONS = 10
 
-#: The names in `jaxstyle.parameterizations`, known before JAX is loaded.
+#: The names in `jaxstyle.problems.parameterizations`, known before JAX is loaded.
 PARAMETERIZATIONS = ("pixels", "bounded", "fourier", "preconditioned", "laplacian", "network")
 
 
@@ -111,7 +111,7 @@ class RunFlags:
 
     def make_optimizer(self, **defaults: float) -> "optax.GradientTransformation":
         """Returns the optimizer that the flags name; `defaults` stand in for what they leave open, if it has them."""
-        from jaxstyle.optimizers import OPTIMIZERS, make_optimizer
+        from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
 
         known = OPTIMIZERS[check_choice("--optimizer", self.optimizer, OPTIMIZERS)].defaults
         chosen = {**self.default_options(), **defaults}
@@ -137,14 +137,14 @@ class RunFlags:
         return {name: value for name, value in own.items() if value is not None}
 
     def _example(self) -> str:
-        from jaxstyle.optimizers import OPTIMIZERS
+        from jaxstyle.optimize.optimizers import OPTIMIZERS
 
         name, value = next(iter(OPTIMIZERS[check_choice("--optimizer", self.optimizer, OPTIMIZERS)].defaults.items()))
         return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
 
     def stop_rule(self) -> "StopRule":
         """Returns the rule of --stop-delta and --stop-patience."""
-        from jaxstyle.runs import StopRule
+        from jaxstyle.optimize.records import StopRule
 
         patience = self.stop_patience
         if patience is None:
@@ -179,7 +179,7 @@ class RunFlags:
         return [source for source in sources if source is not None]
 
     def _check_places(self) -> None:
-        from jaxstyle.image_files import check_output
+        from jaxstyle.pictures.image_files import check_output
 
         pictures, texts = self.pictures_to_write(), self.texts_to_write()
         check_distinct_files([*pictures, *texts], self.files_to_read(), own=self.own_picture())
@@ -241,7 +241,7 @@ class PictureFlags(RunFlags):
 
     def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Returns the `(height, width)` to go through; the last is the one given."""
-        from jaxstyle.pyramid import growing_sizes
+        from jaxstyle.optimize.pyramid import growing_sizes
 
         if len(self.scales) > 1:
             return growing_sizes(height, width, widths=self.scales)

@@ -23,13 +23,13 @@ from jaxstyle.cli.report import Report
 from jaxstyle.cli.rescue import LostOutputError, save_somewhere
 from jaxstyle.cli.running import EXIT_FAILED, PictureFlags, RunFlags
 from jaxstyle.cli.stopping import current_stop
-from jaxstyle.image_files import write_picture
-from jaxstyle.loop import Program, minimize
+from jaxstyle.optimize.loop import Program, minimize
+from jaxstyle.optimize.pyramid import Scale, chosen_params, minimize_pyramid
+from jaxstyle.optimize.records import Progress, Result, Status
+from jaxstyle.optimize.transforms.averaging import average_of, keep_average
 from jaxstyle.output_files import write_text
-from jaxstyle.problem import Params, Problem
-from jaxstyle.pyramid import Scale, chosen_params, minimize_pyramid
-from jaxstyle.runs import Progress, Result, Status
-from jaxstyle.transforms.averaging import average_of, keep_average
+from jaxstyle.pictures.image_files import write_picture
+from jaxstyle.problems.problem import Params, Problem
 
 
 class Outcome(NamedTuple):
@@ -174,7 +174,7 @@ class Session:
             height: Height of the last of these sizes.
             width: Width of the last of these sizes.
             optimizer: The flags' own, if left out.
-            carry: See `jaxstyle.pyramid.minimize_pyramid`.
+            carry: See `jaxstyle.optimize.pyramid.minimize_pyramid`.
             label: Said before the numbers, where a command has several runs.
         """
         flags = self.flags

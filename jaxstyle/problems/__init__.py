@@ -1,1 +1,1 @@
-"""One file per experiment: a config dataclass and `make_problem`, which returns a `jaxstyle.problem.Problem`."""
+"""What is minimized. One file per experiment: a config dataclass and `make_problem`, which returns a `Problem`."""

@@ -12,11 +12,9 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxstyle import vgg
 from jaxstyle.argument_checks import check_kind, check_layer_weights
 from jaxstyle.checks import check_not_negative, check_weights
-from jaxstyle.losses import content_loss, total_variation, weighted_sum
-from jaxstyle.problem import Problem
+from jaxstyle.problems.losses import content_loss, total_variation, weighted_sum
 from jaxstyle.problems.pictures import (
     NOISE_DEVIATION,
     check_network_options,
@@ -25,7 +23,9 @@ from jaxstyle.problems.pictures import (
     make_pixel_problem,
     noise,
 )
+from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, NetworkParams, Picture, Scalar
+from jaxstyle.vgg import module as vgg
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 DeepDream: Mordvintsev, Olah and Tyka (2015), "Inceptionism: going deeper into neural networks", and the program
 published with it. With a channel and from noise: Olah, Mordvintsev and Schubert (2017), "Feature visualization". The
-octaves of DeepDream are `jaxstyle.pyramid.minimize_pyramid(..., carry="change")`.
+octaves of DeepDream are `jaxstyle.optimize.pyramid.minimize_pyramid(..., carry="change")`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +16,13 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy import ndimage
 
-from jaxstyle import vgg
 from jaxstyle.argument_checks import check_features, check_kind, check_layer_weights
 from jaxstyle.checks import InputError, check_between, check_not_negative, check_positive, check_weights
-from jaxstyle.losses import channel_activation, guided_activation, layer_activation, total_variation
-from jaxstyle.problem import Problem
+from jaxstyle.problems.losses import channel_activation, guided_activation, layer_activation, total_variation
 from jaxstyle.problems.pictures import check_network_options, check_picture, make_pixel_problem, run_once
+from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Features, Key, NetworkParams, Picture, Scalar
+from jaxstyle.vgg import module as vgg
 
 #: Positions of the guide that are kept at most: a picture of 256x256 has as many at relu4_1, one of 224x224 has 784 in
 #: the guided example of DeepDream.
@@ -31,8 +31,8 @@ GUIDE_POSITIONS = 1024
 #: Added to the mean square of a layer by which its activations are divided: a layer of zeros stays one of zeros.
 LEAST_SQUARE = 1e-12
 
-#: Pixels times steps from which on a run is long. Winograd's programs (`jaxstyle.convolution`) take longer to compile,
-#: by 11 to 13 s up to relu5_1 on two cores, and save 2 to 4 s for every million pixels at each step.
+#: Pixels times steps from which on a run is long. Winograd's programs (`jaxstyle.vgg.convolution`) take longer to
+#: compile, by 11 to 13 s up to relu5_1 on two cores, and save 2 to 4 s for every million pixels at each step.
 LONG_RUN = 6e6
 
 #: What the ReLU of a channel to be excited leaves of a negative sum: the slope of Maas, Hannun and Ng (2013).
@@ -100,7 +100,7 @@ def make_problem(
 
     Its unknowns are pixels on the 0..255 scale, `[height, width, 3]`, free to leave that range; the picture is where
     they start, `127.5 + (1 - headroom) (255 picture - 127.5)`. The loss has no lower bound but that of the pixels:
-    optimize bounded ones (`jaxstyle.parameterizations`). The metrics are the terms of `dream_loss`.
+    optimize bounded ones (`jaxstyle.problems.parameterizations`). The metrics are the terms of `dream_loss`.
 
     Args:
         config: Layers, channels, jitter.
@@ -198,8 +198,8 @@ def dream_loss(
 def choose_channels(problem: Problem, channels: Sequence[int]) -> Problem:
     """Returns a problem made for channels with others of the same layer instead.
 
-    Its functions and the shapes of its arguments are the same: a `Program` of the one (`jaxstyle.loop.compile_run`)
-    runs the other.
+    Its functions and the shapes of its arguments are the same: a `Program` of the one
+    (`jaxstyle.optimize.loop.compile_run`) runs the other.
 
     Raises:
         InputError: For a problem made without channels, or a channel that the layer does not have.

@@ -5,8 +5,8 @@ TensorFlow", session 2, 2016) and, by `fourier_features`, the answer of Tancik e
 paints so blurred a picture. What the network is not shown (`holes`), it fills in; and it can paint at any size.
 
 The published costs (171.7 after the first epoch, 41 after 499) are of the astronaut at 64x64, resized by an antialiased
-*bilinear* filter and measured by `full_cost`. Resized by the sharper cubic of `jaxstyle.images`, the same picture has
-more detail to learn, and costs a fifth more in the end.
+*bilinear* filter and measured by `full_cost`. Resized by the sharper cubic of `jaxstyle.pictures.images`, the same
+picture has more detail to learn, and costs a fifth more in the end.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,8 +23,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxstyle.argument_checks import check_kind, check_picture, check_picture_shape, describe, is_array
 from jaxstyle.checks import InputError, check_not_negative, check_positive
-from jaxstyle.networks import MLP, Functional, draw_frequencies, fourier_features, functional, pixel_positions
-from jaxstyle.problem import Problem
+from jaxstyle.problems.networks import MLP, Functional, draw_frequencies, fourier_features, functional, pixel_positions
+from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, Picture, Scalar
 
 #: Colors are regressed on this scale.

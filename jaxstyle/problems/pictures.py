@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxstyle import argument_checks, vgg
+from jaxstyle import argument_checks
 from jaxstyle.checks import InputError, check_choice
 from jaxstyle.memory import compile_to_fit, release_unused
-from jaxstyle.problem import Problem
-from jaxstyle.statistics import gram_matrix
+from jaxstyle.problems.problem import Problem
+from jaxstyle.problems.statistics import gram_matrix
 from jaxstyle.types import Features, Gram, Key, NetworkParams, Picture, Scalar
+from jaxstyle.vgg import module as vgg
 
 #: Standard deviation of the initial noise, on 0..255: the widely used TensorFlow program's.
 NOISE_DEVIATION = 0.256

@@ -13,11 +13,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxstyle import vgg
 from jaxstyle.argument_checks import check_kind, check_layer_weights, describe, is_array
 from jaxstyle.checks import InputError, check_between, check_not_negative, check_weights
-from jaxstyle.losses import content_loss, style_loss, total_variation, weighted_sum
-from jaxstyle.problem import Problem
+from jaxstyle.problems.losses import content_loss, style_loss, total_variation, weighted_sum
 from jaxstyle.problems.pictures import (
     check_network_options,
     check_picture,
@@ -26,8 +24,10 @@ from jaxstyle.problems.pictures import (
     make_pixel_problem,
     noise,
 )
-from jaxstyle.statistics import gram_matrix
+from jaxstyle.problems.problem import Problem
+from jaxstyle.problems.statistics import gram_matrix
 from jaxstyle.types import Key, NetworkParams, Picture, Scalar
+from jaxstyle.vgg import module as vgg
 
 #: The five layers of Gatys et al. (2016), section 2.2.
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")

@@ -12,11 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxstyle import vgg
 from jaxstyle.argument_checks import check_kind, check_layer_weights
 from jaxstyle.checks import InputError, check_not_negative, check_weights
-from jaxstyle.losses import style_loss, total_variation, weighted_sum
-from jaxstyle.problem import Problem
+from jaxstyle.problems.losses import style_loss, total_variation, weighted_sum
 from jaxstyle.problems.pictures import (
     NOISE_DEVIATION,
     check_network_options,
@@ -26,8 +24,10 @@ from jaxstyle.problems.pictures import (
     make_pixel_problem,
     noise,
 )
-from jaxstyle.statistics import gram_matrix
+from jaxstyle.problems.problem import Problem
+from jaxstyle.problems.statistics import gram_matrix
 from jaxstyle.types import Key, NetworkParams, Picture, Scalar
+from jaxstyle.vgg import module as vgg
 
 
 def _equal_layers() -> dict[str, float]:

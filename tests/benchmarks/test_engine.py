@@ -13,7 +13,7 @@ from benchmarks.engine import Kept, Trace, grid, run_method
 from benchmarks.methods import METHODS
 from benchmarks.peers import is_installed
 from benchmarks.problems import BenchmarkProblem
-from jaxstyle.problem import Problem
+from jaxstyle.problems.problem import Problem
 
 SIDE, BUDGET = 16, 24
 

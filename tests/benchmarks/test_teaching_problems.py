@@ -16,7 +16,7 @@ from benchmarks.problems import BenchmarkProblem, descent, painting, regression,
 from benchmarks.problems.defaults import NETWORK_DEFAULTS
 from jaxstyle import load_sample, make_optimizer, minimize
 from jaxstyle.checks import InputError
-from jaxstyle.optimizers import OPTIMIZERS
+from jaxstyle.optimize.optimizers import OPTIMIZERS
 from jaxstyle.problems.painter import draw_batch, full_cost
 
 KEY, OTHER_KEY = jax.random.key(3), jax.random.key(4)

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import vgg
 from jaxstyle.checks import InputError
-from jaxstyle.images import psnr
-from jaxstyle.loop import minimize
-from jaxstyle.optimizers import make_optimizer
-from jaxstyle.pretrained import load_network
+from jaxstyle.optimize.loop import minimize
+from jaxstyle.optimize.optimizers import make_optimizer
+from jaxstyle.pictures.images import psnr
 from jaxstyle.problems.content_reconstruction import ContentReconstructionConfig, make_problem
+from jaxstyle.vgg import module as vgg
+from jaxstyle.vgg.weights import load_network
 
 from ..conftest import make_wave_picture
 

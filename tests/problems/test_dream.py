@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from jaxstyle import vgg
 from jaxstyle.checks import InputError
-from jaxstyle.loop import compile_run, minimize
-from jaxstyle.optimizers import make_optimizer
-from jaxstyle.parameterizations import apply_parameterization
+from jaxstyle.optimize.loop import compile_run, minimize
+from jaxstyle.optimize.optimizers import make_optimizer
+from jaxstyle.optimize.pyramid import minimize_pyramid
 from jaxstyle.problems import dream
 from jaxstyle.problems.dream import (
     DreamConfig,
@@ -21,7 +20,8 @@ from jaxstyle.problems.dream import (
     strongest_channels,
     zoom_in,
 )
-from jaxstyle.pyramid import minimize_pyramid
+from jaxstyle.problems.parameterizations import apply_parameterization
+from jaxstyle.vgg import module as vgg
 
 from ..conftest import make_wave_picture
 

@@ -12,10 +12,10 @@ from jax.test_util import check_grads
 
 from jaxstyle import load_sample, minimize
 from jaxstyle.checks import InputError
-from jaxstyle.problem import Problem
+from jaxstyle.optimize.records import Progress
 from jaxstyle.problems import painter
 from jaxstyle.problems.painter import PainterConfig, draw_batch, full_cost, make_problem, paint, painter_loss
-from jaxstyle.runs import Progress
+from jaxstyle.problems.problem import Problem
 
 from ..conftest import make_wave_picture
 

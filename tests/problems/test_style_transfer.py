@@ -8,11 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import convolution
 from jaxstyle.checks import InputError
-from jaxstyle.loop import minimize
-from jaxstyle.optimizers import make_optimizer
-from jaxstyle.pretrained import load_network
+from jaxstyle.optimize.loop import minimize
+from jaxstyle.optimize.optimizers import make_optimizer
 from jaxstyle.problems.style_transfer import (
     StyleTransferConfig,
     blended_content_layers,
@@ -20,6 +18,8 @@ from jaxstyle.problems.style_transfer import (
     initial_pixels,
     make_problem,
 )
+from jaxstyle.vgg import convolution
+from jaxstyle.vgg.weights import load_network
 
 from ..conftest import make_wave_picture
 

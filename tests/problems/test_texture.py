@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import vgg
 from jaxstyle.checks import InputError
-from jaxstyle.loop import minimize
-from jaxstyle.optimizers import make_optimizer
+from jaxstyle.optimize.loop import minimize
+from jaxstyle.optimize.optimizers import make_optimizer
 from jaxstyle.problems.texture import TextureConfig, make_problem, seam_ratio
+from jaxstyle.vgg import module as vgg
 
 from ..conftest import make_wave_picture
 

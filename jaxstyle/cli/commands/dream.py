@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import optax
 
     from jaxstyle.cli.session import Outcome, Session
-    from jaxstyle.problem import Problem
     from jaxstyle.problems.dream import DreamConfig
+    from jaxstyle.problems.problem import Problem
     from jaxstyle.types import NetworkParams
 
 #: Adam's, of waves or bounded pixels: chosen by looking at dreams of samples with 2, 3, 4 and 6. With 2 they are faint;
@@ -58,7 +58,7 @@ class ZoomFlags:
 
     def check_zoom(self) -> None:
         """Raises `InputError` for flags of the zoom that cannot be used."""
-        from jaxstyle.animation_files import SECONDS_PER_FRAME
+        from jaxstyle.pictures.animation_files import SECONDS_PER_FRAME
 
         check_between("--zoom", self.zoom, 0, MOST_FRAMES)
         has_place = self.zoom_frames is not None or self.animation is not None
@@ -165,7 +165,7 @@ class Dream(ZoomFlags, PictureFlags, SizeFlags, NetworkFlags):
         self.config()
         super().check()
         if self.animation is not None:
-            from jaxstyle.animation_files import check_animation
+            from jaxstyle.pictures.animation_files import check_animation
 
             check_animation(self.animation, overwrite=self.overwrite)
 
@@ -183,8 +183,8 @@ class Dream(ZoomFlags, PictureFlags, SizeFlags, NetworkFlags):
 
     def config(self) -> "DreamConfig":
         """Returns the library's configuration that these flags name."""
-        from jaxstyle import vgg
         from jaxstyle.problems.dream import DreamConfig
+        from jaxstyle.vgg import module as vgg
 
         if not self.layers:
             raise InputError("at least one layer after --layers", "none", "name for instance relu4_1")
@@ -212,9 +212,9 @@ class Dream(ZoomFlags, PictureFlags, SizeFlags, NetworkFlags):
 
     def read_pictures(self, network: "NetworkParams", config: "DreamConfig") -> tuple[np.ndarray, np.ndarray | None]:
         """Returns the picture in the result's size, and the guide as wide; checks them against the layers."""
-        from jaxstyle import vgg
         from jaxstyle.problems.dream import check_channel
         from jaxstyle.problems.pictures import check_picture
+        from jaxstyle.vgg import module as vgg
 
         for channel in config.channels:
             check_channel(network, config.used_layers()[0], channel)
@@ -274,10 +274,10 @@ class Dream(ZoomFlags, PictureFlags, SizeFlags, NetworkFlags):
         import jax
         import jax.numpy as jnp
 
-        from jaxstyle.images import match_color
-        from jaxstyle.loop import compile_run
-        from jaxstyle.parameterizations import apply_parameterization, make_parameterization
+        from jaxstyle.optimize.loop import compile_run
+        from jaxstyle.pictures.images import match_color
         from jaxstyle.problems.dream import zoom_in
+        from jaxstyle.problems.parameterizations import apply_parameterization, make_parameterization
 
         yield dream
         height, width, _ = dream.picture.shape
@@ -303,7 +303,7 @@ class Dream(ZoomFlags, PictureFlags, SizeFlags, NetworkFlags):
             session.write_extra(checkpoint_name(self.zoom_frames, index), picture)
 
     def _write_animation(self, session: "Session", place: str, frames: Sequence[np.ndarray]) -> None:
-        from jaxstyle.animation_files import write_animation
+        from jaxstyle.pictures.animation_files import write_animation
 
         def write(place: str) -> None:
             pictures = (frame / np.float32(255) for frame in frames)
@@ -318,7 +318,7 @@ def choose_jitter(jitter: int | None, optimizer: str, usual: int) -> int:
     Raises:
         InputError: If it is negative, or above 0 with such an optimizer: the loss would be another at each point.
     """
-    from jaxstyle.optimizers import OPTIMIZERS
+    from jaxstyle.optimize.optimizers import OPTIMIZERS
 
     searches_line = OPTIMIZERS[check_choice("optimizer", optimizer, OPTIMIZERS)].searches_line
     if jitter is None:

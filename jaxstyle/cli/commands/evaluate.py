@@ -42,7 +42,7 @@ class Evaluate(ObjectiveFlags):
         import jax
 
         from jaxstyle.problems.style_transfer import make_problem
-        from jaxstyle.vgg import PIXEL_SCALE
+        from jaxstyle.vgg.module import PIXEL_SCALE
 
         with jax.default_matmul_precision(MATMUL_PRECISIONS[self.matmul_precision]):
             problem = make_problem(config, network.params, content, styles)

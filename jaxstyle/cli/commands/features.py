@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import optax
 
     from jaxstyle.cli.session import Outcome, Session
-    from jaxstyle.sheets import Cell
+    from jaxstyle.pictures.sheets import Cell
     from jaxstyle.types import NetworkParams
 
 #: Adam's, of waves: chosen by looking; with 2, pictures of 96 steps are still pale.
@@ -56,7 +56,7 @@ class Channel(NamedTuple):
 
     def cell(self) -> "Cell":
         """Returns its map from black, its least activation (0 behind a ReLU), to white, its greatest."""
-        from jaxstyle.sheets import Cell
+        from jaxstyle.pictures.sheets import Cell
 
         least, greatest = min(float(self.activations.min()), 0.0), float(self.activations.max())
         shown = (self.activations - least) / max(greatest - least, 1e-12)
@@ -78,7 +78,7 @@ class Excitement(NamedTuple):
 
     def cell(self) -> "Cell":
         """Returns the picture, with that mean."""
-        from jaxstyle.sheets import Cell
+        from jaxstyle.pictures.sheets import Cell
 
         return Cell(self.outcome.picture.clip(0, 1), _caption(self.number, self.mean))
 
@@ -131,7 +131,7 @@ class Features(RunFlags, SizeFlags, NetworkFlags):
         picture = self.read_sized(self.picture, self.matte)
 
         from jaxstyle.cli.session import Session
-        from jaxstyle.sheets import Cell, contact_sheet
+        from jaxstyle.pictures.sheets import Cell, contact_sheet
 
         rows: list[list[Cell | None]] = []
         labels: list[str] = []
@@ -160,8 +160,8 @@ class Features(RunFlags, SizeFlags, NetworkFlags):
 
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
-        from jaxstyle import vgg
         from jaxstyle.problems.pictures import check_size
+        from jaxstyle.vgg import module as vgg
 
         if not self.layers:
             raise InputError("at least one layer after --layers", "none", "name for instance relu4_1")
@@ -202,9 +202,9 @@ class Features(RunFlags, SizeFlags, NetworkFlags):
 
     def look(self, network: "NetworkParams", picture: np.ndarray) -> dict[str, list[Channel]]:
         """Returns the channels to show of each layer, the strongest first unless the flags name them."""
-        from jaxstyle import vgg
         from jaxstyle.problems.dream import strongest_channels
         from jaxstyle.problems.pictures import check_picture, find_features
+        from jaxstyle.vgg import module as vgg
 
         check_picture("the picture", picture, vgg.minimum_size(self.layers))
         frozen = vgg.freeze(network, layers=self.layers, dtype=self.dtype)
@@ -233,11 +233,11 @@ class Features(RunFlags, SizeFlags, NetworkFlags):
         import jax
         import jax.numpy as jnp
 
-        from jaxstyle import vgg
-        from jaxstyle.loop import compile_run
-        from jaxstyle.parameterizations import apply_parameterization
+        from jaxstyle.optimize.loop import compile_run
         from jaxstyle.problems import dream
+        from jaxstyle.problems.parameterizations import apply_parameterization
         from jaxstyle.problems.pictures import noise
+        from jaxstyle.vgg import module as vgg
 
         chosen = [channel.number for channel in (channels if self.channels else channels[: self.excite])]
         if not chosen or session.is_interrupted:

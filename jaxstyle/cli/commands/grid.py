@@ -139,7 +139,7 @@ class GridFlags:
 
     def _check_places(self, points: "Sequence[Point]") -> None:
         """Raises for places that cannot be written to, those that `stylize` does not know of."""
-        from jaxstyle.image_files import check_output
+        from jaxstyle.pictures.image_files import check_output
 
         first, names = points[0], list(self.picture_names(len(points)).values())
         outputs = [*first.pictures_to_write(), *first.texts_to_write(), *names, *([self.table] if self.table else [])]
@@ -157,7 +157,7 @@ class GridFlags:
 
     def _fit_cells(self, layout: Layout, points: "Sequence[Point]") -> int | None:
         """Returns the width of the sheet's pictures, or None for their own, with which the sheet is not too large."""
-        from jaxstyle.image_files import MAX_PIXELS
+        from jaxstyle.pictures.image_files import MAX_PIXELS
 
         shapes = {point.read_pictures()[0].shape for point in points}
         width = max(width for _, width, _ in shapes)
@@ -206,7 +206,7 @@ class GridFlags:
     ) -> "np.ndarray":
         """Returns the contact sheet; what has not run is left empty."""
         from jaxstyle.cli.grid_session import caption
-        from jaxstyle.sheets import Cell, contact_sheet
+        from jaxstyle.pictures.sheets import Cell, contact_sheet
 
         cells: list[Cell | None] = []
         for index, point in enumerate(points):

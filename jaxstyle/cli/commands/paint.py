@@ -15,8 +15,8 @@ from jaxstyle.cli.running import CHECKED_CHECKPOINTS, RunFlags
 
 if TYPE_CHECKING:
     from jaxstyle.cli.session import Session
+    from jaxstyle.optimize.records import Progress
     from jaxstyle.problems.painter import PainterConfig
-    from jaxstyle.runs import Progress
 
 #: Published with the exercise: Adam's rate for it.
 LEARNING_RATE = 1e-3
@@ -88,9 +88,9 @@ class Paint(RunFlags, SizeFlags):
         holes = None if self.holes is None else _read_mask(self.holes, self.picture, picture.shape[:2], self.matte)
 
         from jaxstyle.cli.session import Session, record_of
-        from jaxstyle.image_files import MAX_PIXELS
+        from jaxstyle.pictures.image_files import MAX_PIXELS
+        from jaxstyle.pictures.sheets import Cell, contact_sheet
         from jaxstyle.problems.painter import full_cost, make_problem
-        from jaxstyle.sheets import Cell, contact_sheet
 
         if self.paint_width is not None and self.paint_width**2 * picture.shape[0] > MAX_PIXELS * picture.shape[1]:
             raise InputError(
@@ -136,7 +136,7 @@ class Paint(RunFlags, SizeFlags):
 
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts."""
-        from jaxstyle.optimizers import OPTIMIZERS
+        from jaxstyle.optimize.optimizers import OPTIMIZERS
 
         self.check_size()
         for name in ("epochs", "batch_size", "weight_deviation", "fourier_scale", "frame_epochs"):
@@ -160,7 +160,7 @@ class Paint(RunFlags, SizeFlags):
         if self.compare and (self.frames or self.animation):
             raise InputError("--compare or pictures while it learns", "both", "run each network by itself")
         if self.animation is not None:
-            from jaxstyle.animation_files import check_animation
+            from jaxstyle.pictures.animation_files import check_animation
 
             check_animation(self.animation, overwrite=self.overwrite)
         super().check()
@@ -247,7 +247,7 @@ class _Watch:
 
     def paint(self, params: Any) -> np.ndarray:
         """Returns what the network paints, in the width asked for."""
-        from jaxstyle.images import size_for_width
+        from jaxstyle.pictures.images import size_for_width
         from jaxstyle.problems.painter import paint
 
         height, width, _ = self._problem.args["colors"].shape
@@ -257,7 +257,7 @@ class _Watch:
 
     def finish(self) -> None:
         """Writes the animation, if one was asked for."""
-        from jaxstyle.animation_files import write_animation
+        from jaxstyle.pictures.animation_files import write_animation
 
         animation, overwrite = self._flags.animation, self._flags.overwrite
         if animation and not self._frames:
@@ -283,7 +283,7 @@ def _read_mask(place: str, picture: str, size: tuple[int, ...], matte: str) -> n
         wanted, got = (f"{shape[1]}x{shape[0]}" for shape in (original.shape, mask.shape))
         raise InputError(f"a mask of the picture's size, {wanted}", got, "make it as large as the picture")
     if mask.shape[:2] != size:
-        from jaxstyle.images import resize
+        from jaxstyle.pictures.images import resize
 
         mask = np.asarray(resize(mask, *size))
     return mask.mean(axis=-1)

@@ -15,7 +15,7 @@ from jaxstyle.cli.running import PictureFlags
 
 if TYPE_CHECKING:
     from jaxstyle.cli.session import Outcome
-    from jaxstyle.problem import Problem
+    from jaxstyle.problems.problem import Problem
     from jaxstyle.types import NetworkParams
 
 #: The ladder of Gatys et al. (2016), figure 1, and of Gatys et al. (2015).
@@ -59,7 +59,7 @@ class Reconstruction(PictureFlags, SizeFlags, NetworkFlags):
 
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts."""
-        from jaxstyle import vgg
+        from jaxstyle.vgg import module as vgg
 
         if not self.layers:
             raise InputError("at least one of --layers", "none", "name for instance relu4_1")
@@ -98,7 +98,7 @@ class Reconstruction(PictureFlags, SizeFlags, NetworkFlags):
         network = self.load_network(self.layers)
 
         from jaxstyle.cli.session import Session, record_of
-        from jaxstyle.sheets import Cell, contact_sheet
+        from jaxstyle.pictures.sheets import Cell, contact_sheet
 
         cells, records, codes = [Cell(original, "original")], [], []
         with Session(self) as session:
@@ -142,9 +142,9 @@ class ReconstructContent(Reconstruction):
         height, width, _ = original.shape
 
         from jaxstyle.cli.pictures import resize_to
-        from jaxstyle.images import psnr
+        from jaxstyle.pictures.images import psnr
         from jaxstyle.problems.pictures import check_size
-        from jaxstyle.vgg import minimum_size
+        from jaxstyle.vgg.module import minimum_size
 
         # All that can fail at the last layer is to fail before the first.
         check_size("the picture", *self.sizes(height, width)[0], minimum_size(self.layers))
@@ -196,7 +196,7 @@ class ReconstructStyle(Reconstruction):
         from jaxstyle.problems.pictures import check_size
         from jaxstyle.problems.style_transfer import STYLE_LAYERS
         from jaxstyle.problems.texture import TextureConfig, check_texture_size, make_problem, seam_ratio
-        from jaxstyle.vgg import layer_names, minimum_size
+        from jaxstyle.vgg.module import layer_names, minimum_size
 
         assert height is not None
         for size in self.sizes(height, width):

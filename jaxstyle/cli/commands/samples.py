@@ -35,8 +35,8 @@ class Samples:
             return 0
         if self.output is None:
             raise InputError("--output FILE with the name of a sample", "none", "say where to write the picture")
-        from jaxstyle.image_files import check_output, write_picture
-        from jaxstyle.samples import SAMPLES, load_sample
+        from jaxstyle.pictures.image_files import check_output, write_picture
+        from jaxstyle.pictures.samples import SAMPLES, load_sample
 
         check_output(self.output, overwrite=self.overwrite)
         sample = SAMPLES.get(self.sample.removeprefix("sample:"))
@@ -53,7 +53,7 @@ class Samples:
     def _list(self) -> None:
         if self.output is not None:
             raise InputError("the name of a sample with --output", "none", "say which picture to write")
-        from jaxstyle.samples import SAMPLES
+        from jaxstyle.pictures.samples import SAMPLES
 
         display = current_display()
         for sample in SAMPLES.values():

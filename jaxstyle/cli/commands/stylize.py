@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     import optax
 
-    from jaxstyle.problem import Problem
-    from jaxstyle.settings import Settings
+    from jaxstyle.optimize.settings import Settings
+    from jaxstyle.problems.problem import Problem
     from jaxstyle.types import NetworkParams
 
 
@@ -78,7 +78,7 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
         choice = self.fill()
         self.check()
 
-        from jaxstyle.settings import choose_memory_size
+        from jaxstyle.optimize.settings import choose_memory_size
 
         self.make_optimizer()  # for its errors: options are looked at before files
         network = self.load_network(self.used_layers())
@@ -88,8 +88,8 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
         self.sizes(height, width)
 
         from jaxstyle.cli.session import Session, record_of
-        from jaxstyle.images import preserve_colors
-        from jaxstyle.settings import settings_record
+        from jaxstyle.optimize.settings import settings_record
+        from jaxstyle.pictures.images import preserve_colors
 
         introduction, checksum = describe(network), network.checksum
         make_problem = self.problem_maker(network.params, content, initial)
@@ -116,7 +116,7 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
             InputError: If flags contradict each other, or --settings cannot be used.
             OSError: If there is no such file.
         """
-        from jaxstyle.settings import AUTO, CLASSIC_ITERATIONS, Settings, read_settings
+        from jaxstyle.optimize.settings import AUTO, CLASSIC_ITERATIONS, Settings, read_settings
 
         is_auto = self.optimizer == "auto"
         settings = Settings(optimizer="adam", iterations=CLASSIC_ITERATIONS)
@@ -149,7 +149,7 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
 
     def _check_nothing_chosen(self) -> None:
         """Raises for options of the optimizer, which auto chooses, and names an optimizer that has those typed."""
-        from jaxstyle.optimizers import OPTIMIZERS
+        from jaxstyle.optimize.optimizers import OPTIMIZERS
 
         names = [*self.options_with_flags(), *(item.partition("=")[0] for item in self.optimizer_options)]
         if names:
@@ -169,7 +169,7 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
 
     def settings_in_force(self) -> "Settings":
         """Returns how this run optimizes, once `fill` has been called; --settings takes it from a summary."""
-        from jaxstyle.settings import Settings
+        from jaxstyle.optimize.settings import Settings
 
         same = "optimizer schedule parameterization scales scale_iterations iterations initial_noiseblend stop_delta"
         return Settings(
@@ -182,7 +182,7 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
         """Returns the optimizer that the flags or the settings name."""
         if not self.schedule:
             return super().make_optimizer(**defaults)
-        from jaxstyle.settings import Settings
+        from jaxstyle.optimize.settings import Settings
 
         options = {name: value for name, value in self.options().items() if name != "learning_rate"}
         whole = Settings(optimizer=self.optimizer, options=options, schedule=self.schedule, iterations=1)
@@ -234,7 +234,7 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
         """Returns the function that makes the problem at a size, all pictures scaled to it."""
         from jaxstyle.problems.pictures import check_picture, check_size
         from jaxstyle.problems.style_transfer import make_problem
-        from jaxstyle.vgg import minimum_size
+        from jaxstyle.vgg.module import minimum_size
 
         config = self.config(self.initial_noiseblend)
         sizes = self.sizes(*content.shape[:2])

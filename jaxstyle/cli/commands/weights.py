@@ -26,7 +26,7 @@ class Convert:
     def run(self) -> int:
         """Converts the file and returns the exit code."""
         # Imported here, so that --help need not wait for HDF5 and SciPy.
-        from jaxstyle.pretrained import check_destination, load_network, save_network
+        from jaxstyle.vgg.weights import check_destination, load_network, save_network
 
         check_distinct_files([self.dst], [self.src])
         check_destination(self.dst, overwrite=self.overwrite)
@@ -49,7 +49,7 @@ class Info:
 
     def run(self) -> int:
         """Prints a line per fact and per layer, and returns the exit code."""
-        from jaxstyle.pretrained import load_network
+        from jaxstyle.vgg.weights import load_network
 
         phase("reading the weights")
         network = load_network(self.file)

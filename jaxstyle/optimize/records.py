@@ -1,0 +1,207 @@
+"""The records of a run: how it stands, what its next step needs, what people read of it, what it gives."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import jax
+import optax
+
+from jaxstyle.problems.problem import Params
+from jaxstyle.short_repr import short_repr
+from jaxstyle.types import Key, Scalar
+
+#: A loss this many times the initial one is no spike if it stays there.
+DIVERGENCE_FACTOR = 10.0
+
+#: Steps that the loss must stay so high, ending higher than it began or being the run's last, to be called divergence.
+DIVERGENCE_STEPS = 20
+
+#: Steps after which a loss that high is divergence even if it falls: Adam's first step with a huge rate is its worst.
+HOPELESS_STEPS = 100
+
+
+class Status(IntEnum):
+    """How a run stands, or why it ended. `advice` says what to do about it."""
+
+    RUNNING = 0
+    CONVERGED = 1
+    BUDGET_SPENT = 2
+    DIVERGED = 3
+    NOT_FINITE = 4
+    INTERRUPTED = 5
+
+    def __str__(self) -> str:
+        """Name and meaning: the number alone says nothing."""
+        return f"{self.name}: {self.advice}"
+
+    def __format__(self, spec: str) -> str:
+        """As `str`, and as an integer where `spec` is one for numbers, as in `f"{status:d}"`."""
+        return format(int(self) if spec[-1:] in tuple("bcdoxXn") else str(self), spec)
+
+    @property
+    def advice(self) -> str:
+        """One sentence for people."""
+        return _ADVICE[self]
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the optimization itself went wrong."""
+        return self in (Status.DIVERGED, Status.NOT_FINITE)
+
+
+_ADVICE = {
+    Status.RUNNING: "The run goes on.",
+    Status.CONVERGED: "The best loss has stopped improving: by the stop rule, or a line search found nothing lower.",
+    Status.BUDGET_SPENT: "All steps or evaluations were taken; more may still lower the loss.",
+    Status.DIVERGED: f"The loss stayed above {DIVERGENCE_FACTOR:g} times its initial value; "
+    "lower the learning rate, by a factor of 10 to begin with.",
+    Status.NOT_FINITE: "The loss became infinite or not a number; lower the learning rate, by a factor of 10 to begin "
+    "with, or the weights, if the first loss already was.",
+    Status.INTERRUPTED: "The run was interrupted; its best result so far was kept.",
+}
+
+
+class StopRule(NamedTuple):
+    """Stop when the best loss improved by less than `relative_delta` over the last `patience` steps, or at a budget.
+
+    Attributes:
+        relative_delta: Least relative improvement, in [0, 1); 0 never stops a run that still improves at all.
+        patience: Steps it has time for; 0 switches the rule off.
+        max_evaluations: The first step that reaches so many evaluations is the last; 0 for no such budget. A line
+            search is not cut off, so that a run may take a few more.
+    """
+
+    relative_delta: float = 0.0
+    patience: int = 0
+    max_evaluations: int = 0
+
+
+class LoopState(NamedTuple):
+    """What the next step needs, and nothing else.
+
+    Attributes:
+        step: Updates so far; -1 before the first evaluation.
+        params: Where the optimizer is; `loss` and `grad` are the loss and its gradient there.
+        opt_state: The optimizer's own state.
+        key: Fixed for the run; step `n` draws from `fold_in(key, n)`.
+        options: Hyper-parameters from which the optimizer is built, where it is a function of them.
+        loss: See `params`.
+        grad: See `params`.
+        evaluations: Value-and-gradient evaluations so far, those inside line searches included.
+        best_params: The parameters of the lowest loss met at any step.
+        best_loss: Their loss.
+        best_step: Their step.
+        initial_loss: The loss at step 0.
+        anchor_loss: The best loss when the stop rule last saw enough improvement.
+        anchor_step: The step of that.
+        high_steps: For how many steps in a row the loss has been divergently high.
+        high_loss: The loss when that began.
+        status: A `Status`, as an integer.
+    """
+
+    step: jax.Array
+    params: Params
+    opt_state: optax.OptState
+    key: Key
+    options: dict[str, Scalar]
+    loss: Scalar
+    grad: Params
+    evaluations: jax.Array
+    best_params: Params
+    best_loss: Scalar
+    best_step: jax.Array
+    initial_loss: Scalar
+    anchor_loss: Scalar
+    anchor_step: jax.Array
+    high_steps: jax.Array
+    high_loss: Scalar
+    status: jax.Array
+
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
+
+
+class StepInfo(NamedTuple):
+    """What people read of a step.
+
+    Attributes:
+        loss: After the step.
+        terms: The problem's metrics there. A step whose loss came out of its line search has NaN here, unless its
+            terms were asked for: computing them costs an evaluation.
+        grad_norm: Euclidean norm of the gradient after the step.
+        update_norm: Euclidean norm of the step itself; 0 at step 0.
+        evaluations: Since the start of the run.
+    """
+
+    loss: Scalar
+    terms: dict[str, Scalar]
+    grad_norm: Scalar
+    update_norm: Scalar
+    evaluations: jax.Array
+
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
+
+
+class Result(NamedTuple):
+    """What a run gives.
+
+    Attributes:
+        params: After the last step.
+        best_params: At the lowest loss met.
+        best_loss: That loss.
+        best_step: Its step.
+        best_terms: The problem's metrics there.
+        trace: `StepInfo` with NumPy arrays, an entry for step 0 and one for each step taken.
+        status: Why the run ended.
+        compile_seconds: Time to trace and compile.
+        run_seconds: Time for all steps.
+        opt_state: The optimizer's state after the last step.
+    """
+
+    params: Params
+    best_params: Params
+    best_loss: float
+    best_step: int
+    best_terms: dict[str, float]
+    trace: StepInfo
+    status: Status
+    compile_seconds: float
+    run_seconds: float
+    opt_state: optax.OptState
+
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
+
+
+class Progress(NamedTuple):
+    """What a callback of `minimize` gets after each chunk.
+
+    Attributes:
+        step: The last step taken.
+        state: The loop's state. Its buffers are given to the next chunk: copy what you keep.
+        infos: `StepInfo` with NumPy arrays for the chunk's steps, the last of which is `step`.
+        run_seconds: Time for all steps so far, compilation left out.
+        compile_seconds: Time for compilation.
+    """
+
+    step: int
+    state: LoopState
+    infos: StepInfo
+    run_seconds: float
+    compile_seconds: float
+
+    def __repr__(self) -> str:
+        """Names, numbers and shapes."""
+        return short_repr(self)
+
+
+def status_of(state: LoopState, *, is_spent: bool = False) -> Status:
+    """Returns how a run stands; `is_spent` says that it has no steps left."""
+    status = Status(int(state.status))
+    if status == Status.RUNNING and is_spent:
+        return Status.DIVERGED if int(state.high_steps) >= DIVERGENCE_STEPS else Status.BUDGET_SPENT
+    return status

@@ -1,0 +1,262 @@
+"""Reading weights in a process of their own, which may crash, hang or run out of memory without harm.
+
+What the readers here check, they check; but a file also passes through C libraries (HDF5, zlib, zip) that promise less:
+damaged bytes have hung libhdf5 for ever, deaf to Ctrl-C, and let 45 kB grow into 3 GB. So everything but the network
+that ships is read in a child with a deadline and a limit to its memory, and killed when either is passed. The deadline
+is kept even where the child cannot be killed, or has left a process behind; and on Linux the child ends with the
+program, however suddenly that ends.
+
+The child is this interpreter with this `sys.path`, started with nothing else of the program: it needs no
+`if __name__ == "__main__"` and works from threads and notebooks. What it sends back is as plain as can be, in case a
+file took it over: a line that says it has started, a line of JSON with texts, and then the numbers of a network whose
+shapes are known here. Nothing of it is unpickled.
+
+Where the system does not limit address space (Windows, macOS), the deadline holds and the limit of memory does not.
+"""
+
+import json
+import math
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from contextlib import suppress
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+
+from jaxstyle.checks import InputError, printable, shorten
+from jaxstyle.vgg.formats.layout import KERNEL_SIZE, MAX_FILE_BYTES, Architectures, StoredNetwork, layer_channels
+from jaxstyle.vgg.formats.registry import read_network
+
+#: A VGG-19 with its classifier takes 5 seconds; slow disks get a second per 8 MB beside.
+SECONDS = 30
+_BYTES_PER_SECOND = 2**23
+
+#: Starting takes a second, and much longer where the disk is busy, which is no fault of the file.
+_START_SECONDS = 120
+_END_SECONDS = 10
+
+#: What reading may take, beyond what the started process has. MatConvNet's files, half a gigabyte of compressed
+#: numbers, are unpacked in memory, with a copy. All others need less; of the larger files, which training leaves
+#: behind, no more than the file itself is in memory.
+_BYTES = 2**30
+_BYTES_PER_FILE_BYTE = 4
+_MOST_BYTES_FOR_FILE = MAX_FILE_BYTES
+
+#: One thread is all it needs; and "::" is how HDF5 spells "no plugins".
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
+
+_HOSTILE = "the file is damaged or hostile: fetch it again"
+
+_STARTED = b"started\n"
+_MAX_LINE = 2**16
+_MAX_TEXT = 800
+
+#: From Linux's prctl.h.
+_PR_SET_PDEATHSIG = 1
+
+_PROGRAM = """
+import json, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+request = json.loads(sys.stdin.buffer.readline())
+sys.path[:] = request.pop("sys_path")
+from jaxstyle.vgg.formats.isolation import serve
+serve(**request)
+"""
+
+
+def read_isolated(path: Path, architectures: Architectures) -> tuple[str, StoredNetwork]:
+    """Does what `registry.read_network` does, in a child process; afterwards the child is gone.
+
+    Raises:
+        InputError: As there, and if the file crashes its reader, or takes too long or too much memory.
+        OSError: If no process can be started.
+    """
+    if not sys.executable or getattr(sys, "frozen", False):
+        raise OSError("expected a Python to start for reading weights, got a program without one; use plain Python")
+    size = path.stat().st_size
+    seconds = SECONDS + size / _BYTES_PER_SECOND
+    request = {
+        "sys_path": [*(entry for entry in sys.path if isinstance(entry, str)), str(Path(__file__).parents[3])],
+        "path": str(path),
+        "architectures": architectures,
+        "memory": _BYTES + min(_BYTES_PER_FILE_BYTE * size, _MOST_BYTES_FOR_FILE),
+        "seconds": math.ceil(seconds),
+        "parent": os.getpid(),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-I", *(["-B"] if sys.dont_write_bytecode else []), "-c", _PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **_ENVIRONMENT},
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )
+    has_started = False
+    try:
+        messages = _converse(process, request, architectures)
+        has_started = messages.get(timeout=_START_SECONDS)
+        answer = messages.get(timeout=seconds) if has_started else None
+        if isinstance(answer, tuple):
+            return answer
+        if isinstance(answer, Exception) and not isinstance(answer, _CutShortError):
+            raise answer
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1)  # for its exit code
+    except queue.Empty:
+        if not has_started:
+            got = f"none in {_START_SECONDS} seconds"
+            raise OSError(f"expected a process that reads weights, got {got}; try again when less is running") from None
+        got = f"{path.name}, which takes longer"
+        raise InputError(f"weights that can be read in {seconds:.0f} seconds", got, _HOSTILE) from None
+    finally:
+        process.kill()
+        with suppress(subprocess.TimeoutExpired):  # a disk that does not answer keeps even a killed process
+            process.wait(_END_SECONDS)
+    code = process.returncode
+    signals = {-known: known.name for known in signal.Signals}
+    end = signals.get(code, f"exit code {code}")
+    if not has_started:
+        advice = f"see what {sys.executable} -c 'import jaxstyle.vgg.formats.isolation' says"
+        raise OSError(f"expected a process that reads weights, got {end} before it began; {advice}")
+    raise InputError("weights that can be read", f"{path.name}, which ends its reader with {end}", _HOSTILE)
+
+
+def serve(path: str, architectures: Architectures, memory: int, seconds: int, parent: int) -> None:
+    """Does the child's part: reads the file that it is told, and writes what came of it to standard output."""
+    _end_with(parent)
+    with os.fdopen(os.dup(1), "wb") as output:
+        # What C libraries print belongs to nobody: the parent takes what comes from here for an answer.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        output.write(_STARTED)
+        output.flush()
+        _limit(memory, seconds)
+        arrays: list[np.ndarray] = []
+        try:
+            kind, network = read_network(Path(path), architectures)
+            head = {"kind": kind, "architecture": network.architecture}
+            head |= {"name": network.name, "source": network.source}
+            head |= {} if network.checksum is None else {"checksum": network.checksum}
+            arrays = [network.params["mean"]]
+            for name in layer_channels(architectures[network.architecture]):
+                arrays += [network.params[name]["kernel"], network.params[name]["bias"]]
+        except InputError as error:
+            head = {"error": str(error)}
+        except OSError as error:
+            got = f"{Path(path).name}, which gives {error.strerror or error}"
+            head = {"error": str(InputError("a file that can be read", got, "check the disk and the permissions"))}
+        except MemoryError:
+            got = f"{Path(path).name}, which needs more"
+            head = {"error": str(InputError(f"weights that can be read in {memory >> 20} MiB", got, _HOSTILE))}
+        output.write(json.dumps({name: _one_line(text) for name, text in head.items()}).encode() + b"\n")
+        for array in arrays:
+            output.write(np.ascontiguousarray(array, "<f4").data.cast("B"))
+
+
+def _converse(process: subprocess.Popen, request: dict[str, Any], architectures: Architectures) -> queue.SimpleQueue:
+    """Sends `request` to a child, and returns where its messages come in.
+
+    They are whether it has started, and then its answer, or the exception that the answer amounts to. A thread of their
+    own waits for them: what the child leaves behind may hold the pipe open for ever, and a thread can be left waiting.
+    """
+    messages: queue.SimpleQueue = queue.SimpleQueue()
+    stdin, stdout = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
+
+    def converse() -> None:
+        with stdout:
+            with suppress(OSError), stdin:  # whatever has ended it shows below
+                stdin.write(json.dumps(request).encode() + b"\n")
+            has_started = stdout.readline(_MAX_LINE) == _STARTED
+            messages.put(has_started)
+            try:
+                answer = _receive_network(stdout, architectures) if has_started else None
+            except Exception as error:  # for the thread that waits
+                answer = error
+        messages.put(answer)
+
+    threading.Thread(target=converse, daemon=True).start()
+    return messages
+
+
+class _CutShortError(Exception):
+    """The child's answer is not complete, or not an answer."""
+
+
+def _receive_head(stream: IO[bytes]) -> dict[str, str]:
+    """Returns the texts of an answer; one that is an error is raised."""
+    try:
+        head = json.loads(stream.readline(_MAX_LINE))
+    except (ValueError, RecursionError) as error:
+        raise _CutShortError from error
+    if not isinstance(head, dict) or not all(isinstance(text, str) for text in head.values()):
+        raise _CutShortError
+    texts = defaultdict(str, {name: _one_line(text) for name, text in head.items()})
+    if "error" in texts:
+        error = InputError("", "")
+        error.args = (texts["error"],)  # it has its three parts already
+        raise error
+    return texts
+
+
+def _receive_network(stream: IO[bytes], architectures: Architectures) -> tuple[str, StoredNetwork]:
+    head = _receive_head(stream)
+    if head["architecture"] not in architectures:
+        raise _CutShortError
+    channels = layer_channels(architectures[head["architecture"]])
+    params: dict[str, Any] = {"mean": _receive_array(stream, (3,))}
+    for name, (inputs, outputs) in channels.items():
+        kernel = _receive_array(stream, (KERNEL_SIZE, KERNEL_SIZE, inputs, outputs))
+        params[name] = {"kernel": kernel, "bias": _receive_array(stream, (outputs,))}
+    checksum = head.get("checksum")
+    return head["kind"], StoredNetwork(head["architecture"], params, head["name"], head["source"], checksum)
+
+
+def _receive_array(stream: IO[bytes], shape: tuple[int, ...]) -> np.ndarray:
+    array = np.empty(shape, "<f4")
+    # A buffered pipe fills the whole of it, unless it ends before.
+    if cast(BufferedReader, stream).readinto(array.data.cast("B")) != array.nbytes:
+        raise _CutShortError
+    return array
+
+
+def _one_line(text: str) -> str:
+    """Returns a text from a file as it may be printed among others, which it may be already."""
+    return printable(shorten(text, _MAX_TEXT)).replace("\n", "\\n")
+
+
+def _end_with(parent: int) -> None:
+    """Has Linux kill this process when its parent ends, which may be too sudden for killing it."""
+    if sys.platform != "linux":
+        return
+    with suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it has ended before
+        raise SystemExit
+
+
+def _limit(memory: int, seconds: int) -> None:
+    """Limits this process's memory and time beyond what it has taken, in case nobody is left to kill it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limits = {resource.RLIMIT_CPU: math.ceil(time.process_time()) + seconds, resource.RLIMIT_CORE: 0}
+    with suppress(OSError):  # Linux alone has this file; macOS does not enforce the limit anyway
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limits[resource.RLIMIT_AS] = pages * resource.getpagesize() + memory
+    for kind, value in limits.items():
+        allowed = [limit for limit in resource.getrlimit(kind) if limit != resource.RLIM_INFINITY]
+        value = min([value, *allowed])
+        with suppress(OSError, ValueError):
+            resource.setrlimit(kind, (value, value))
