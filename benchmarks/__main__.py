@@ -18,11 +18,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     from benchmarks.report import Report
 
     command = tyro.cli(
-        Annotated[Run, named("run")] | Annotated[Resume, named("resume")] | Annotated[Report, named("report")]
-        | Annotated[List, named("list")] | Annotated[Tune, named("tune")],
-        args=argv, prog="python -m benchmarks", description=__doc__,
+        Annotated[Run, named("run")]
+        | Annotated[Resume, named("resume")]
+        | Annotated[Report, named("report")]
+        | Annotated[List, named("list")]
+        | Annotated[Tune, named("tune")],
+        args=argv,
+        prog="python -m benchmarks",
+        description=__doc__,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
-    )  # fmt: skip
+    )
     try:
         return command.run()
     except (InputError, OSError) as error:

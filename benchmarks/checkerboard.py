@@ -30,8 +30,9 @@ def main() -> None:
     network = load_network().params
     content = np.asarray(images.resize(load_sample("astronaut"), flags.size, flags.size))
     style = load_sample("swirl", width=flags.size)
-    shares = ", ".join(f"{name} {images.nyquist_share(picture):.5f}" for name, picture in
-                       (("astronaut", content), ("swirl", style)))  # fmt: skip
+    shares = ", ".join(
+        f"{name} {images.nyquist_share(picture):.5f}" for name, picture in (("astronaut", content), ("swirl", style))
+    )
     print(f"{flags.size}x{flags.size}, Adam, {flags.iterations} iterations; shares of the originals: {shares}\n")
     print(
         "| experiment | pooling | parameterization | share near Nyquist | loss | seconds |\n|---|---|---|---|---|---|"

@@ -80,16 +80,22 @@ class Run:
 
         suite = SUITES[check_choice("suite", self.suite, SUITES)]
         given = {
-            "problems": self.problems or None, "methods": self.optimizers or None, "seeds": self.seeds,
-            "trials": self.trials, "instances": self.instances, "budget": self.budget, "timeout": self.timeout,
-        }  # fmt: skip
+            "problems": self.problems or None,
+            "methods": self.optimizers or None,
+            "seeds": self.seeds,
+            "trials": self.trials,
+            "instances": self.instances,
+            "budget": self.budget,
+            "timeout": self.timeout,
+        }
         suite = replace(suite, **{name: value for name, value in given.items() if value is not None})
         path = place_of(self.suite, self.out) / RECORDS
         if path.exists() and b"\n" in path.read_bytes():
             raise InputError(
-                "a folder without records", f"{str(path)!r}",
+                "a folder without records",
+                f"{str(path)!r}",
                 f"go on with: python -m benchmarks resume {self.suite}, or choose another --out",
-            )  # fmt: skip
+            )
         return _go(suite, path, None, self.jobs, "run")
 
 
@@ -192,9 +198,13 @@ def _go(
     session = 1 if records is None else len(records.sessions) + 1
     clock, statuses = time.perf_counter(), Counter(run.status for run in ended)
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker()) for _ in range(jobs)]
         device = workers[0].start()  # takes seconds, in which nothing is to be left behind yet
@@ -215,9 +225,15 @@ def _go(
             )
         writer = stack.enter_context(Writer(path))
         writer.session(
-            number=session, command=command, suite=suite.name, settings=asdict(suite), jobs=jobs, flags=sys.argv[1:],
-            started=datetime.now(UTC).isoformat(timespec="seconds"), **facts,
-        )  # fmt: skip
+            number=session,
+            command=command,
+            suite=suite.name,
+            settings=asdict(suite),
+            jobs=jobs,
+            flags=sys.argv[1:],
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            **facts,
+        )
         progress = stack.enter_context(Progress(*columns, console=console))
         bar = progress.add_task(suite.name, total=count_runs(suite), completed=len(ended))
 

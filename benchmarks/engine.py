@@ -62,10 +62,11 @@ class Trace:
         last = np.searchsorted(evaluations, grid(evaluations[-1]), side="right") - 1
         chosen = sorted({int(index) for index in last if index >= 0} | {within - 1})
         return tuple(
-            Point(self.evaluations[index], self.steps[index], self.losses[index], float(best[index]),
-                  self.seconds[index])
+            Point(
+                self.evaluations[index], self.steps[index], self.losses[index], float(best[index]), self.seconds[index]
+            )
             for index in chosen
-        )  # fmt: skip
+        )
 
 
 @dataclass
@@ -115,9 +116,14 @@ def grid(most: float) -> np.ndarray:
 
 
 def run_method(
-    entry: BenchmarkProblem, instance: str, method: Method, settings: Mapping[str, Any], number: int, budget: int,
+    entry: BenchmarkProblem,
+    instance: str,
+    method: Method,
+    settings: Mapping[str, Any],
+    number: int,
+    budget: int,
     kept: Kept,
-) -> Outcome:  # fmt: skip
+) -> Outcome:
     """Runs `method` once; `number` is the seed of the start and of all that is drawn after it."""
     if method.peer:
         from benchmarks.peers import run_peer
@@ -135,17 +141,24 @@ class _Run:
     """A run in progress: what its phases hand on to each other."""
 
     def __init__(
-        self, entry: BenchmarkProblem, instance: str, method: Method, settings: Mapping[str, Any], number: int,
-        budget: int, kept: Kept,
-    ):  # fmt: skip
+        self,
+        entry: BenchmarkProblem,
+        instance: str,
+        method: Method,
+        settings: Mapping[str, Any],
+        number: int,
+        budget: int,
+        kept: Kept,
+    ):
         self.entry, self.instance, self.method, self.settings = entry, instance, method, settings
         self.number, self.budget, self.kept = number, budget, kept
         self.full = make_kept(entry, instance, kept)
         self.start = self.full.init_fn(start_key(number))
         self.reference = kept.get(
-            entry.name, ("reference", _shapes(self.full)),
+            entry.name,
+            ("reference", _shapes(self.full)),
             lambda: jax.jit(entry.reference or partial(_own_loss, self.full)),
-        )  # fmt: skip
+        )
         self.outcome = Outcome(Trace(), "budget")
         self.used, self.steps, self.seconds = 0.0, 0, 0.0
         # The lowest reference loss met and where, in the terms of the full problem: for the score and the picture.
@@ -189,9 +202,11 @@ class _Run:
                 losses[first] = self._watch(decode(state.params))
             for entry in range(first, len(losses)):
                 self.outcome.trace.add(
-                    used + weight * infos.evaluations[entry], step + entry, losses[entry],
+                    used + weight * infos.evaluations[entry],
+                    step + entry,
+                    losses[entry],
                     self.seconds + took * shares[entry],
-                )  # fmt: skip
+                )
             step, before = step + len(losses), int(infos.evaluations[-1])
             self.seconds += took
         self.used, self.steps = used + weight * before, step - 1
@@ -265,9 +280,14 @@ class _Run:
             traced["learning_rate"] = float(known["learning_rate"])
         build = partial(_build, phase.optimizer, static, allowed if phase.schedule == "cosine" else None)
         place = (
-            phase.shrink, phase.parameterization, phase.optimizer, tuple(sorted(static.items())),
-            tuple(sorted(traced)), allowed if phase.schedule == "cosine" else None, _shapes(problem),
-        )  # fmt: skip
+            phase.shrink,
+            phase.parameterization,
+            phase.optimizer,
+            tuple(sorted(static.items())),
+            tuple(sorted(traced)),
+            allowed if phase.schedule == "cosine" else None,
+            _shapes(problem),
+        )
         program: Program = self.kept.get(
             self.entry.name, place, lambda: compile_run(problem, build, params, key, traced)
         )

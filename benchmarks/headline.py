@@ -60,9 +60,14 @@ def run_jaxstyle(pair: str, size: int, settings: Settings, start: str, targets: 
         return bool(targets) and looks[-1][2] <= min(targets)
 
     result = minimize(
-        problem, settings.make_optimizer(), key=jax.random.key(0), num_steps=settings.iterations, chunk_seconds=0.5,
-        stop=StopRule(settings.stop_delta, settings.stop_patience), callback=look,
-    )  # fmt: skip
+        problem,
+        settings.make_optimizer(),
+        key=jax.random.key(0),
+        num_steps=settings.iterations,
+        chunk_seconds=0.5,
+        stop=StopRule(settings.stop_delta, settings.stop_patience),
+        callback=look,
+    )
     seconds, evaluations, losses = (np.array(column) for column in zip(*looks, strict=True))
     return Curve(seconds, evaluations, losses, result.compile_seconds)
 
@@ -81,9 +86,14 @@ def run_torch(pair: str, size: int) -> Curve:
         (start, *make_pictures(pair, size)), torch.device("cpu"), torch.contiguous_format, torch.float32
     )
     optimizer = torch.optim.LBFGS(
-        [pixels], lr=1.0, max_iter=10 * TORCH_EVALUATIONS, max_eval=TORCH_EVALUATIONS, history_size=TORCH_HISTORY,
-        tolerance_grad=-1.0, tolerance_change=-1.0,
-    )  # fmt: skip
+        [pixels],
+        lr=1.0,
+        max_iter=10 * TORCH_EVALUATIONS,
+        max_eval=TORCH_EVALUATIONS,
+        history_size=TORCH_HISTORY,
+        tolerance_grad=-1.0,
+        tolerance_change=-1.0,
+    )
     seconds: list[float] = []
     losses: list[float] = []
     best: tuple[float, np.ndarray | None] = (np.inf, None)
@@ -131,8 +141,13 @@ def main() -> None:
         print("| | loss in the end | seconds | evaluations | compilation | " + " | ".join(heads) + " |")
         print("|---" * (5 + len(heads)) + "|")
         for name, curve in curves.items():
-            row = [name, f"{curve.losses[-1]:.4g}", f"{curve.seconds[-1]:.1f}", str(int(curve.evaluations[-1])),
-                   f"{curve.compile_seconds:.1f}"]  # fmt: skip
+            row = [
+                name,
+                f"{curve.losses[-1]:.4g}",
+                f"{curve.seconds[-1]:.1f}",
+                str(int(curve.evaluations[-1])),
+                f"{curve.compile_seconds:.1f}",
+            ]
             for rival, target in rivals.items():
                 met = curve.first(target)
                 if met is None:

@@ -34,9 +34,14 @@ def is_installed(peer: str) -> bool:
 
 
 def run_peer(
-    entry: BenchmarkProblem, instance: str, method: Method, settings: Mapping[str, Any], number: int, budget: int,
+    entry: BenchmarkProblem,
+    instance: str,
+    method: Method,
+    settings: Mapping[str, Any],
+    number: int,
+    budget: int,
     kept: Kept,
-) -> Outcome:  # fmt: skip
+) -> Outcome:
     """Runs a peer from the start that all methods have, on the problem's own loss, until its budget is spent."""
     problem = make_kept(entry, instance, kept)
     start, unravel = ravel_pytree(problem.init_fn(start_key(number)))
@@ -94,8 +99,13 @@ def _scipy(evaluate: Callable, start: np.ndarray, settings: Mapping[str, Any], b
         return value, grad.astype(np.float64)
 
     # Its tolerances are absolute: with losses of another scale it would stop at once. So it has none.
-    options = {"maxcor": settings["memory_size"], "ftol": 0.0, "gtol": 0.0, "maxfun": 10 * budget,
-               "maxiter": 10 * budget}  # fmt: skip
+    options = {
+        "maxcor": settings["memory_size"],
+        "ftol": 0.0,
+        "gtol": 0.0,
+        "maxfun": 10 * budget,
+        "maxiter": 10 * budget,
+    }
 
     def count_step(flat: np.ndarray) -> None:
         steps[0] += 1
@@ -108,9 +118,14 @@ def _torch(evaluate: Callable, start: np.ndarray, settings: Mapping[str, Any], b
 
     params = torch.tensor(start, requires_grad=True)
     optimizer = torch.optim.LBFGS(
-        [params], lr=settings["learning_rate"], max_iter=10 * budget, max_eval=10 * budget,
-        history_size=TORCH_HISTORY, tolerance_grad=-1.0, tolerance_change=-1.0,
-    )  # fmt: skip
+        [params],
+        lr=settings["learning_rate"],
+        max_iter=10 * budget,
+        max_eval=10 * budget,
+        history_size=TORCH_HISTORY,
+        tolerance_grad=-1.0,
+        tolerance_change=-1.0,
+    )
 
     def closure() -> torch.Tensor:
         value, grad = evaluate(params.detach().numpy())

@@ -120,22 +120,38 @@ def tuning_tasks(suite: Suite, problem: str, method: str) -> list[Task]:
     if not found.space or suite.trials < 2:
         return []
     return [
-        Task(f"tuning/{problem}/{instance}/{method}/{number}", "tuning", problem, instance, method, number, settings,
-             suite.budget or entry.budget)
+        Task(
+            f"tuning/{problem}/{instance}/{method}/{number}",
+            "tuning",
+            problem,
+            instance,
+            method,
+            number,
+            settings,
+            suite.budget or entry.budget,
+        )
         for number, settings in enumerate(trial_settings(entry, found, suite.trials))
         for instance in entry.tuning
-    ]  # fmt: skip
+    ]
 
 
 def scoring_tasks(suite: Suite, problem: str, method: str, stage: str, settings: Mapping[str, Any]) -> list[Task]:
     """Returns the runs that score `settings`."""
     entry = PROBLEMS[problem]
     return [
-        Task(f"{stage}/{problem}/{instance}/{method}/{seed}", stage, problem, instance, method, seed, settings,
-             suite.budget or entry.budget)
+        Task(
+            f"{stage}/{problem}/{instance}/{method}/{seed}",
+            stage,
+            problem,
+            instance,
+            method,
+            seed,
+            settings,
+            suite.budget or entry.budget,
+        )
         for instance in scoring_instances(suite, entry)
         for seed in range(suite.seeds)
-    ]  # fmt: skip
+    ]
 
 
 def choose_settings(trials: Sequence[Run]) -> dict[str, Any]:

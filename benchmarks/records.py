@@ -155,9 +155,10 @@ class Writer:
         except BlockingIOError:
             self._file.close()
             raise InputError(
-                "records that nobody writes to", f"{str(path)!r}, which another process writes to",
+                "records that nobody writes to",
+                f"{str(path)!r}, which another process writes to",
                 "wait for it, or choose another --out",
-            ) from None  # fmt: skip
+            ) from None
         if is_torn:
             self._file.write("\n")
 

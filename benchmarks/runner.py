@@ -173,9 +173,15 @@ def _exit_name(code: int) -> str:
 
 
 def run_suite(
-    suite: Suite, writer: Writer, ended: Sequence[Run], session: int, *, jobs: int, workers: Sequence[Worker],
+    suite: Suite,
+    writer: Writer,
+    ended: Sequence[Run],
+    session: int,
+    *,
+    jobs: int,
+    workers: Sequence[Worker],
     tell: Callable[[Run], Any],
-) -> None:  # fmt: skip
+) -> None:
     """Runs all that has not ended yet.
 
     Args:

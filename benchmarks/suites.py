@@ -52,26 +52,50 @@ class Suite:
 
 #: The best known of each family, and what can be made of them.
 MAIN_METHODS = (
-    "sgd", "momentum", "adagrad", "rmsprop", "adam", "adabelief", "lion", "rprop",
-    "lbfgs", "lbfgs_backtracking", "lbfgs_fixed", "lbfgs_preconditioned", "scipy_lbfgsb", "torch_lbfgs",
-    "adam_then_lbfgs", "lbfgs_coarse_to_fine", "lbfgs_preconditioned_coarse_to_fine",
-)  # fmt: skip
+    "sgd",
+    "momentum",
+    "adagrad",
+    "rmsprop",
+    "adam",
+    "adabelief",
+    "lion",
+    "rprop",
+    "lbfgs",
+    "lbfgs_backtracking",
+    "lbfgs_fixed",
+    "lbfgs_preconditioned",
+    "scipy_lbfgsb",
+    "torch_lbfgs",
+    "adam_then_lbfgs",
+    "lbfgs_coarse_to_fine",
+    "lbfgs_preconditioned_coarse_to_fine",
+)
 
 _TEACHING = tuple(name for name, problem in PROBLEMS.items() if not problem.is_picture)
 _PICTURES = tuple(name for name, problem in PROBLEMS.items() if problem.is_picture)
 
 _SUITES = (
     Suite(
-        "smoke", ("sine-tanh", "style-32-shallow"), ("adam", "lbfgs", "scipy_lbfgsb", "adam_then_lbfgs"),
-        seeds=2, trials=2, instances=1, budget=12,
+        "smoke",
+        ("sine-tanh", "style-32-shallow"),
+        ("adam", "lbfgs", "scipy_lbfgsb", "adam_then_lbfgs"),
+        seeds=2,
+        trials=2,
+        instances=1,
+        budget=12,
     ),
     Suite(
-        "quick", ("style-64-noise", "descent1d", "sine-tanh", "sine-tanh-batches"), MAIN_METHODS,
-        seeds=10, trials=4, instances=1, budget=100,
+        "quick",
+        ("style-64-noise", "descent1d", "sine-tanh", "sine-tanh-batches"),
+        MAIN_METHODS,
+        seeds=10,
+        trials=4,
+        instances=1,
+        budget=100,
     ),
     Suite("style", ("style-128-noise", "style-128-content"), MAIN_METHODS, seeds=10, trials=8, budget=300),
     Suite("full", (*_PICTURES, *_TEACHING), tuple(METHODS), seeds=10, trials=16),
-)  # fmt: skip
+)
 
 #: Every suite by name.
 SUITES: Mapping[str, Suite] = MappingProxyType({suite.name: suite for suite in _SUITES})

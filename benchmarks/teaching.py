@@ -121,9 +121,14 @@ def follow(
 
     keys = [jax.random.key(first_key + index) for index in range(len(problems))]
     results = minimize_batch(
-        problems, partial(make_optimizer, name), keys=keys, num_steps=num_steps, options=options, report_at=looks,
+        problems,
+        partial(make_optimizer, name),
+        keys=keys,
+        num_steps=num_steps,
+        options=options,
+        report_at=looks,
         callback=look,
-    )  # fmt: skip
+    )
     return Course(results, {key: np.stack(values) for key, values in found.items() if values})
 
 
@@ -151,9 +156,12 @@ def descent_rows(seeds: int) -> Iterator[Row]:
         problem = descent.make_problem(descent.DescentConfig(is_sampled=is_sampled))
         for rate, claim in published.items():
             result = minimize(
-                problem, make_optimizer("sgd", learning_rate=rate), key=jax.random.key(0), num_steps=DESCENT_STEPS,
+                problem,
+                make_optimizer("sgd", learning_rate=rate),
+                key=jax.random.key(0),
+                num_steps=DESCENT_STEPS,
                 params=jnp.array([DESCENT_START]),
-            )  # fmt: skip
+            )
             f = result.trace.terms["f"]
             rises = np.mean(np.diff(f) > 0)
             way = (f[0] - f) / (f[0] - bottom)
@@ -183,9 +191,11 @@ def _minima_row(dimensions: int, count: int) -> Row:
         f"in the lowest minimum of all: {lowest:.2f}"
     )
     return Row(
-        f"descent in {dimensions}-D, rate {rate:g}", "ends in a local minimum, by where it began", measured,
+        f"descent in {dimensions}-D, rate {rate:g}",
+        "ends in a local minimum, by where it began",
+        measured,
         _verdict(len(np.unique(nearest[:, 0])) > 1),
-    )  # fmt: skip
+    )
 
 
 def regression_rows(seeds: int) -> Iterator[Row]:
@@ -215,10 +225,13 @@ def _regress(config: regression.RegressionConfig, rate: float, epochs: int, seed
     per_epoch = regression.POINTS // config.batch_size if config.batch_size else 1
     problems = [regression.make_problem(config, seed=seed) for seed in range(seeds)]
     return follow(
-        problems, "sgd", [{"learning_rate": rate}] * seeds, num_steps=epochs * per_epoch,
+        problems,
+        "sgd",
+        [{"learning_rate": rate}] * seeds,
+        num_steps=epochs * per_epoch,
         looks=[per_epoch * epoch for epoch in range(1, epochs + 1)],
         scores={"error": partial(regression.full_error, model=config.model)},
-    )  # fmt: skip
+    )
 
 
 def _polynomial_row(config: regression.RegressionConfig, published: str, seeds: int) -> Row:
@@ -248,9 +261,13 @@ def painting_rows(seeds: int) -> Iterator[Row]:
     per_epoch = round(painting.SIZE**2 / painter.PainterConfig().batch_size)
     looks = [epoch * per_epoch for epoch in painting.PUBLISHED_COSTS]
     course = follow(
-        [problem] * seeds, "adam", [{"learning_rate": 1e-3}] * seeds, num_steps=looks[-1], looks=looks,
+        [problem] * seeds,
+        "adam",
+        [{"learning_rate": 1e-3}] * seeds,
+        num_steps=looks[-1],
+        looks=looks,
         scores={"cost": painter.full_cost},
-    )  # fmt: skip
+    )
     for (epoch, published), costs in zip(painting.PUBLISHED_COSTS.items(), course.scores["cost"], strict=True):
         yield Row(f"painter, astronaut, epoch {epoch}", f"{published:g}", spread(costs), agree(costs, published))
 
@@ -264,9 +281,15 @@ def waves_rows(seeds: int) -> Iterator[Row]:
         ends: dict[str, np.ndarray] = {}
         for name in names:
             rate, tuning, course = _tune_and_score(
-                make, name, WAVES_RATES[name], seeds, num_steps=WAVES_STEPS, every=WAVES_EVERY,
-                scores={"error": waves.validation_loss}, judge=lambda errors: errors[-1],
-            )  # fmt: skip
+                make,
+                name,
+                WAVES_RATES[name],
+                seeds,
+                num_steps=WAVES_STEPS,
+                every=WAVES_EVERY,
+                scores={"error": waves.validation_loss},
+                judge=lambda errors: errors[-1],
+            )
             ends[name] = course.scores["error"][-1]
             share = 100 * ends[name].mean() / WAVES_VARIANCE
             measured = f"{spread(ends[name])} at rate {rate:g} ({share:.2g} % of the variance); tuning {tuning}"
@@ -303,9 +326,15 @@ def stocks_rows(seeds: int) -> Iterator[Row]:
     bests = {}
     for name, rates in STOCKS_RATES.items():
         rate, tuning, course = _tune_and_score(
-            stocks.make_problem, name, rates, seeds, num_steps=STOCKS_STEPS, every=STOCKS_EVERY, scores=scores,
+            stocks.make_problem,
+            name,
+            rates,
+            seeds,
+            num_steps=STOCKS_STEPS,
+            every=STOCKS_EVERY,
+            scores=scores,
             judge=lambda errors: np.nanmin(errors, axis=0),
-        )  # fmt: skip
+        )
         validation, training = course.scores["validation"], course.scores["training"]
         best = validation.argmin(axis=0)
         lanes = np.arange(seeds)
@@ -379,9 +408,14 @@ def _tune_and_score(
     chooser = next(iter(scores))
     lanes = [rate for rate in rates for _ in range(TUNING_SEEDS)]
     tuned = follow(
-        [make(seed=0)] * len(lanes), name, [{"learning_rate": rate} for rate in lanes], num_steps=num_steps,
-        looks=looks, scores={chooser: scores[chooser]}, first_key=1000,
-    )  # fmt: skip
+        [make(seed=0)] * len(lanes),
+        name,
+        [{"learning_rate": rate} for rate in lanes],
+        num_steps=num_steps,
+        looks=looks,
+        scores={chooser: scores[chooser]},
+        first_key=1000,
+    )
     shape = (len(rates), TUNING_SEEDS)
     judged = judge(tuned.scores[chooser]).reshape(shape).mean(axis=1)
     failed = np.reshape([result.status.has_failed for result in tuned.results], shape).any(axis=1)

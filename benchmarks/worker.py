@@ -44,10 +44,19 @@ def compute(task: Task, kept: Kept) -> Run:
 def _run_of(task: Task, outcome: Outcome, picture: str | None) -> Run:
     points, trace = outcome.trace.points(task.budget), outcome.trace
     return Run(
-        **task._asdict(), status=outcome.status, reason=outcome.reason, evaluations=trace.evaluations[-1],
-        steps=trace.steps[-1], seconds=trace.seconds[-1], compile_seconds=outcome.compile_seconds,
-        peak_bytes=outcome.peak_bytes, initial=outcome.initial, best=points[-1].best, picture=picture, points=points,
-    )  # fmt: skip
+        **task._asdict(),
+        status=outcome.status,
+        reason=outcome.reason,
+        evaluations=trace.evaluations[-1],
+        steps=trace.steps[-1],
+        seconds=trace.seconds[-1],
+        compile_seconds=outcome.compile_seconds,
+        peak_bytes=outcome.peak_bytes,
+        initial=outcome.initial,
+        best=points[-1].best,
+        picture=picture,
+        points=points,
+    )
 
 
 def _to_png(picture: Any) -> str:

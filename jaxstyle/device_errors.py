@@ -20,9 +20,10 @@ def explain(error: Exception) -> InputError | None:
     text = str(error)
     if isinstance(error, MemoryError) or (_is_of_jax(error) and any(words in text for words in _NO_MEMORY)):
         return InputError(
-            "enough memory for this run", f"none left ({_first_line(error)})",
+            "enough memory for this run",
+            f"none left ({_first_line(error)})",
             "use smaller pictures, or lift the limits (ulimit -v unlimited -d unlimited)",
-        )  # fmt: skip
+        )
     # A backend that failed is passed over when JAX is asked again.
     complaint = _first_line(error) if _NO_BACKEND in text else _device_complaint()
     if complaint is None:

@@ -98,9 +98,14 @@ def stylize(
         return make_problem(config, network, resize(content, height, width), scaled, initial=start)
 
     scales = minimize_pyramid(
-        make, settings.make_optimizer(*size), sizes=settings.sizes(*size), num_steps=settings.steps(),
-        key=key, parameterization=settings.parameterization,
-        stop=settings.stop_rule(), callback=callback,
-    )  # fmt: skip
+        make,
+        settings.make_optimizer(*size),
+        sizes=settings.sizes(*size),
+        num_steps=settings.steps(),
+        key=key,
+        parameterization=settings.parameterization,
+        stop=settings.stop_rule(),
+        callback=callback,
+    )
     last = scales[-1]
     return Stylized(np.clip(np.asarray(last.picture), 0, 1), last.result, last.scale.problem)

@@ -59,6 +59,6 @@ def float64():
 def load_tiny_network(monkeypatch: pytest.MonkeyPatch, tiny_network: dict):
     """Gives the command line a network of few channels; returns what now loads it."""
     network = pretrained.Network("tiny", "vgg19", tiny_network, "0" * 64, "random")
-    load = lambda path=None: network  # noqa: E731
+    load = lambda path=None: network
     monkeypatch.setattr(pretrained, "load_network", load)
     return load

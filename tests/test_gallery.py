@@ -19,8 +19,13 @@ def test_every_experiment_is_shown():
     shown = {tuple(word for word in command.split()[:2] if word in ("content", "style")) for command in COMMANDS}
     assert shown >= {("content",), ("style",)}
     assert {command.split()[0] for command in COMMANDS} >= {
-        "stylize", "reconstruct", "dream", "features", "grid", "paint",
-    }  # fmt: skip
+        "stylize",
+        "reconstruct",
+        "dream",
+        "features",
+        "grid",
+        "paint",
+    }
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.split()[:2]))

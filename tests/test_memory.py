@@ -64,53 +64,86 @@ NO_LIMIT_V1 = str(2**63 - 4096)
 #: Trees of files, and what they leave.
 GROUPS = {
     "version 2": (
-        {"proc/self/mounts": V2, "proc/self/cgroup": "0::/", "sys/fs/cgroup/memory.max": "5000",
-         "sys/fs/cgroup/memory.current": "2000"},
+        {
+            "proc/self/mounts": V2,
+            "proc/self/cgroup": "0::/",
+            "sys/fs/cgroup/memory.max": "5000",
+            "sys/fs/cgroup/memory.current": "2000",
+        },
         3000,
     ),
     "version 2, nested: a group above has the limit": (
-        {"proc/self/mounts": V2, "proc/self/cgroup": "0::/user.slice/job 1:a",
-         "sys/fs/cgroup/user.slice/memory.max": "900",
-         "sys/fs/cgroup/user.slice/memory.current": "200", "sys/fs/cgroup/user.slice/job 1:a/memory.max": "max",
-         "sys/fs/cgroup/user.slice/job 1:a/memory.current": "150"},
+        {
+            "proc/self/mounts": V2,
+            "proc/self/cgroup": "0::/user.slice/job 1:a",
+            "sys/fs/cgroup/user.slice/memory.max": "900",
+            "sys/fs/cgroup/user.slice/memory.current": "200",
+            "sys/fs/cgroup/user.slice/job 1:a/memory.max": "max",
+            "sys/fs/cgroup/user.slice/job 1:a/memory.current": "150",
+        },
         700,
     ),
     "version 2, throttled before it is killed": (
-        {"proc/self/mounts": V2, "proc/self/cgroup": "0::/a", "sys/fs/cgroup/a/memory.max": "max",
-         "sys/fs/cgroup/a/memory.high": "800", "sys/fs/cgroup/a/memory.current": "300"},
+        {
+            "proc/self/mounts": V2,
+            "proc/self/cgroup": "0::/a",
+            "sys/fs/cgroup/a/memory.max": "max",
+            "sys/fs/cgroup/a/memory.high": "800",
+            "sys/fs/cgroup/a/memory.current": "300",
+        },
         500,
     ),
     "version 2, the cache of files is given back": (
-        {"proc/self/mounts": V2, "proc/self/cgroup": "0::/", "sys/fs/cgroup/memory.max": "5000",
-         "sys/fs/cgroup/memory.current": "4900", "sys/fs/cgroup/memory.stat": "anon 900\ninactive_file 4000\nslab 0"},
+        {
+            "proc/self/mounts": V2,
+            "proc/self/cgroup": "0::/",
+            "sys/fs/cgroup/memory.max": "5000",
+            "sys/fs/cgroup/memory.current": "4900",
+            "sys/fs/cgroup/memory.stat": "anon 900\ninactive_file 4000\nslab 0",
+        },
         4100,
     ),
     "version 1": (
-        {"proc/self/mounts": V1, "proc/self/cgroup": "4:memory:/docker/ab12\n3:cpu,cpuacct:/",
-         "sys/fs/cgroup/memory/docker/ab12/memory.limit_in_bytes": "4000",
-         "sys/fs/cgroup/memory/docker/ab12/memory.usage_in_bytes": "1500",
-         "sys/fs/cgroup/memory/docker/ab12/memory.stat": "cache 9\ntotal_inactive_file 500",
-         "sys/fs/cgroup/memory/memory.limit_in_bytes": NO_LIMIT_V1,
-         "sys/fs/cgroup/memory/memory.usage_in_bytes": "9000"},
+        {
+            "proc/self/mounts": V1,
+            "proc/self/cgroup": "4:memory:/docker/ab12\n3:cpu,cpuacct:/",
+            "sys/fs/cgroup/memory/docker/ab12/memory.limit_in_bytes": "4000",
+            "sys/fs/cgroup/memory/docker/ab12/memory.usage_in_bytes": "1500",
+            "sys/fs/cgroup/memory/docker/ab12/memory.stat": "cache 9\ntotal_inactive_file 500",
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": NO_LIMIT_V1,
+            "sys/fs/cgroup/memory/memory.usage_in_bytes": "9000",
+        },
         3000,
     ),
     "version 1, in a container that sees the machine's path": (
-        {"proc/self/mounts": V1, "proc/self/cgroup": "4:memory:/docker/ab12",
-         "sys/fs/cgroup/memory/memory.limit_in_bytes": "4000", "sys/fs/cgroup/memory/memory.usage_in_bytes": "1000"},
+        {
+            "proc/self/mounts": V1,
+            "proc/self/cgroup": "4:memory:/docker/ab12",
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": "4000",
+            "sys/fs/cgroup/memory/memory.usage_in_bytes": "1000",
+        },
         3000,
     ),
     "both, and version 2 counts no memory": (
-        {"proc/self/mounts": f"{V1}\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0",
-         "proc/self/cgroup": "4:memory:/\n0::/", "sys/fs/cgroup/unified/cgroup.procs": "1",
-         "sys/fs/cgroup/memory/memory.limit_in_bytes": "4000", "sys/fs/cgroup/memory/memory.usage_in_bytes": "1000"},
+        {
+            "proc/self/mounts": f"{V1}\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0",
+            "proc/self/cgroup": "4:memory:/\n0::/",
+            "sys/fs/cgroup/unified/cgroup.procs": "1",
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": "4000",
+            "sys/fs/cgroup/memory/memory.usage_in_bytes": "1000",
+        },
         3000,
     ),
     "more is taken than allowed": (
-        {"proc/self/mounts": V2, "proc/self/cgroup": "0::/", "sys/fs/cgroup/memory.max": "5000",
-         "sys/fs/cgroup/memory.current": "6000"},
+        {
+            "proc/self/mounts": V2,
+            "proc/self/cgroup": "0::/",
+            "sys/fs/cgroup/memory.max": "5000",
+            "sys/fs/cgroup/memory.current": "6000",
+        },
         0,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", GROUPS)
@@ -125,12 +158,20 @@ def test_limits_of_control_groups(tmp_path: Path, name: str):
         {},
         {"proc/self/mounts": "garbage", "proc/self/cgroup": "garbage"},
         {"proc/self/mounts": V2, "proc/self/cgroup": "0::/../../.."},
-        {"proc/self/mounts": V2, "proc/self/cgroup": "0::/", "sys/fs/cgroup/memory.max": "max",
-         "sys/fs/cgroup/memory.current": "7"},
-        {"proc/self/mounts": V1, "proc/self/cgroup": "4:memory:/", "sys/fs/cgroup/memory/memory.limit_in_bytes":
-         NO_LIMIT_V1, "sys/fs/cgroup/memory/memory.usage_in_bytes": "nonsense"},
+        {
+            "proc/self/mounts": V2,
+            "proc/self/cgroup": "0::/",
+            "sys/fs/cgroup/memory.max": "max",
+            "sys/fs/cgroup/memory.current": "7",
+        },
+        {
+            "proc/self/mounts": V1,
+            "proc/self/cgroup": "4:memory:/",
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": NO_LIMIT_V1,
+            "sys/fs/cgroup/memory/memory.usage_in_bytes": "nonsense",
+        },
     ],
-)  # fmt: skip
+)
 def test_without_control_groups_it_is_the_machines_memory(tmp_path: Path, files: dict[str, str]):
     assert 1e6 < memory_limits.free_bytes(make_tree(tmp_path, files)) < 1e15
 

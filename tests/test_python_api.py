@@ -87,7 +87,7 @@ NO_PICTURES: dict[str, tuple[Any, str]] = {
     "a path": ("photo.jpg", "got the text 'photo.jpg'; read it first, with jaxstyle.read_picture"),
     "a Path": (Path("photo.jpg"), "got the path 'photo.jpg'; read it first"),
     "None": (None, "got None"),
-}  # fmt: skip
+}
 #: Two of those can mean something else there.
 EXCEPTIONS = {("style transfer, initial", "None"), ("dream, guide", "None")}
 NUMPY_TAKERS = ("write_picture", "write_animation", "contact_sheet")
@@ -116,8 +116,15 @@ def test_any_array_of_floats_near_0_to_1_will_do(tiny_network: dict, tmp_path: P
     somewhat_beyond = PICTURE + np.float32([-0.05, 0, 0.05])
     somewhat_beyond[0, 0], somewhat_beyond[5, 5] = -0.8, 2.3  # what Adam without total variation leaves
     turned = np.moveaxis(np.ascontiguousarray(np.moveaxis(PICTURE, 2, 0)), 0, 2)
-    pictures = (jnp.asarray(PICTURE), PICTURE.astype(np.float64), PICTURE.astype(np.float16), read_only, turned,
-                somewhat_beyond, jnp.asarray(PICTURE, jnp.bfloat16))  # fmt: skip
+    pictures = (
+        jnp.asarray(PICTURE),
+        PICTURE.astype(np.float64),
+        PICTURE.astype(np.float16),
+        read_only,
+        turned,
+        somewhat_beyond,
+        jnp.asarray(PICTURE, jnp.bfloat16),
+    )
     for number, picture in enumerate(pictures):
         (tmp_path / str(number)).mkdir()
         monkeypatch.chdir(tmp_path / str(number))
@@ -177,7 +184,7 @@ def test_half_precision_is_widened_before_the_scale_of_255(tiny_network: dict):
 
 
 def test_pure_functions_stay_traceable(tiny_network: dict):
-    see = lambda picture: vgg.features(tiny_network, picture, ["relu1_1"])["relu1_1"]  # noqa: E731
+    see = lambda picture: vgg.features(tiny_network, picture, ["relu1_1"])["relu1_1"]
     np.testing.assert_allclose(jax.jit(see)(PICTURE), see(PICTURE), rtol=1e-4, atol=1e-3)
     for function in (images.luminance, images.rgb_to_ycbcr, lambda it: images.resize(it, 5, 5), images.nyquist_share):
         alone = function(PICTURE)

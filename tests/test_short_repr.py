@@ -19,7 +19,7 @@ def told() -> dict:
     """One of each public record, of a run of L-BFGS with large parameters."""
     problem = make_bowl()
     seen: list[Progress] = []
-    make = lambda: jaxstyle.minimize(  # noqa: E731
+    make = lambda: jaxstyle.minimize(
         problem, jaxstyle.make_optimizer("lbfgs"), key=jax.random.key(0), num_steps=3, callback=seen.append
     )
     result = make()

@@ -212,7 +212,9 @@ class Tune:
             begun = len({outcome.trial for outcome in outcomes})
             print(
                 f"tune: {now - start:.0f} s, {begun} of {self.trials} trials begun, {evaluations} evaluations, best "
-                f"{best.loss:.5g} ({best.candidate.optimizer})", file=sys.stderr, flush=True,
-            )  # fmt: skip
+                f"{best.loss:.5g} ({best.candidate.optimizer})",
+                file=sys.stderr,
+                flush=True,
+            )
 
         return tell

@@ -223,14 +223,20 @@ def search(
             tune.with_resources(actor, {"cpu": 1, "gpu": min(share, 1.0)} if share else {"cpu": 1}),
             param_space={"candidate": tune.grid_search([asdict(candidate) for candidate in candidates])},
             tune_config=tune.TuneConfig(
-                metric="loss", mode="min", scheduler=_scheduler(task), reuse_actors=True,
+                metric="loss",
+                mode="min",
+                scheduler=_scheduler(task),
+                reuse_actors=True,
             ),
             run_config=tune.RunConfig(
-                name="trials", storage_path=str(folder), verbose=0, callbacks=[recorder],
+                name="trials",
+                storage_path=str(folder),
+                verbose=0,
+                callbacks=[recorder],
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
             ),
-        )  # fmt: skip
+        )
         try:
             errors = tuner.fit().errors
             complaint = str(errors[0]).strip().splitlines()[-1] if errors else ""
@@ -279,9 +285,13 @@ def _cluster(jobs: int, address: str | None) -> Iterator[None]:
             parent = tempfile.gettempdir()
             folder = closing.enter_context(_folder(parent if len(parent) <= LONGEST_PARENT else "/tmp"))
             ray.init(
-                address="local", num_cpus=jobs, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
-                _temp_dir=str(folder), **shared,
-            )  # fmt: skip
+                address="local",
+                num_cpus=jobs,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _temp_dir=str(folder),
+                **shared,
+            )
         else:
             ray.init(address=address, **shared)
         closing.callback(ray.shutdown)

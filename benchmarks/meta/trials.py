@@ -154,7 +154,7 @@ class Runner:
         program = self._program(candidate)
         traced, _ = split_options(candidate.optimizer, candidate.all_options())
         problem = self.problem(candidate.parameterization, candidate.noise_blend)
-        init = lambda key: program.loop.init(problem.init_fn(key), key, traced)  # noqa: E731
+        init = lambda key: program.loop.init(problem.init_fn(key), key, traced)
         structure = jax.tree.structure(jax.eval_shape(init, self._key))
         with np.load(path, allow_pickle=False) as stored:
             leaves = [jnp.asarray(stored[f"leaf{index}"]) for index in range(structure.num_leaves)]
@@ -181,9 +181,14 @@ def save(path: Path, trial: Trial) -> None:
     arrays = {f"leaf{index}": np.asarray(leaf) for index, leaf in enumerate(jax.tree.leaves(state))}
     steps, rates = [step for step, _ in trial.schedule], [rate for _, rate in trial.schedule]
     np.savez(
-        path, evaluations=trial.evaluations, losses=trial.losses, reached=trial.reached,
-        schedule_steps=np.array(steps, np.int64), schedule_rates=np.array(rates, np.float64), **arrays,
-    )  # fmt: skip
+        path,
+        evaluations=trial.evaluations,
+        losses=trial.losses,
+        reached=trial.reached,
+        schedule_steps=np.array(steps, np.int64),
+        schedule_rates=np.array(rates, np.float64),
+        **arrays,
+    )
 
 
 def split_options(optimizer: str, options: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, int | str]]:

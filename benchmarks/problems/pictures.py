@@ -102,17 +102,27 @@ def _style_problem(size: int, start: str) -> BenchmarkProblem:
         name=f"style-{size}-{start}",
         title=f"style transfer, {size}x{size}, from {'noise' if start == 'noise' else 'the content'}",
         make=partial(make_style_transfer, size=size, start=start),
-        tuning=TUNING_PAIRS, scoring=SCORING_PAIRS, budget=400, is_picture=True, has_pixels=True,
-    )  # fmt: skip
+        tuning=TUNING_PAIRS,
+        scoring=SCORING_PAIRS,
+        budget=400,
+        is_picture=True,
+        has_pixels=True,
+    )
 
 
 def _single(
     name: str, title: str, make: Callable[..., Problem], size: int, names: tuple[str, ...], *, has_pixels: bool = True
 ) -> BenchmarkProblem:
     return BenchmarkProblem(
-        name=f"{name}-{size}", title=f"{title}, {size}x{size}", make=partial(make, size=size),
-        tuning=names[:1], scoring=names[1:], budget=400, is_picture=True, has_pixels=has_pixels,
-    )  # fmt: skip
+        name=f"{name}-{size}",
+        title=f"{title}, {size}x{size}",
+        make=partial(make, size=size),
+        tuning=names[:1],
+        scoring=names[1:],
+        budget=400,
+        is_picture=True,
+        has_pixels=has_pixels,
+    )
 
 
 _PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
@@ -123,12 +133,20 @@ PROBLEMS = (
         name="style-32-shallow",
         title="style transfer with the two shallowest layers, 32x32, from noise: for trying things out",
         make=partial(make_style_transfer, size=32, start="noise", layers=2),
-        tuning=TUNING_PAIRS, scoring=SCORING_PAIRS, budget=60, is_picture=True, has_pixels=True,
+        tuning=TUNING_PAIRS,
+        scoring=SCORING_PAIRS,
+        budget=60,
+        is_picture=True,
+        has_pixels=True,
     ),
     *(_style_problem(size, start) for size in SIZES for start in ("noise", "content")),
-    *(_single("reconstruction", "reconstruction from relu3_1", make_reconstruction, size, _PHOTOGRAPHS)
-      for size in SIZES),
+    *(
+        _single("reconstruction", "reconstruction from relu3_1", make_reconstruction, size, _PHOTOGRAPHS)
+        for size in SIZES
+    ),
     *(_single("texture", "texture synthesis", make_texture, size, _PAINTINGS) for size in SIZES),
-    *(_single("dream", "a dream in bounded pixels", make_dream, size, _PHOTOGRAPHS, has_pixels=False)
-      for size in SIZES),
-)  # fmt: skip
+    *(
+        _single("dream", "a dream in bounded pixels", make_dream, size, _PHOTOGRAPHS, has_pixels=False)
+        for size in SIZES
+    ),
+)

@@ -165,9 +165,17 @@ def _curves(
         if method in methods[:BANDS]:
             ax.fill_between(grid, low, high, step="post", color=line.color, alpha=0.15, linewidth=0, zorder=2)
         ax.plot(
-            grid, median, color=line.color, linestyle=line.dash, marker=line.marker, markevery=[at], markersize=4.5,
-            linewidth=1.5, drawstyle="steps-post", zorder=3,
-        )  # fmt: skip
+            grid,
+            median,
+            color=line.color,
+            linestyle=line.dash,
+            marker=line.marker,
+            markevery=[at],
+            markersize=4.5,
+            linewidth=1.5,
+            drawstyle="steps-post",
+            zorder=3,
+        )
     return ends
 
 
@@ -210,9 +218,17 @@ def _profile(ax: Axes, values: np.ndarray, methods: Sequence[str], lines: Mappin
             ax.plot(grid, share, color=GRAY, linewidth=0.7, drawstyle="steps-post", zorder=1)
         else:
             ax.plot(
-                grid, share, color=line.color, linestyle=line.dash, marker=line.marker, markersize=4,
-                markevery=(len(grid) // 8, len(grid) // 3), linewidth=1.5, drawstyle="steps-post", zorder=3,
-            )  # fmt: skip
+                grid,
+                share,
+                color=line.color,
+                linestyle=line.dash,
+                marker=line.marker,
+                markersize=4,
+                markevery=(len(grid) // 8, len(grid) // 3),
+                linewidth=1.5,
+                drawstyle="steps-post",
+                zorder=3,
+            )
     ax.set(xscale="log", xlim=(start, top), ylim=(-0.02, 1.03))
     _plain_ticks(ax)
     return {method: float(share[-1]) for method, share in zip(methods, shares, strict=True)}
@@ -295,9 +311,13 @@ def _panels(rows: int, columns: int, height: float, names: Sequence[str]) -> tup
     margin = NAME_START + LETTER_WIDTH * max(map(len, names), default=0)
     figure = Figure(figsize=(WIDTH, height))
     figure.subplots_adjust(
-        left=0.6 / WIDTH, right=1 - margin / WIDTH, bottom=0.45 / height, top=1 - 0.12 / height, wspace=0.09,
+        left=0.6 / WIDTH,
+        right=1 - margin / WIDTH,
+        bottom=0.45 / height,
+        top=1 - 0.12 / height,
+        wspace=0.09,
         hspace=0.16,
-    )  # fmt: skip
+    )
     return figure, figure.subplots(rows, columns, sharey="row", squeeze=False)
 
 
@@ -315,23 +335,41 @@ def _name_ends(ax: Axes, ends: Mapping[str, float], lines: Mapping[str, Line]) -
         color, dash, thickness = (line.color, line.dash, 1.2) if line else (GRAY, "-", 0.5)
         turns = (1, 1 + 0.38 * reach, 1 + 0.8 * reach)
         ax.plot(
-            turns, (start, end, end), transform=ax.transAxes, color=color,
-            linestyle=dash, linewidth=thickness, clip_on=False,
-        )  # fmt: skip
+            turns,
+            (start, end, end),
+            transform=ax.transAxes,
+            color=color,
+            linestyle=dash,
+            linewidth=thickness,
+            clip_on=False,
+        )
         if line:
             ax.plot(turns[-1], end, line.marker, transform=ax.transAxes, color=color, markersize=4, clip_on=False)
         ax.text(
-            1 + reach, end, name, transform=ax.transAxes, va="center", fontsize=7.5 if line else 6.5,
+            1 + reach,
+            end,
+            name,
+            transform=ax.transAxes,
+            va="center",
+            fontsize=7.5 if line else 6.5,
             color="black" if line else "0.4",
-        )  # fmt: skip
+        )
 
 
 @contextmanager
 def _style() -> Iterator[None]:
-    with mpl.rc_context({
-        "svg.fonttype": "none", "svg.hashsalt": "report", "font.size": 8.5, "axes.spines.top": False,
-        "axes.spines.right": False, "axes.linewidth": 0.7, "xtick.labelsize": 7.5, "ytick.labelsize": 7.5,
-    }):  # fmt: skip
+    with mpl.rc_context(
+        {
+            "svg.fonttype": "none",
+            "svg.hashsalt": "report",
+            "font.size": 8.5,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.linewidth": 0.7,
+            "xtick.labelsize": 7.5,
+            "ytick.labelsize": 7.5,
+        }
+    ):
         yield
 
 

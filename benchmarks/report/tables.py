@@ -185,13 +185,15 @@ def cost_table(scores: Scores, problem: str, order: Sequence[str]) -> Table:
         taken = [run for run in runs if run.evaluations > 0]
         seconds = np.median([run.seconds / run.evaluations for run in taken]) if taken else math.nan
         per_step = [run.evaluations / run.steps for run in taken if run.steps > 0]
-        rows.append((
-            method,
-            number(max(peaks) / MIB) if peaks else "unknown",
-            duration(max(run.compile_seconds for run in runs)) if taken else "",
-            duration(1e3 * float(seconds)) if taken else "",
-            f"{np.median(per_step):.2f}" if per_step else "",
-        ))  # fmt: skip
+        rows.append(
+            (
+                method,
+                number(max(peaks) / MIB) if peaks else "unknown",
+                duration(max(run.compile_seconds for run in runs)) if taken else "",
+                duration(1e3 * float(seconds)) if taken else "",
+                f"{np.median(per_step):.2f}" if per_step else "",
+            )
+        )
     header = ("method", "peak memory, MiB", "compilation, s", "ms per evaluation", "evaluations per step")
     return Table(header, tuple(rows))
 

@@ -23,9 +23,14 @@ from benchmarks.speed.workers import PROGRAMS
 
 REFERENCE = "PyTorch channels_last"
 DEFAULT_PROGRAMS = (
-    "jaxstyle", "jaxstyle iteration", "jaxstyle top level", "plain JAX", "PyTorch NCHW", REFERENCE,
+    "jaxstyle",
+    "jaxstyle iteration",
+    "jaxstyle top level",
+    "plain JAX",
+    "PyTorch NCHW",
+    REFERENCE,
     "PyTorch channels_last iteration",
-)  # fmt: skip
+)
 
 
 class Worker:
@@ -35,8 +40,11 @@ class Worker:
         self.program = program
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.speed.workers", program, str(size)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         self.ready = self._read()
 
     def _read(self) -> dict[str, Any]:
@@ -107,11 +115,18 @@ def measure_size(programs: list[str], size: int, rounds: int, seconds: float) ->
         worker.close()
         own, reference = times[worker.program], times.get(REFERENCE)
         row = {
-            "program": worker.program, "size": size, "rounds": rounds, "evaluations_per_round": counts[worker],
-            "seconds": statistics.median(own), "least": min(own), "most": max(own), "all_seconds": own,
+            "program": worker.program,
+            "size": size,
+            "rounds": rounds,
+            "evaluations_per_round": counts[worker],
+            "seconds": statistics.median(own),
+            "least": min(own),
+            "most": max(own),
+            "all_seconds": own,
             "gflops": direct_flops(size) / statistics.median(own) / 1e9,
-            "peak_bytes": peaks[worker.program], **worker.ready,
-        }  # fmt: skip
+            "peak_bytes": peaks[worker.program],
+            **worker.ready,
+        }
         if reference:
             row["ratio"] = statistics.median(a / b for a, b in zip(own, reference, strict=True))
         rows.append(row)
@@ -130,12 +145,17 @@ def measure_pastiche(rounds: int, short: int, long: int) -> list[dict[str, Any]]
     ratio = statistics.median(a / b for a, b in zip(times["jaxstyle"], times["pastiche"], strict=True))
     return [
         {
-            "program": f"{program}, end to end", "size": pastiche_peer.SIDE, "rounds": rounds,
-            "seconds": statistics.median(own), "least": min(own), "most": max(own), "all_seconds": own,
+            "program": f"{program}, end to end",
+            "size": pastiche_peer.SIDE,
+            "rounds": rounds,
+            "seconds": statistics.median(own),
+            "least": min(own),
+            "most": max(own),
+            "all_seconds": own,
             "ratio_to_pastiche": ratio if program == "jaxstyle" else 1.0,
         }
         for program, own in times.items()
-    ]  # fmt: skip
+    ]
 
 
 def table(rows: list[dict[str, Any]]) -> str:

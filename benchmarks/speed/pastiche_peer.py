@@ -35,16 +35,38 @@ def seconds_per_iteration(program: str, folder: Path, short: int, long: int) -> 
     files = ["--content", str(folder / "content.png"), "--styles", str(folder / "style.png")]
     commands = {
         "pastiche": [
-            "-m", "pastiche", *files, "--output", str(folder / "p.png"), "--optimizer", "adam", "--tv-weight", "1",
-            "--size-pixels", str(PIXELS), "--style-size-pixels", str(PIXELS), "--no-verbose", "--random-init",
+            "-m",
+            "pastiche",
+            *files,
+            "--output",
+            str(folder / "p.png"),
+            "--optimizer",
+            "adam",
+            "--tv-weight",
+            "1",
+            "--size-pixels",
+            str(PIXELS),
+            "--style-size-pixels",
+            str(PIXELS),
+            "--no-verbose",
+            "--random-init",
             "--num-steps",
         ],
         "jaxstyle": [
-            "-m", "jaxstyle", "stylize", *files, "--output", str(folder / "j.png"), "--overwrite", "--quiet",
+            "-m",
+            "jaxstyle",
+            "stylize",
+            *files,
+            "--output",
+            str(folder / "j.png"),
+            "--overwrite",
+            "--quiet",
             # Or the longer run would find what the shorter one compiled.
-            "--compilation-cache", "off", "--iterations",
+            "--compilation-cache",
+            "off",
+            "--iterations",
         ],
-    }  # fmt: skip
+    }
     times = []
     for iterations in (short, long):
         clock = time.perf_counter()

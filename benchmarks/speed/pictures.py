@@ -26,9 +26,20 @@ def make_wave_picture(height: int, width: int, phase: float) -> np.ndarray:
 
 #: Channels in and out of the 13 convolutions up to conv5_1, and how often the picture was halved before.
 CONVOLUTIONS = (
-    (3, 64, 0), (64, 64, 0), (64, 128, 1), (128, 128, 1), (128, 256, 2), (256, 256, 2), (256, 256, 2), (256, 256, 2),
-    (256, 512, 3), (512, 512, 3), (512, 512, 3), (512, 512, 3), (512, 512, 4),
-)  # fmt: skip
+    (3, 64, 0),
+    (64, 64, 0),
+    (64, 128, 1),
+    (128, 128, 1),
+    (128, 256, 2),
+    (256, 256, 2),
+    (256, 256, 2),
+    (256, 256, 2),
+    (256, 512, 3),
+    (512, 512, 3),
+    (512, 512, 3),
+    (512, 512, 3),
+    (512, 512, 4),
+)
 
 #: Channels of the five style layers, and how often the picture was halved before.
 GRAMS = ((64, 0), (128, 1), (256, 2), (512, 3), (512, 4))

@@ -37,12 +37,18 @@ class Display:
         self._console = Console(file=err, stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self.has_bar = self._console.is_interactive and not quiet
         self._bar = Progress(
-            SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=16),
-            TextColumn("{task.fields[numbers]}", markup=False), _PhaseSeconds(),
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=16),
+            TextColumn("{task.fields[numbers]}", markup=False),
+            _PhaseSeconds(),
             # stdout may lead elsewhere: what is printed there must not come here instead.
-            console=self._console, transient=True, disable=not self.has_bar, redirect_stdout=False,
+            console=self._console,
+            transient=True,
+            disable=not self.has_bar,
+            redirect_stdout=False,
             redirect_stderr=threading.current_thread() is threading.main_thread(),  # it belongs to all threads
-        )  # fmt: skip
+        )
         self._task = self._bar.add_task("starting", total=None, numbers="")
 
     def start(self) -> None:

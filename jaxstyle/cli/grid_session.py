@@ -160,9 +160,15 @@ class _Watch:
             terms = evaluate(problem, params)[1]
         last = self.told[-1]
         return Taken(
-            np.asarray(problem.render_fn(params, problem.args)), loss, terms, iteration, self.step,
-            int(last.infos.evaluations[-1]), last.run_seconds, status,
-        )  # fmt: skip
+            np.asarray(problem.render_fn(params, problem.args)),
+            loss,
+            terms,
+            iteration,
+            self.step,
+            int(last.infos.evaluations[-1]),
+            last.run_seconds,
+            status,
+        )
 
     def _terms_at(self, step: int) -> dict[str, float]:
         parts = [progress.infos.terms for progress in self.told]
@@ -266,10 +272,15 @@ class GridSession(Session):
             return self._is_to_stop()
 
         finished = minimize_many(
-            [self._task(run.flags, height, width) for run in runs], make_shared_optimizer(first, self._varied),
-            num_steps=first.steps()[0], batch=self._batch, axes=AXES, report_every=(first.report_iterations(),),
-            report_at=[point.steps()[-1] for point in runs[0].points], callback=after_chunk,
-        )  # fmt: skip
+            [self._task(run.flags, height, width) for run in runs],
+            make_shared_optimizer(first, self._varied),
+            num_steps=first.steps()[0],
+            batch=self._batch,
+            axes=AXES,
+            report_every=(first.report_iterations(),),
+            report_at=[point.steps()[-1] for point in runs[0].points],
+            callback=after_chunk,
+        )
         for run, watch, (problem, result) in zip(runs, watches, finished, strict=False):  # fewer after Ctrl-C
             taken = watch.take(problem, result, evaluate)
             self._keep_rest(run, taken)
@@ -299,9 +310,15 @@ class GridSession(Session):
         outcome = self.minimize_picture(partial(self._shared.problem, point), height, width, label=run.label)
         record = record_of(outcome)
         taken = Taken(
-            outcome.picture, outcome.loss, outcome.terms, outcome.iteration, record["iterations"],
-            record["evaluations"], record["run_seconds"], outcome.status,
-        )  # fmt: skip
+            outcome.picture,
+            outcome.loss,
+            outcome.terms,
+            outcome.iteration,
+            record["iterations"],
+            record["evaluations"],
+            record["run_seconds"],
+            outcome.status,
+        )
         self._keep_rest(run, taken)
         self.flags = self._runs[0].flags
 

@@ -25,20 +25,47 @@ from jaxstyle.vgg.weights import Network, load_network
 
 #: Flags of `stylize` that neither the targets nor the program's text depend on: they become its arguments. Which layers
 #: are used, and the optimizer's options that do not vary, are looked at apart. A flag not named here keeps runs apart.
-ARGUMENTS = frozenset({
-    "content_weight", "content_weight_blend", "style_weight", "style_layer_weight_exp", "style_blend_weights",
-    "tv_weight", "content_layers", "style_layers", "seed", "initial", "initial_noiseblend", "iterations",
-    "learning_rate", "beta1", "beta2", "eps", "optimizer_options", "stop_delta", "stop_patience", "preserve_colors",
-})  # fmt: skip
+ARGUMENTS = frozenset(
+    {
+        "content_weight",
+        "content_weight_blend",
+        "style_weight",
+        "style_layer_weight_exp",
+        "style_blend_weights",
+        "tv_weight",
+        "content_layers",
+        "style_layers",
+        "seed",
+        "initial",
+        "initial_noiseblend",
+        "iterations",
+        "learning_rate",
+        "beta1",
+        "beta2",
+        "eps",
+        "optimizer_options",
+        "stop_delta",
+        "stop_patience",
+        "preserve_colors",
+    }
+)
 
 #: Flags on which the targets depend but not the program, as long as the shapes are equal.
 PICTURES = frozenset({"content", "styles", "style_scales", "scale_style_scales", "matte", *SIDES})
 
 #: Flags on which the program depends but not the targets of a size, as long as the styles have one scale there.
-METHODS = frozenset({
-    "optimizer", "parameterization", "average", "scales", "scale_step", "scale_iterations", "scale_style_scales",
-    "restart_moments",
-})  # fmt: skip
+METHODS = frozenset(
+    {
+        "optimizer",
+        "parameterization",
+        "average",
+        "scales",
+        "scale_step",
+        "scale_iterations",
+        "scale_style_scales",
+        "restart_moments",
+    }
+)
 
 #: How many runs' targets, and how many forms of a network, are kept.
 MOST_TARGETS, MOST_NETWORKS = 8, 2

@@ -195,20 +195,29 @@ class Session:
             if progress.step == 0 and len(sizes) > 1:
                 self.say(f"scale {scale.index + 1} of {len(sizes)}: {scale.width}x{scale.height} pixels")
             self.report.progress(
-                progress, width=scale.width if len(sizes) > 1 else None,
+                progress,
+                width=scale.width if len(sizes) > 1 else None,
                 left=steps[-1] - progress.step if scale.index == len(sizes) - 1 else None,
-            )  # fmt: skip
+            )
             if every and progress.step > 0 and progress.step % every == 0 and not label:
                 picture = scale.problem.render_fn(chosen_params(scale.problem, progress.state), scale.problem.args)
                 self.write_extra(checkpoint_name(flags.checkpoint_output or "", self.report.steps), picture)
             return self._is_to_stop()
 
         scales = minimize_pyramid(
-            make, optimizer, sizes=sizes, num_steps=steps, key=jax.random.key(flags.seed),
-            parameterization=flags.parameterization, carry=carry, carry_moments=not flags.restart_moments,
-            stop=flags.stop_rule(), report_every=(flags.report_iterations(), every), callback=after_chunk,
+            make,
+            optimizer,
+            sizes=sizes,
+            num_steps=steps,
+            key=jax.random.key(flags.seed),
+            parameterization=flags.parameterization,
+            carry=carry,
+            carry_moments=not flags.restart_moments,
+            stop=flags.stop_rule(),
+            report_every=(flags.report_iterations(), every),
+            callback=after_chunk,
             is_interrupted=lambda: self.is_interrupted,
-        )  # fmt: skip
+        )
         last = scales[-1]
         return self._outcome(last.scale.problem, [scale.result for scale in scales], last.picture)
 
@@ -247,10 +256,15 @@ class Session:
             return self._is_to_stop()
 
         result = minimize(
-            problem, optimizer, key=jax.random.key(self.flags.seed if seed is None else seed), num_steps=iterations,
-            params=params, stop=self.flags.stop_rule(), callback=callback,
+            problem,
+            optimizer,
+            key=jax.random.key(self.flags.seed if seed is None else seed),
+            num_steps=iterations,
+            params=params,
+            stop=self.flags.stop_rule(),
+            callback=callback,
             report_every=(self.flags.report_iterations(), *report_every),
-        )  # fmt: skip
+        )
         return self._outcome(problem, [result], problem.render_fn(chosen_params(problem, result), problem.args))
 
     def _outcome(self, problem: Problem, results: list[Result], picture: Any) -> Outcome:

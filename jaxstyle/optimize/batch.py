@@ -141,8 +141,9 @@ def _stack_inputs(
     if not problems or {len(keys), len(options), len(stops)} != {len(problems)}:
         raise InputError(
             f"{len(problems)} keys and options, one for each of at least one problem",
-            f"{len(keys)} and {len(options)}", "repeat the problem or the key for each run",
-        )  # fmt: skip
+            f"{len(keys)} and {len(options)}",
+            "repeat the problem or the key for each run",
+        )
     args, axes = stack_shared([problem.args for problem in problems], axes)
     init_keys, run_keys = zip(*(jax.random.split(key) for key in keys), strict=True)
     starts = [problem.init_fn(key) for problem, key in zip(problems, init_keys, strict=True)]

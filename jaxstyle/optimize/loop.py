@@ -97,20 +97,35 @@ def make_loop(problem: Problem, optimizer: Optimizer) -> Loop:
         count = partial(jnp.array, dtype=jnp.int32)
         number = partial(jnp.array, dtype=_loss_dtype(params))
         return LoopState(
-            step=count(-1), params=params, key=_own(key), options=_own(options),
+            step=count(-1),
+            params=params,
+            key=_own(key),
+            options=_own(options),
             opt_state=_own(build(options).init(params) if opt_state is None else opt_state),
-            loss=number(jnp.inf), grad=jax.tree.map(jnp.zeros_like, params), evaluations=count(0),
-            best_params=_own(params), best_loss=number(jnp.inf), best_step=count(-1),
-            initial_loss=number(jnp.inf), anchor_loss=number(jnp.inf), anchor_step=count(0),
-            high_steps=count(0), high_loss=number(jnp.inf), status=count(Status.RUNNING),
-        )  # fmt: skip
+            loss=number(jnp.inf),
+            grad=jax.tree.map(jnp.zeros_like, params),
+            evaluations=count(0),
+            best_params=_own(params),
+            best_loss=number(jnp.inf),
+            best_step=count(-1),
+            initial_loss=number(jnp.inf),
+            anchor_loss=number(jnp.inf),
+            anchor_step=count(0),
+            high_steps=count(0),
+            high_loss=number(jnp.inf),
+            status=count(Status.RUNNING),
+        )
 
     def update(state: LoopState, args: Args) -> tuple[Params, optax.OptState, Scalar, jax.Array]:
         key = jax.random.fold_in(state.key, state.step)
         updates, opt_state = build(state.options).update(
-            state.grad, state.opt_state, state.params,
-            value=state.loss, grad=state.grad, value_fn=lambda params: problem.loss_fn(params, args, key)[0],
-        )  # fmt: skip
+            state.grad,
+            state.opt_state,
+            state.params,
+            value=state.loss,
+            grad=state.grad,
+            value_fn=lambda params: problem.loss_fn(params, args, key)[0],
+        )
         params = optax.apply_updates(state.params, updates)
         if problem.project_fn is not None:
             params = problem.project_fn(params)
@@ -231,9 +246,12 @@ def _judge(problem: Problem, state: LoopState, stop: StopRule, is_stuck: jax.Arr
     status = jnp.where(is_diverged, Status.DIVERGED, status)
     status = jnp.where(jnp.isfinite(state.loss), status, Status.NOT_FINITE)
     return state._replace(
-        anchor_loss=anchor_loss, anchor_step=anchor_step, high_steps=high_steps, high_loss=high_loss,
+        anchor_loss=anchor_loss,
+        anchor_step=anchor_step,
+        high_steps=high_steps,
+        high_loss=high_loss,
         status=status.astype(jnp.int32),
-    )  # fmt: skip
+    )
 
 
 def take_steps(
@@ -365,9 +383,17 @@ def minimize(
         _, infos, _ = program(again, *fixed, np.int32(1), np.bool_(True))
         best_terms = {name: float(values[0]) for name, values in infos.terms.items()}
     return Result(
-        params, best_params, best_loss, best_step, best_terms, trace, status, compile_seconds, run_seconds,
+        params,
+        best_params,
+        best_loss,
+        best_step,
+        best_terms,
+        trace,
+        status,
+        compile_seconds,
+        run_seconds,
         state.opt_state,
-    )  # fmt: skip
+    )
 
 
 def compile_run(

@@ -142,9 +142,10 @@ def _make(task: Task, kind: Any) -> Problem:
     problem = task.make_problem()
     if _kind(problem) != kind:
         raise InputError(
-            "problems with equal layers, numbers of styles and sizes of pictures", "different ones",
+            "problems with equal layers, numbers of styles and sizes of pictures",
+            "different ones",
             "group them by what differs",
-        )  # fmt: skip
+        )
     return problem
 
 
@@ -170,9 +171,14 @@ def _minimize_some(
     if isinstance(program, Program):
         (problem,), (task,) = problems, tasks
         result = minimize(
-            problem, program, key=task.key, options=task.options, stop=task.stop,
-            callback=lambda progress: callback(0, progress), **reports,
-        )  # fmt: skip
+            problem,
+            program,
+            key=task.key,
+            options=task.options,
+            stop=task.stop,
+            callback=lambda progress: callback(0, progress),
+            **reports,
+        )
         return [result]
 
     def share(told: Any) -> Any:
@@ -187,7 +193,12 @@ def _minimize_some(
     places = [min(index, len(tasks) - 1) for index in range(program.count)]
     filled = [tasks[place] for place in places]
     results = minimize_batch(
-        [problems[place] for place in places], program, keys=[task.key for task in filled],
-        options=[task.options or {} for task in filled], stop=[task.stop for task in filled], callback=tell, **reports,
-    )  # fmt: skip
+        [problems[place] for place in places],
+        program,
+        keys=[task.key for task in filled],
+        options=[task.options or {} for task in filled],
+        stop=[task.stop for task in filled],
+        callback=tell,
+        **reports,
+    )
     return [share(result) for result in results[: len(tasks)]]

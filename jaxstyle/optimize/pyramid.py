@@ -96,9 +96,10 @@ def growing_sizes(
         raise InputError(f"scales of at most the picture's width, {width}", max(widths), "leave the larger ones out")
     if list(widths) != sorted(set(widths)) or widths[-1] != width or widths[0] < 1:
         raise InputError(
-            f"widths of scales that grow and end with the picture's, {width}", " ".join(map(str, widths)),
+            f"widths of scales that grow and end with the picture's, {width}",
+            " ".join(map(str, widths)),
             "use fewer scales, or write them from the smallest to the picture's own width",
-        )  # fmt: skip
+        )
     return [(max(1, round(height * narrow / width)), narrow) for narrow in widths]
 
 
@@ -169,10 +170,16 @@ def minimize_pyramid(
             if carry_moments:
                 opt_state = carry_state(before.result.opt_state, before.result.params, params)
         result = minimize(
-            problem, optimizer, key=scale_key, num_steps=steps, params=params, opt_state=opt_state, stop=stop,
+            problem,
+            optimizer,
+            key=scale_key,
+            num_steps=steps,
+            params=params,
+            opt_state=opt_state,
+            stop=stop,
             report_every=report_every,
             callback=None if callback is None else lambda progress: callback(scale, progress),  # noqa: B023
-        )  # fmt: skip
+        )
         done.append(ScaleResult(scale, result, problem.render_fn(chosen_params(problem, result), problem.args)))
         if result.status == Status.INTERRUPTED or result.status.has_failed:
             break

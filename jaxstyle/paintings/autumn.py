@@ -32,9 +32,15 @@ BARK = rgb("0a0912", "231428", "4f2430", "a5563a")
 
 # Trees from far to near: place of the foot and height of the trunk (shares), and which leaves they have.
 TREES = (
-    (0.475, 0.590, 0.16, 1), (0.600, 0.592, 0.17, 0), (0.405, 0.620, 0.26, 0), (0.680, 0.628, 0.28, 2),
-    (0.290, 0.690, 0.44, 0), (0.790, 0.700, 0.46, 1), (0.105, 0.800, 0.68, 0), (0.965, 0.810, 0.70, 2),
-)  # fmt: skip
+    (0.475, 0.590, 0.16, 1),
+    (0.600, 0.592, 0.17, 0),
+    (0.405, 0.620, 0.26, 0),
+    (0.680, 0.628, 0.28, 2),
+    (0.290, 0.690, 0.44, 0),
+    (0.790, 0.700, 0.46, 1),
+    (0.105, 0.800, 0.68, 0),
+    (0.965, 0.810, 0.70, 2),
+)
 # Place (shares) and size (units).
 LAMPS = ((0.440, 0.470, 0.016), (0.645, 0.440, 0.022), (0.355, 0.400, 0.030), (0.745, 0.330, 0.042))
 
@@ -67,9 +73,15 @@ def _paint(frame: Frame, rng: Random) -> Array:
         color = color * (1 + 2.4 * spread * (spare[1] - 0.5))[:, None] + 0.6 * spread * (spare[2:5].T - 0.5)
         accent = (0.06 + 0.24 * color) * np.where(spare[5] < 0.3, -0.8, 1.0)[:, None]
         strokes = Strokes(
-            x, y, angle + 0.5 * (spare[6] - 0.5), 3.0 * (spare[5] - 0.5), length * (0.6 + 0.7 * spare[7]),
-            width * (0.7 + 0.6 * spare[1]), np.clip(color, 0.02, 1) - 0.45 * accent, accent,
-        )  # fmt: skip
+            x,
+            y,
+            angle + 0.5 * (spare[6] - 0.5),
+            3.0 * (spare[5] - 0.5),
+            length * (0.6 + 0.7 * spare[7]),
+            width * (0.7 + 0.6 * spare[1]),
+            np.clip(color, 0.02, 1) - 0.45 * accent,
+            accent,
+        )
         canvas.lay(strokes, knives)
         if k == 2:
             _trunks(canvas, frame, rng, knives)
@@ -123,10 +135,18 @@ def _lamps_and_walkers(canvas: Canvas, frame: Frame, knives: list) -> None:
     table = np.array([mark[:5] for mark in marks], np.float32).T
     color = rgb(*[mark[5] for mark in marks])
     canvas.lay(
-        Strokes(table[0] * frame.right, table[1] * frame.bottom, table[2], np.zeros_like(table[0]), table[3],
-                table[4], color * 0.9, 0.2 * color + 0.02),
+        Strokes(
+            table[0] * frame.right,
+            table[1] * frame.bottom,
+            table[2],
+            np.zeros_like(table[0]),
+            table[3],
+            table[4],
+            color * 0.9,
+            0.2 * color + 0.02,
+        ),
         knives,
-    )  # fmt: skip
+    )
 
 
 class _Avenue:

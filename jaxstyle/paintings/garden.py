@@ -71,9 +71,16 @@ def _paint(frame: Frame, rng: Random) -> Array:
         width = size * (0.75 + 0.5 * spare[7])
         load = 0.10 + 0.14 * color
         strokes = Strokes(
-            x, y, angle, np.zeros_like(x), width * stretch, width / np.sqrt(stretch) * 1.1,
-            np.clip(color, 0, 1) - 0.55 * load, load, opacity=0.95,
-        )  # fmt: skip
+            x,
+            y,
+            angle,
+            np.zeros_like(x),
+            width * stretch,
+            width / np.sqrt(stretch) * 1.1,
+            np.clip(color, 0, 1) - 0.55 * load,
+            load,
+            opacity=0.95,
+        )
         canvas.lay(strokes, bristles if k == 0 else blobs)
     return canvas.lit(depth=0.006, gloss=0.07)
 

@@ -78,9 +78,15 @@ def _paint(frame: Frame, rng: Random) -> Array:
         stroke_length = length * (0.7 + 0.6 * spare[4]) / (1 + np.minimum(0.30 * np.abs(curvature) * length, 1))
         accent = (0.10 + 0.22 * color) * (2 * (spare[5] > 0.25) - 1)[:, None]
         strokes = Strokes(
-            x, y, angle + 0.12 * (2 * spare[6] - 1), curvature, stroke_length,
-            width * (0.75 + 0.5 * spare[7]), color - 0.5 * accent, accent,
-        )  # fmt: skip
+            x,
+            y,
+            angle + 0.12 * (2 * spare[6] - 1),
+            curvature,
+            stroke_length,
+            width * (0.75 + 0.5 * spare[7]),
+            color - 0.5 * accent,
+            accent,
+        )
         canvas.lay(strokes, brushes)
     _village(canvas, night, rng, [bristle_brush(rng, ragged=0.08, taper=0.06) for _ in range(4)])
     return canvas.lit()
@@ -105,10 +111,12 @@ def _village(canvas: Canvas, night: "_Night", rng: Random, brushes: list[Brush])
     up = -np.pi / 2
     # Per stroke: which houses have it; offset, angle, bend, length and width in sizes of the house; color.
     parts = (
-        (church, 0.6, -0.7, up, 0.0, 2.2, 0.70, wall), (church, 0.6, -2.1, up, 0.0, 1.9, 0.42, roof),
-        (always, 0.0, 0.0, 0.0, 0.0, 1.5, 1.00, wall), (always, 0.0, -0.62, 0.0, 0.9, 1.9, 0.55, roof),
+        (church, 0.6, -0.7, up, 0.0, 2.2, 0.70, wall),
+        (church, 0.6, -2.1, up, 0.0, 1.9, 0.42, roof),
+        (always, 0.0, 0.0, 0.0, 0.0, 1.5, 1.00, wall),
+        (always, 0.0, -0.62, 0.0, 0.9, 1.9, 0.55, roof),
         (lit, aside, 0.05, up, 0.0, 0.55, 0.42, window),
-    )  # fmt: skip
+    )
     tilt = 0.16 * (rows[:, 1] - 0.5)
     there = np.stack([part[0] for part in parts], axis=1).ravel()  # house by house, so that near ones hide far ones
 
@@ -118,11 +126,15 @@ def _village(canvas: Canvas, night: "_Night", rng: Random, brushes: list[Brush])
 
     color = column([part[7] for part in parts])
     strokes = Strokes(
-        x=column([x + part[1] * size for part in parts]), y=column([y + part[2] * size for part in parts]),
-        angle=column([part[3] + tilt for part in parts]), curvature=column([part[4] / size for part in parts]),
-        length=column([part[5] * size for part in parts]), width=column([part[6] * size for part in parts]),
-        color=color, accent=0.25 * color + 0.03,
-    )  # fmt: skip
+        x=column([x + part[1] * size for part in parts]),
+        y=column([y + part[2] * size for part in parts]),
+        angle=column([part[3] + tilt for part in parts]),
+        curvature=column([part[4] / size for part in parts]),
+        length=column([part[5] * size for part in parts]),
+        width=column([part[6] * size for part in parts]),
+        color=color,
+        accent=0.25 * color + 0.03,
+    )
     canvas.lay(strokes, brushes)
 
 

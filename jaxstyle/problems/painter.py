@@ -189,14 +189,15 @@ def draw_batch(key: Key, count: int, size: int) -> Int[Array, " size"]:
         return jnp.where(jnp.any(is_earlier & (drawn[:, None] == taken), axis=1), last, drawn)
 
     rounds = lax.while_loop(
-        lambda rounds: jnp.any(rounds[0] != rounds[1]), lambda rounds: (rounds[1], settle(rounds[1])),
+        lambda rounds: jnp.any(rounds[0] != rounds[1]),
+        lambda rounds: (rounds[1], settle(rounds[1])),
         (drawn, settle(drawn)),
-    )  # fmt: skip
+    )
     return rounds[1]
 
 
 def _network(widths: tuple[int, ...], weight_deviation: float = 1.0) -> Functional:
-    make_module: Callable[[nnx.Rngs], nnx.Module] = lambda rngs: MLP(  # noqa: E731
+    make_module: Callable[[nnx.Rngs], nnx.Module] = lambda rngs: MLP(
         widths, kernel_init=nnx.initializers.normal(weight_deviation), rngs=rngs
     )
     return functional(make_module)

@@ -108,7 +108,7 @@ def _unbind(pixels: Pixels) -> Array:
 def _fourier(height: int, width: int) -> Parameterization:
     # The longest color vector of the three becomes 1, as in the authors' program.
     colors = COLOR_ROOT / np.linalg.norm(COLOR_ROOT, axis=0).max()
-    mix = lambda picture, matrix: jnp.einsum("hwi,oi->hwo", picture, matrix, precision="highest")  # noqa: E731
+    mix = lambda picture, matrix: jnp.einsum("hwi,oi->hwo", picture, matrix, precision="highest")
 
     def init(key: Key, pixels: Pixels) -> Float[Array, "height waves 3 2"]:
         spectrum = jnp.fft.rfft2(mix(_unbind(pixels), np.linalg.inv(colors)), axes=(0, 1), norm="ortho")
@@ -146,7 +146,7 @@ def _laplacian(height: int, width: int) -> Parameterization:
     while min(sizes[-1]) >= 2 * LEAST_SIDE and len(sizes) < MOST_LEVELS:
         sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
     share = len(sizes) ** 0.5
-    scale_to = lambda picture, size: jax.image.resize(picture, (*size, 3), "linear")  # noqa: E731
+    scale_to = lambda picture, size: jax.image.resize(picture, (*size, 3), "linear")
 
     def init(key: Key, pixels: Pixels) -> list[Pixels]:
         smaller = [pixels]

@@ -89,9 +89,10 @@ def check_size(name: str, height: int, width: int, minimum: int) -> None:
     """Raises `InputError` if a side is below `minimum`, where the deepest layer would see nothing."""
     if min(height, width) < minimum:
         raise InputError(
-            f"{name} at least {minimum}x{minimum} pixels", f"{width}x{height}",
+            f"{name} at least {minimum}x{minimum} pixels",
+            f"{width}x{height}",
             "take a larger picture or a shallower deepest layer",
-        )  # fmt: skip
+        )
 
 
 def run_once(

@@ -187,12 +187,14 @@ def _weight_arrays(config: StyleTransferConfig, styles: int) -> dict[str, Any]:
     content_layers, style_layers = config.used_layers()
     blend = config.style_blend_weights or [1.0] * styles
     weights = {
-        "content": config.content_weight, "style": config.style_weight, "tv": config.tv_weight,
+        "content": config.content_weight,
+        "style": config.style_weight,
+        "tv": config.tv_weight,
         "content_layers": {layer: config.content_layers[layer] for layer in content_layers},
         "style_layers": {layer: config.style_layers[layer] for layer in style_layers},
         "style_blend": [weight / sum(blend) for weight in blend],
-    }  # fmt: skip
-    is_leaf = lambda node: isinstance(node, list)  # noqa: E731
+    }
+    is_leaf = lambda node: isinstance(node, list)
     return jax.tree.map(lambda weight: jnp.asarray(weight, jnp.float32), weights, is_leaf=is_leaf)
 
 

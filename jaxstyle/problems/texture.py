@@ -114,9 +114,10 @@ def check_texture_size(height: int, width: int, layers: Sequence[str], *, is_til
     if is_tileable and (height % least or width % least):
         nearest = "x".join(str(max(1, round(side / least)) * least) for side in (width, height))
         raise InputError(
-            f"a tileable texture with sides that {least} divides", f"{width}x{height}",
+            f"a tileable texture with sides that {least} divides",
+            f"{width}x{height}",
             f"make it {nearest}; each of several scales must be such a size (--scale-step 2)",
-        )  # fmt: skip
+        )
 
 
 def texture_loss(

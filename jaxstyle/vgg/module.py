@@ -259,7 +259,7 @@ def recompute(block: Callable[[Features], Any]) -> Callable[[Features], Any]:
     def backward(hidden: Features, cotangents: Any) -> tuple[Features]:
         # True, but XLA cannot know it; and where it is false, the gradient is NaN anyway.
         is_number = hidden[0, 0, 0] == hidden[0, 0, 0]
-        again = lambda: jax.vjp(block, hidden)[1](cotangents)[0]  # noqa: E731
+        again = lambda: jax.vjp(block, hidden)[1](cotangents)[0]
         return (lax.cond(is_number, again, lambda: jnp.full_like(hidden, jnp.nan)),)
 
     run.defvjp(forward, backward)

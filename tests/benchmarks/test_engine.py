@@ -19,9 +19,19 @@ SIDE, BUDGET = 16, 24
 
 # One of each kind; all other first-order methods differ from the first in their arithmetic only.
 KINDS = (
-    "adam", "polyak_sgd", "lbfgs", "lbfgs_backtracking", "lbfgs_fixed", "lbfgs_preconditioned", "adam_then_lbfgs",
-    "adam_warm_restarts", "lbfgs_random_restarts", "lbfgs_coarse_to_fine", "scipy_lbfgsb", "torch_lbfgs",
-)  # fmt: skip
+    "adam",
+    "polyak_sgd",
+    "lbfgs",
+    "lbfgs_backtracking",
+    "lbfgs_fixed",
+    "lbfgs_preconditioned",
+    "adam_then_lbfgs",
+    "adam_warm_restarts",
+    "lbfgs_random_restarts",
+    "lbfgs_coarse_to_fine",
+    "scipy_lbfgsb",
+    "torch_lbfgs",
+)
 TARGET = np.random.default_rng(0).uniform(50, 200, (SIDE, SIDE, 3)).astype(np.float32)
 
 
@@ -43,9 +53,13 @@ def make_pixels(count: Callable[[int], None], instance: str, shrink: int = 1, *,
         return misfit(pixels + noise * jax.random.normal(key, pixels.shape), args), {}
 
     return Problem(
-        "pixels", lambda key: 128 + jax.random.normal(key, (SIDE // shrink, SIDE // shrink, 3)), loss,
-        jnp.asarray(target_of(shrink)), lambda pixels, args: pixels / 255, is_stochastic=noise > 0,
-    )  # fmt: skip
+        "pixels",
+        lambda key: 128 + jax.random.normal(key, (SIDE // shrink, SIDE // shrink, 3)),
+        loss,
+        jnp.asarray(target_of(shrink)),
+        lambda pixels, args: pixels / 255,
+        is_stochastic=noise > 0,
+    )
 
 
 def make_entry(count: Callable[[int], None], **options) -> BenchmarkProblem:
@@ -83,8 +97,9 @@ def test_losses_are_those_of_the_reference(name: str):
 
 def test_a_stochastic_run_is_scored_without_its_noise_and_uncounted():
     calls: list[int] = []
-    outcome = run_method(make_entry(calls.append, noise=5.0), "b", METHODS["adam"], {"learning_rate": 20.0}, 0, BUDGET,
-                         Kept())  # fmt: skip
+    outcome = run_method(
+        make_entry(calls.append, noise=5.0), "b", METHODS["adam"], {"learning_rate": 20.0}, 0, BUDGET, Kept()
+    )
     jax.effects_barrier()
     assert len(calls) == outcome.trace.evaluations[-1] == BUDGET
     start = 128 + np.asarray(jax.random.normal(jax.random.key(0), (SIDE, SIDE, 3)))
@@ -152,6 +167,7 @@ def test_points_thin_out_but_keep_the_best_and_the_end():
     for point in points:
         assert point.best == np.nanmin(losses[: int(point.evaluations)])
     ratios = np.diff([point.evaluations for point in points]) / [point.evaluations for point in points[:-1]]
-    assert all(ratio <= 0.08 or step == 1 for ratio, step in zip(ratios, np.diff([p.evaluations for p in points]),
-                                                                  strict=True))  # fmt: skip
+    assert all(
+        ratio <= 0.08 or step == 1 for ratio, step in zip(ratios, np.diff([p.evaluations for p in points]), strict=True)
+    )
     assert list(grid(3)) == [1, 2, 3]

@@ -120,7 +120,7 @@ def test_real_options_can_be_arguments_of_a_program(name: str):
     def step(traced: dict) -> jax.Array:
         optimizer = optax.with_extra_args_support(make_optimizer(name, **traced))
         params = jnp.array([1.0, -2.0, 0.5])
-        value_fn = lambda params: jnp.sum(params**2)  # noqa: E731
+        value_fn = lambda params: jnp.sum(params**2)
         return optimizer.update(
             grad, optimizer.init(params), params, value=jnp.float32(1), grad=grad, value_fn=value_fn
         )[0]
@@ -247,8 +247,10 @@ def test_outcomes_are_ranked_and_nothing_vanishes():
     rows = table(outcomes)
     assert [(row["optimizer"], row["loss"]) for row in rows] == [("adam", 4.0), ("lbfgs", 4.5), ("sgd", None)]
     assert [row["trials"] for row in rows] == [
-        {"complete": 1, "stopped": 1}, {"converged": 1}, {"diverged": 1, "error": 1},
-    ]  # fmt: skip
+        {"complete": 1, "stopped": 1},
+        {"converged": 1},
+        {"diverged": 1, "error": 1},
+    ]
     assert rows[0]["options"] == {"learning_rate": 20.0, "b1": 0.5}
     lines = markdown(rows).splitlines()
     assert len(lines) == 5
@@ -311,9 +313,12 @@ def test_a_search_finds_settings_that_can_be_replayed(engine: str, tmp_path: Pat
     optimizers = ("adam", "sgd") if engine == "pbt" else ("adam", "lbfgs")
     told: list[int] = []
     found = search(
-        task, sample(optimizers, 6, ("pixels",), 0), jobs=2, scratch=str(scratch),
+        task,
+        sample(optimizers, 6, ("pixels",), 0),
+        jobs=2,
+        scratch=str(scratch),
         tell=lambda outcomes, evaluations: told.append(evaluations),
-    )  # fmt: skip
+    )
     assert not found.complaint
     assert len({outcome.trial for outcome in found.outcomes}) == 6
     assert told[-1] == found.evaluations

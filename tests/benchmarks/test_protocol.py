@@ -51,8 +51,9 @@ def test_every_method_gets_the_same_trials_seeds_and_budget_on_other_pictures():
         assert sum(run.stage == "tuning" for run in own) == SUITE.trials * len(tuning)
         for stage in ("default", "tuned"):
             scored = [(run.instance, run.number) for run in own if run.stage == stage]
-            assert sorted(scored) == sorted((pair, seed) for pair in ("chelsea+waves", "coffee+garden")
-                                            for seed in range(3))  # fmt: skip
+            assert sorted(scored) == sorted(
+                (pair, seed) for pair in ("chelsea+waves", "coffee+garden") for seed in range(3)
+            )
             assert not tuning & {instance for instance, _ in scored}
         assert {run.budget for run in own} == {PROBLEMS["style-64-noise"].budget}
 
@@ -73,8 +74,10 @@ def test_where_the_defaults_are_best_their_runs_are_taken_over():
 
 def test_a_failed_trial_is_never_chosen_and_the_defaults_stay_if_all_fail():
     tasks = tuning_tasks(SUITE, "style-64-noise", "adam")
-    runs = [answer(task, 0.0 if index == 2 else 5.0 + index, "diverged" if index == 2 else "budget")
-            for index, task in enumerate(tasks)]  # fmt: skip
+    runs = [
+        answer(task, 0.0 if index == 2 else 5.0 + index, "diverged" if index == 2 else "budget")
+        for index, task in enumerate(tasks)
+    ]
     assert choose_settings(runs) == tasks[0].settings
     runs[1] = answer(tasks[1], 1.0)
     assert choose_settings(runs) == tasks[1].settings
@@ -91,9 +94,15 @@ def test_all_trials_have_one_start_that_no_scored_run_has():
 
 @pytest.mark.parametrize(
     ("problem", "method", "reason"),
-    [("sine-tanh", "lbfgs", ""), ("sine-tanh-batches", "lbfgs", "at random"), ("sine-tanh-batches", "adam", ""),
-     ("descent1d", "scipy_lbfgsb", "bounds"), ("descent1d", "lbfgs", ""), ("waves", "lbfgs_coarse_to_fine", "pixels")],
-)  # fmt: skip
+    [
+        ("sine-tanh", "lbfgs", ""),
+        ("sine-tanh-batches", "lbfgs", "at random"),
+        ("sine-tanh-batches", "adam", ""),
+        ("descent1d", "scipy_lbfgsb", "bounds"),
+        ("descent1d", "lbfgs", ""),
+        ("waves", "lbfgs_coarse_to_fine", "pixels"),
+    ],
+)
 def test_methods_run_where_they_make_sense(problem: str, method: str, reason: str):
     found = reason_to_skip(PROBLEMS[problem], METHODS[method])
     assert (reason in found) if reason else not found
@@ -148,9 +157,15 @@ def test_suites_hold_what_they_promise():
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"problems": ("sudoku",)}, "problem"), ({"methods": ("adamm",)}, "did you mean 'adam'"), ({"seeds": 0}, "seeds"),
-     ({"methods": ("adam", "adam")}, "differ"), ({"methods": ()}, "one at least"), ({"budget": -1}, "budget")],
-)  # fmt: skip
+    [
+        ({"problems": ("sudoku",)}, "problem"),
+        ({"methods": ("adamm",)}, "did you mean 'adam'"),
+        ({"seeds": 0}, "seeds"),
+        ({"methods": ("adam", "adam")}, "differ"),
+        ({"methods": ()}, "one at least"),
+        ({"budget": -1}, "budget"),
+    ],
+)
 def test_bad_suites(change: dict, message: str):
     with pytest.raises(InputError, match=message):
         replace(SUITE, **change)

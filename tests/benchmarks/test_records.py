@@ -13,9 +13,19 @@ from jaxstyle.checks import InputError
 def make_run(name: str, **changes) -> Run:
     points = (Point(1.0, 0, 9.0, 9.0, 0.1), Point(2.25, 1, math.nan, 9.0, 0.2), Point(4.0, 3, 5.0, 5.0, 0.4))
     fields: dict = {
-        "stage": "default", "problem": "p", "instance": "i", "method": "m", "number": 0, "settings": {"a": 1.0},
-        "budget": 4, "status": "budget", "initial": 9.0, "best": 5.0, "seconds": 0.4, "points": points,
-    }  # fmt: skip
+        "stage": "default",
+        "problem": "p",
+        "instance": "i",
+        "method": "m",
+        "number": 0,
+        "settings": {"a": 1.0},
+        "budget": 4,
+        "status": "budget",
+        "initial": 9.0,
+        "best": 5.0,
+        "seconds": 0.4,
+        "points": points,
+    }
     return Run(name, **(fields | changes))
 
 
@@ -117,19 +127,37 @@ LINES = {
     **{
         f"{row['kind']} with {name} {value!r}": json.dumps(row | {name: value}).encode()
         for row, name, value in [
-            (END, "run", 3), (END, "run", []), (END, "run", None), (END, "settings", []), (END, "settings", "a"),
-            (END, "number", "0"), (END, "number", 0.5), (END, "number", True), (END, "status", "fine"),
-            (END, "stage", 1), (END, "seconds", None),
-            (END, "budget", -1), (END, "best", "5"), (END, "best", [5]), (END, "picture", 3), (END, "peak_bytes", 1.5),
-            (END, "unknown", 1), (END, "session", None), (END, "session", [1]),
-            (POINT, "run", {}), (POINT, "loss", "1"),
-            (POINT, "step", None), (POINT, "evaluations", None), (POINT, "more", 1), (POINT, "session", "1"),
+            (END, "run", 3),
+            (END, "run", []),
+            (END, "run", None),
+            (END, "settings", []),
+            (END, "settings", "a"),
+            (END, "number", "0"),
+            (END, "number", 0.5),
+            (END, "number", True),
+            (END, "status", "fine"),
+            (END, "stage", 1),
+            (END, "seconds", None),
+            (END, "budget", -1),
+            (END, "best", "5"),
+            (END, "best", [5]),
+            (END, "picture", 3),
+            (END, "peak_bytes", 1.5),
+            (END, "unknown", 1),
+            (END, "session", None),
+            (END, "session", [1]),
+            (POINT, "run", {}),
+            (POINT, "loss", "1"),
+            (POINT, "step", None),
+            (POINT, "evaluations", None),
+            (POINT, "more", 1),
+            (POINT, "session", "1"),
         ]
     },
     "a session of other settings": b'{"kind": "session", "settings": {"seeds": [[1]]}}',
     "a session of no settings": b'{"kind": "session", "settings": 3}',
     "a session with another number": b'{"kind": "session", "number": "one"}',
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("line", LINES.values(), ids=LINES)
@@ -154,11 +182,18 @@ def test_an_answer_is_checked_as_a_row_is():
     assert repr(parse_answer(line + b"\n")) == repr(make_run("a"))
     point = row_of(make_run("a"))["points"][0]
     for answer in (
-        line, line[:50] + b"\n", b"\n", b"", b"3\n", b"{}\n", b"\xff\n", b"[" * 3000 + b"\n",
+        line,
+        line[:50] + b"\n",
+        b"\n",
+        b"",
+        b"3\n",
+        b"{}\n",
+        b"\xff\n",
+        b"[" * 3000 + b"\n",
         line.replace(b'"points": [', b'"points": [3, ') + b"\n",
         json.dumps(row_of(make_run("a")) | {"points": [point | {"step": "1"}]}).encode() + b"\n",
         json.dumps(row_of(make_run("a")) | {"points": None}).encode() + b"\n",
-    ):  # fmt: skip
+    ):
         with pytest.raises(ValueError):
             parse_answer(answer)
 

@@ -100,14 +100,23 @@ def every_kind():
                 pictured = problem.startswith("style") and seed == 0
                 runs += [
                     falling_to(
-                        3 * factor + seed, method="fast", compile_seconds=2.5 * (seed == 0), peak_bytes=3 * 2**20,
-                        picture=png((9, 99, 9)) if pictured else None, settings={"learning_rate": 2.0}, **where,
+                        3 * factor + seed,
+                        method="fast",
+                        compile_seconds=2.5 * (seed == 0),
+                        peak_bytes=3 * 2**20,
+                        picture=png((9, 99, 9)) if pictured else None,
+                        settings={"learning_rate": 2.0},
+                        **where,
                     ),
                     make_run(
-                        "slow", [10.0, 9.0, 8.0, 7.0], status="done", picture="not base64!" if pictured else None,
-                        reason="the loss stopped falling", **where,
+                        "slow",
+                        [10.0, 9.0, 8.0, 7.0],
+                        status="done",
+                        picture="not base64!" if pictured else None,
+                        reason="the loss stopped falling",
+                        **where,
                     ),
-                ]  # fmt: skip
+                ]
                 for status in ("timeout", "diverged", "oom", "error"):
                     runs.append(make_run(f"ends_by_{status}", [10.0, 9.5], status=status, reason=NASTY, **where))
                 runs.append(make_run("not_here", [], status="skipped", reason="torch is not installed", **where))
@@ -125,10 +134,18 @@ def every_kind():
 def full(tmp_path_factory):
     """The page and the Markdown of `every_kind`, with a line that was cut off."""
     folder = write(
-        tmp_path_factory.mktemp("full"), every_kind(), settings={"seeds": 3}, versions={"jax": "1.2.3"}, cores=2,
-        device="a device", platform="an <os>", commit="abcdef", jobs=2,
-        flags=["run", "--jobs", "2"], started="2030-01-02T03:04:05",
-    )  # fmt: skip
+        tmp_path_factory.mktemp("full"),
+        every_kind(),
+        settings={"seeds": 3},
+        versions={"jax": "1.2.3"},
+        cores=2,
+        device="a device",
+        platform="an <os>",
+        commit="abcdef",
+        jobs=2,
+        flags=["run", "--jobs", "2"],
+        started="2030-01-02T03:04:05",
+    )
     with (folder / "records.jsonl").open("a") as file:
         file.write('{"kind": "poi')
     return report(folder)
@@ -162,8 +179,13 @@ def test_nothing_vanishes(full):
     for method in methods:
         assert f"| {method} |" in full[1]
     (reasons,) = Page(full[0]).rows("status", "runs", "methods", "problems", "reason")
-    assert {"status": "skipped", "runs": "12", "methods": "not_here", "problems": "style-8-noise, sine-line",
-            "reason": "torch is not installed"} in reasons  # fmt: skip
+    assert {
+        "status": "skipped",
+        "runs": "12",
+        "methods": "not_here",
+        "problems": "style-8-noise, sine-line",
+        "reason": "torch is not installed",
+    } in reasons
     assert sum(row["reason"] == NASTY for row in reasons) == 4
 
 

@@ -225,7 +225,7 @@ ANSWER = (
         ("out.write(b'[' * 5000 + bytes([10]))", "error", "too many brackets"),
         ("sys.stderr.buffer.write(bytes([255, 254])); sys.exit(3)", "error", "ended with 3"),
     ],
-)  # fmt: skip
+)
 def test_a_worker_that_dies_in_its_answer_or_prints_something_else_costs_one_run(code: str, status: str, reason: str):
     with Worker((sys.executable, "-c", HEALTHY + code)) as one:
         for _ in range(2):  # the second by a new process, if the first is gone
@@ -255,9 +255,13 @@ def test_a_worker_that_takes_too_long_is_given_up():
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(DoesNotFitError("less", "more", "shrink"), "oom"), (MemoryError(), "oom"), (ValueError("no\nway"), "error"),
-     (RuntimeError("RESOURCE_EXHAUSTED: 3 GiB"), "oom")],
-)  # fmt: skip
+    [
+        (DoesNotFitError("less", "more", "shrink"), "oom"),
+        (MemoryError(), "oom"),
+        (ValueError("no\nway"), "error"),
+        (RuntimeError("RESOURCE_EXHAUSTED: 3 GiB"), "oom"),
+    ],
+)
 def test_whatever_happens_is_a_row(error: Exception, status: str, monkeypatch: pytest.MonkeyPatch):
     def fail(*args: object) -> None:
         raise error

@@ -107,14 +107,16 @@ def test_targets_are_more_and_wilds():
 
 
 def test_the_best_is_anybodys_on_the_same_instance():
-    scores = Scores((
-        make_run("a", [10.0, 4.0]),
-        make_run("b", [10.0, 2.0], stage="default", status="diverged"),
-        make_run("b", [12.0, 3.0], number=1),
-        make_run("a", [10.0, 1.0], instance="j"),
-        make_run("a", [10.0, 0.0], stage="tuning", instance="t"),
-        make_run("c", [], status="skipped"),
-    ))  # fmt: skip
+    scores = Scores(
+        (
+            make_run("a", [10.0, 4.0]),
+            make_run("b", [10.0, 2.0], stage="default", status="diverged"),
+            make_run("b", [12.0, 3.0], number=1),
+            make_run("a", [10.0, 1.0], instance="j"),
+            make_run("a", [10.0, 0.0], stage="tuning", instance="t"),
+            make_run("c", [], status="skipped"),
+        )
+    )
     assert scores.yardsticks == {
         Cell("p", "i", 0): Yardstick(10.0, 2.0),
         Cell("p", "i", 1): Yardstick(12.0, 2.0),
@@ -181,11 +183,13 @@ def test_a_band_by_hand():
         make_run("a", [10.0, 10.0, 10.0, 0.0], number=2),
     ]
     found = band(Scores(tuple(runs)), runs, np.array([0.5, 1.0, 2.0, 2.9, 3.0, 4.0, 9.0]))
-    gaps = np.array([
-        [1, 1, 0.6, 0.6, 0.6, 0.2, 0.2],
-        [1, 1, 0.4, 0.4, 0.4, 0.4, 0.4],
-        [1, 1, 1, 1, 1, 0, 0],
-    ])  # fmt: skip
+    gaps = np.array(
+        [
+            [1, 1, 0.6, 0.6, 0.6, 0.2, 0.2],
+            [1, 1, 0.4, 0.4, 0.4, 0.4, 0.4],
+            [1, 1, 1, 1, 1, 0, 0],
+        ]
+    )
     np.testing.assert_allclose(found.median, np.median(gaps, axis=0))
     np.testing.assert_allclose(found.low, gaps.min(axis=0))
     np.testing.assert_allclose(found.high, gaps.max(axis=0))
@@ -300,14 +304,18 @@ def test_leaders_keep_their_line_and_no_two_share_one():
 
 
 def test_rates_are_multiples_of_the_default():
-    scores = Scores((
-        make_run("a", [10.0, 0.0], stage="default", settings={"learning_rate": 2.0}),
-        make_run("a", [10.0, 1.0], stage="tuning", instance="t", number=0, settings={"learning_rate": 1.0}),
-        make_run("a", [10.0, 6.0], stage="tuning", instance="t", number=1, settings={"learning_rate": 8.0}),
-        make_run("a", [10.0], stage="tuning", instance="t", number=2, status="oom", settings={"learning_rate": 20.0}),
-        make_run("b", [10.0, 1.0], stage="tuning", instance="t", settings={"max_learning_rate": 3.0}),
-        make_run("c", [10.0, 1.0], stage="tuning", instance="t", settings={"memory_size": 3}),
-    ))  # fmt: skip
+    scores = Scores(
+        (
+            make_run("a", [10.0, 0.0], stage="default", settings={"learning_rate": 2.0}),
+            make_run("a", [10.0, 1.0], stage="tuning", instance="t", number=0, settings={"learning_rate": 1.0}),
+            make_run("a", [10.0, 6.0], stage="tuning", instance="t", number=1, settings={"learning_rate": 8.0}),
+            make_run(
+                "a", [10.0], stage="tuning", instance="t", number=2, status="oom", settings={"learning_rate": 20.0}
+            ),
+            make_run("b", [10.0, 1.0], stage="tuning", instance="t", settings={"max_learning_rate": 3.0}),
+            make_run("c", [10.0, 1.0], stage="tuning", instance="t", settings={"memory_size": 3}),
+        )
+    )
     assert rated(scores, "p", "a") == [(0.5, 0.0, False), (4.0, pytest.approx(5 / 9), False), (10.0, 1.0, True)]
     assert rated(scores, "p", "b") == [(1.0, 0.0, False)]
     assert rated(scores, "p", "c") == []

@@ -79,7 +79,7 @@ def test_names_are_unique():
 
 @pytest.mark.parametrize("frequency", [9.0, 10.0, 11.0])
 def test_minima_in_closed_form(frequency: float):
-    f = lambda x: np.sin(frequency * x) * np.exp(-x)  # noqa: E731
+    f = lambda x: np.sin(frequency * x) * np.exp(-x)
     grid = np.linspace(-1, 1, 20_001)
     values = f(grid)
     inner = np.flatnonzero((values[1:-1] < values[:-2]) & (values[1:-1] < values[2:])) + 1
@@ -242,8 +242,9 @@ def test_sequences_are_the_two_waves(float64: None):
     recurrence = np.polymul(*([1, -2 * np.cos(2 * np.pi / period), 1] for period in (300, 200)))
     for wave, mean in zip(seen[:, :2].T, (5, 7), strict=True):
         np.testing.assert_allclose(np.convolve(wave - mean, recurrence, "valid"), 0, atol=1e-9)
-    np.testing.assert_allclose(waves.waves(0.3, 0.4), [5 + 5 * np.sin(0.3) + 10 * np.cos(0.4),
-                                                       7 + 7 * np.sin(0.4) + 14 * np.cos(0.3)])  # fmt: skip
+    np.testing.assert_allclose(
+        waves.waves(0.3, 0.4), [5 + 5 * np.sin(0.3) + 10 * np.cos(0.4), 7 + 7 * np.sin(0.4) + 14 * np.cos(0.3)]
+    )
 
 
 def test_starts_are_anywhere_and_the_variance_is_known():
@@ -387,9 +388,14 @@ def test_follow_scores_what_minimize_passes_through():
     config = regression.RegressionConfig("line")
     problems = [regression.make_problem(config, seed=seed) for seed in (0, 1)]
     course = teaching.follow(
-        problems, "sgd", [{"learning_rate": 0.1}] * 2, num_steps=20, looks=(7, 20),
-        scores={"error": partial(regression.full_error, model="line")}, first_key=5,
-    )  # fmt: skip
+        problems,
+        "sgd",
+        [{"learning_rate": 0.1}] * 2,
+        num_steps=20,
+        looks=(7, 20),
+        scores={"error": partial(regression.full_error, model="line")},
+        first_key=5,
+    )
     assert course.scores["error"].shape == (2, 2)
     alone = minimize(problems[1], make_optimizer("sgd", learning_rate=0.1), key=jax.random.key(6), num_steps=20)
     np.testing.assert_allclose(course.scores["error"][:, 1], alone.trace.loss[[7, 20]], rtol=1e-5)

@@ -44,10 +44,23 @@ def stylize(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_a_whole_run_with_every_file(stylize, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     code = stylize(
-        "--iterations", "7", "--print-iterations", "3", "--checkpoint-output", "at_{:03}.jpg",
-        "--checkpoint-iterations", "5", "--progress-write", "--progress-plot", "--history", "h.jsonl",
-        "--summary", "s.json", "--seed", "3",
-    )  # fmt: skip
+        "--iterations",
+        "7",
+        "--print-iterations",
+        "3",
+        "--checkpoint-output",
+        "at_{:03}.jpg",
+        "--checkpoint-iterations",
+        "5",
+        "--progress-write",
+        "--progress-plot",
+        "--history",
+        "h.jsonl",
+        "--summary",
+        "s.json",
+        "--seed",
+        "3",
+    )
     assert code == 0
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -55,8 +68,13 @@ def test_a_whole_run_with_every_file(stylize, pictures: Path, tmp_path: Path, ca
     assert lines[0].startswith("32x24 pixels, adam, on ")
     assert "sha256" not in captured.err  # see --verbose
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "at_005.jpg", "h.jsonl", "out.png", "progress.png", "progress.txt", "s.json",
-    ]  # fmt: skip
+        "at_005.jpg",
+        "h.jsonl",
+        "out.png",
+        "progress.png",
+        "progress.txt",
+        "s.json",
+    ]
     assert read_picture("out.png").shape == read_picture("at_005.jpg").shape == (24, 32, 3)
 
     history = [json.loads(line) for line in Path("h.jsonl").read_text().splitlines()]
@@ -83,9 +101,16 @@ def test_a_whole_run_with_every_file(stylize, pictures: Path, tmp_path: Path, ca
     assert {"content", "style", "tv", "best_iteration", "compile_seconds", "run_seconds", "device"} <= set(summary)
 
     # The summary's terms are those of the picture that was written, but for its 8 bits and its clipping.
-    code = main([
-        "evaluate", "out.png", "--content", str(pictures / "content.png"), "--styles", str(pictures / "style.png"),
-    ])  # fmt: skip
+    code = main(
+        [
+            "evaluate",
+            "out.png",
+            "--content",
+            str(pictures / "content.png"),
+            "--styles",
+            str(pictures / "style.png"),
+        ]
+    )
     scored = json.loads(capsys.readouterr().out)
     assert code == 0
     assert list(scored) == ["content", "style", "tv", "total"]
@@ -183,10 +208,17 @@ def test_every_knob_of_the_objective_changes_the_picture(stylize):
     assert stylize(*base) == 0
     plain = Path("out.png").read_bytes()
     knobs = (
-        ("--pooling", "avg"), ("--style-layer-weight-exp", "0.2"), ("--content-weight-blend", "0.5"),
-        ("--style-scales", "0.7"), ("--content-layers", "relu3_1"), ("--style-layers", "relu1_1", "relu2_1=3"),
-        ("--initial", "sample:coffee"), ("--beta1", "0.5"), ("--eps", "100"), ("--dtype", "bfloat16"),
-    )  # fmt: skip
+        ("--pooling", "avg"),
+        ("--style-layer-weight-exp", "0.2"),
+        ("--content-weight-blend", "0.5"),
+        ("--style-scales", "0.7"),
+        ("--content-layers", "relu3_1"),
+        ("--style-layers", "relu1_1", "relu2_1=3"),
+        ("--initial", "sample:coffee"),
+        ("--beta1", "0.5"),
+        ("--eps", "100"),
+        ("--dtype", "bfloat16"),
+    )
     for knob in knobs:
         assert stylize(*base, *knob) == 0
         assert Path("out.png").read_bytes() != plain, knob

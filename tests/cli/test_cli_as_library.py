@@ -105,9 +105,13 @@ os.kill(os.getpid(), signal.SIGUSR1)
 @pytest.mark.skipif(not hasattr(faulthandler, "register"), reason="Windows has no such signals")
 def test_the_callers_other_signals_stay_its_own():
     result = subprocess.run(
-        [sys.executable, "-c", CALLER], capture_output=True, text=True, timeout=DEADLINE, check=False,
+        [sys.executable, "-c", CALLER],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(Path(jaxstyle.__file__).parent.parent)},
-    )  # fmt: skip
+    )
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("most recent call first") == 2
     assert result.stdout == "the caller's own\n"

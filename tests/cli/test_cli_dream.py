@@ -56,10 +56,33 @@ def frames_of(place: str) -> list[np.ndarray]:
 
 def test_a_whole_run_with_every_file(dream, tmp_path: Path, tiny_network: dict, capsys: pytest.CaptureFixture):
     code = dream(
-        "--layers", "relu1_1", "relu2_1=2", "--octaves", "2", "--jitter", "0", "--headroom", "0", "--iterations", "3",
-        "--zoom", "3", "--zoom-iterations", "2", "--zoom-frames", "f_{:02}.png",
-        "--animation", "z.gif", "--frame-seconds", "0.2", "--history", "h.jsonl", "--summary", "s.json", "--verbose",
-    )  # fmt: skip
+        "--layers",
+        "relu1_1",
+        "relu2_1=2",
+        "--octaves",
+        "2",
+        "--jitter",
+        "0",
+        "--headroom",
+        "0",
+        "--iterations",
+        "3",
+        "--zoom",
+        "3",
+        "--zoom-iterations",
+        "2",
+        "--zoom-frames",
+        "f_{:02}.png",
+        "--animation",
+        "z.gif",
+        "--frame-seconds",
+        "0.2",
+        "--history",
+        "h.jsonl",
+        "--summary",
+        "s.json",
+        "--verbose",
+    )
     assert code == 0
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("network: tiny")
@@ -104,9 +127,15 @@ def test_every_knob_reaches_the_objective():
     flags = command.Dream(picture="p.png", output="o.png", layers=("relu3_1", "relu4_1=0.5"))
     assert flags.config() == DreamConfig(layers={"relu3_1": 1.0, "relu4_1": 0.5})
     knobs = {
-        "layers": ("relu2_1",), "channels": (1, 3), "jitter": 5, "tv_weight": 0.1, "headroom": 0.5, "pooling": "avg",
-        "dtype": "bfloat16", "memory": "low",
-    }  # fmt: skip
+        "layers": ("relu2_1",),
+        "channels": (1, 3),
+        "jitter": 5,
+        "tv_weight": 0.1,
+        "headroom": 0.5,
+        "pooling": "avg",
+        "dtype": "bfloat16",
+        "memory": "low",
+    }
     config = command.Dream(picture="p.png", output="o.png", **knobs).config()
     assert config == DreamConfig(**{**knobs, "layers": {"relu2_1": 1.0}})
     assert command.Dream(picture="p.png", output="o.png", optimizer="lbfgs").config().jitter == 0

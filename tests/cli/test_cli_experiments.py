@@ -63,10 +63,29 @@ def test_a_texture_of_another_size_that_tiles(folder: Path, capsys: pytest.Captu
 
 def test_coarse_to_fine_with_every_file(folder: Path):
     code = stylize(
-        "--scales", "2", "--scale-step", "2", "--width", "64", "--scale-iterations", "6", "4", "--average", "0.9",
-        "--history", "h.jsonl", "--print-iterations", "2", "--summary", "s.json", "--quiet",
-        "--checkpoint-output", "at_{}.png", "--checkpoint-iterations", "3",
-    )  # fmt: skip
+        "--scales",
+        "2",
+        "--scale-step",
+        "2",
+        "--width",
+        "64",
+        "--scale-iterations",
+        "6",
+        "4",
+        "--average",
+        "0.9",
+        "--history",
+        "h.jsonl",
+        "--print-iterations",
+        "2",
+        "--summary",
+        "s.json",
+        "--quiet",
+        "--checkpoint-output",
+        "at_{}.png",
+        "--checkpoint-iterations",
+        "3",
+    )
     assert code == 0
     history = [json.loads(line) for line in Path("h.jsonl").read_text().splitlines()]
     assert [row["iteration"] for row in history] == [0, 2, 4, 6, 6, 8, 10]
@@ -102,11 +121,35 @@ def test_the_painter_learns_with_and_without_fourier_features(folder: Path, caps
 
 
 def test_the_painter_fills_holes_and_shows_how_it_learns(folder: Path):
-    code = main([
-        "paint", "picture.png", "--width", "32", "--epochs", "40", "--holes", "mask.png", "--fourier-features", "16",
-        "--fourier-scale", "2", "--paint-width", "64", "--frames", "f_{:02}.png", "--frame-epochs", "20",
-        "--animation", "a.gif", "--curve", "c.jsonl", "--output", "p.png", "--quiet",
-    ])  # fmt: skip
+    code = main(
+        [
+            "paint",
+            "picture.png",
+            "--width",
+            "32",
+            "--epochs",
+            "40",
+            "--holes",
+            "mask.png",
+            "--fourier-features",
+            "16",
+            "--fourier-scale",
+            "2",
+            "--paint-width",
+            "64",
+            "--frames",
+            "f_{:02}.png",
+            "--frame-epochs",
+            "20",
+            "--animation",
+            "a.gif",
+            "--curve",
+            "c.jsonl",
+            "--output",
+            "p.png",
+            "--quiet",
+        ]
+    )
     assert code == 0
     assert read_picture("p.png").shape == (48, 64, 3)
     assert sorted(path.name for path in folder.glob("f_*")) == ["f_20.png", "f_40.png"]
@@ -119,9 +162,22 @@ def test_the_painter_fills_holes_and_shows_how_it_learns(folder: Path):
 
 #: One step is an epoch, and a frame.
 WITH_FRAMES = (
-    "paint", "picture.png", "--width", "24", "--batch-size", "432", "--output", "p.png", "--frames", "f_{}.png",
-    "--frame-epochs", "1", "--animation", "a.gif", "--quiet",
-)  # fmt: skip
+    "paint",
+    "picture.png",
+    "--width",
+    "24",
+    "--batch-size",
+    "432",
+    "--output",
+    "p.png",
+    "--frames",
+    "f_{}.png",
+    "--frame-epochs",
+    "1",
+    "--animation",
+    "a.gif",
+    "--quiet",
+)
 
 
 def test_a_painter_that_fails_loses_only_its_frames(folder: Path, capsys: pytest.CaptureFixture):
@@ -174,10 +230,25 @@ def test_a_failure_at_a_coarse_size_leaves_its_picture(folder: Path, command: li
 
 
 def test_a_painters_curve_and_cost_are_its_own(folder: Path):
-    code = main([
-        "paint", "picture.png", "--width", "24", "--epochs", "2", "--fourier-features", "8", "--curve", "c.csv",
-        "--summary", "s.json", "--output", "p.png", "--quiet",
-    ])  # fmt: skip
+    code = main(
+        [
+            "paint",
+            "picture.png",
+            "--width",
+            "24",
+            "--epochs",
+            "2",
+            "--fourier-features",
+            "8",
+            "--curve",
+            "c.csv",
+            "--summary",
+            "s.json",
+            "--output",
+            "p.png",
+            "--quiet",
+        ]
+    )
     assert code == 0
     last = Path("c.csv").read_text().splitlines()[-1].split(",")
     assert last[:2] == ["Fourier features", "2"]

@@ -47,8 +47,10 @@ def small(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_
 
     def run(command: str, *flags: str, output: str = "out.png") -> int:
         defaults = {
-            "--content": str(pictures / "content.png"), "--styles": str(pictures / "style.png"), "--optimizer": "adam",
-        }  # fmt: skip
+            "--content": str(pictures / "content.png"),
+            "--styles": str(pictures / "style.png"),
+            "--optimizer": "adam",
+        }
         named = [part for flag, value in defaults.items() if flag not in flags for part in (flag, value)]
         line = [command, *named, "--output", output, *flags]
         monkeypatch.setattr(sys, "argv", ["jaxstyle", *line])
@@ -86,9 +88,28 @@ def read_table(place: str = "t.csv") -> list[dict[str, str]]:
 
 def test_a_whole_grid_with_every_file(small, tmp_path: Path, capsys: pytest.CaptureFixture, compilations: list[str]):
     code = small(
-        "grid", *LAYERS, "--seed", "0", "1", "--content-weight", "0.5", "50", "--iterations", "12", "--table", "t.csv",
-        "--pictures", "p{:02}.png", "--history", "h.jsonl", "--summary", "s.json", "--title", "A grid", "--verbose",
-    )  # fmt: skip
+        "grid",
+        *LAYERS,
+        "--seed",
+        "0",
+        "1",
+        "--content-weight",
+        "0.5",
+        "50",
+        "--iterations",
+        "12",
+        "--table",
+        "t.csv",
+        "--pictures",
+        "p{:02}.png",
+        "--history",
+        "h.jsonl",
+        "--summary",
+        "s.json",
+        "--title",
+        "A grid",
+        "--verbose",
+    )
     captured = capsys.readouterr()
     assert code == 0
     table = captured.out.splitlines()
@@ -100,8 +121,11 @@ def test_a_whole_grid_with_every_file(small, tmp_path: Path, capsys: pytest.Capt
 
     rows = read_table()
     assert [(row["picture"], row["seed"], row["content_weight"]) for row in rows] == [
-        ("1", "0", "0.5"), ("2", "0", "50.0"), ("3", "1", "0.5"), ("4", "1", "50.0"),
-    ]  # fmt: skip
+        ("1", "0", "0.5"),
+        ("2", "0", "50.0"),
+        ("3", "1", "0.5"),
+        ("4", "1", "50.0"),
+    ]
     for row in rows:
         flags = ("--seed", row["seed"], "--content-weight", row["content_weight"])
         layers = ("--content-layers", "relu2_1", "--style-layers", "relu1_1", "relu2_1")
@@ -164,9 +188,19 @@ def test_pictures_and_starts_share_a_program_too(small, pictures: Path, compilat
     styles = [str(pictures / "style.png"), f"{pictures / 'style.png'},{pictures / 'content.png'}"]
     flags = ("--iterations", "2", "--width", "24", "--table", "t.json", "--quiet")
     code = small(
-        "grid", *LAYERS, *flags, "--content", *contents, "--initial-noiseblend", "1", "0.1", "--styles", *styles,
-        "--style-blend-weights", "1",
-    )  # fmt: skip
+        "grid",
+        *LAYERS,
+        *flags,
+        "--content",
+        *contents,
+        "--initial-noiseblend",
+        "1",
+        "0.1",
+        "--styles",
+        *styles,
+        "--style-blend-weights",
+        "1",
+    )
     assert code == 2  # one weight for two styles
     assert compilations == []
     assert (
@@ -203,9 +237,23 @@ def test_several_iterations_are_one_run(small, compilations: list[str]):
 @pytest.mark.parametrize("extra", [(), ("--average", "0.9"), ("--optimizer", "lbfgs")])
 def test_batches_give_what_single_runs_give(small, compilations: list[str], extra: tuple[str, ...]):
     flags = (
-        "grid", *LAYERS, *extra, "--seed", "0", "1", "2", "3", "4", "--iterations", "3", "6", "--overwrite", "--quiet",
-        "--history", "h.jsonl",
-    )  # fmt: skip
+        "grid",
+        *LAYERS,
+        *extra,
+        "--seed",
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+        "--iterations",
+        "3",
+        "6",
+        "--overwrite",
+        "--quiet",
+        "--history",
+        "h.jsonl",
+    )
     assert small(*flags, "--table", "one.csv", "--batch", "1") == 0
     assert compilations == ["targets", "one"]
     history = Path("h.jsonl").read_text().splitlines()
@@ -444,8 +492,9 @@ def test_a_flag_added_to_stylize_is_in_the_grid_at_once():
 def test_values_of_lists(pictures: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(pictures)
     assert read_values("styles", ("a,b.png", "style.png,content.png"), tuple[str, ...]) == [
-        ("a,b.png",), ("style.png", "content.png"),
-    ]  # fmt: skip
+        ("a,b.png",),
+        ("style.png", "content.png"),
+    ]
     assert read_values("scales", ("3", "64,128"), tuple[int, ...]) == [(3,), (64, 128)]
     assert read_values("seed", (3, 4), int) == [3, 4]
 
@@ -460,8 +509,11 @@ def test_axes_their_order_labels_and_layout(pictures: Path):
 
     rows, columns, rest = (Axis(name, [1, 2], [f"{name} 1", f"{name} 2"]) for name in "abc")
     assert [values for values, _ in combine([rows, columns])] == [
-        {"a": 1, "b": 1}, {"a": 1, "b": 2}, {"a": 2, "b": 1}, {"a": 2, "b": 2},
-    ]  # fmt: skip
+        {"a": 1, "b": 1},
+        {"a": 1, "b": 2},
+        {"a": 2, "b": 1},
+        {"a": 2, "b": 2},
+    ]
     assert lay_out([]) == (1, [], [], [])
     assert lay_out([rows]) == (2, [], ["a 1", "a 2"], [])
     assert lay_out([rows, columns]) == (2, ["a 1", "a 2"], ["b 1", "b 2"], [])

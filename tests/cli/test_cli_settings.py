@@ -35,9 +35,19 @@ def test_auto_is_what_its_flags_say(run, capsys: pytest.CaptureFixture):
     picture, summary = run("--iterations", "30")
     assert "auto: lbfgs, preconditioned, from the content" in capsys.readouterr().err
     same, _ = run(
-        "--optimizer", "lbfgs", "--parameterization", "preconditioned", "--initial-noiseblend", "0",
-        "--iterations", "30", "--stop-delta", "0.01", "--stop-patience", "20",
-    )  # fmt: skip
+        "--optimizer",
+        "lbfgs",
+        "--parameterization",
+        "preconditioned",
+        "--initial-noiseblend",
+        "0",
+        "--iterations",
+        "30",
+        "--stop-delta",
+        "0.01",
+        "--stop-patience",
+        "20",
+    )
     assert picture == same
     assert summary["flags"]["optimizer"] == "lbfgs"
     assert "auto" not in capsys.readouterr().err
@@ -69,22 +79,59 @@ def test_the_classic_is_one_flag_away(run):
     flags = ("--learning-rate", "10", "--initial-noiseblend", "1", "--parameterization", "pixels", "--scales", "1")
     assert run("--optimizer", "adam", "--iterations", "5", *flags)[0] == picture
     assert summary["status"] == "budget_spent"
-    main(["stylize", "--content", "content.png", "--styles", "style.png", "--output", "b.png", "--optimizer", "adam",
-          "--stop-delta", "0.9", "--stop-patience", "1", "--summary", "b.json", *LAYERS])  # fmt: skip
+    main(
+        [
+            "stylize",
+            "--content",
+            "content.png",
+            "--styles",
+            "style.png",
+            "--output",
+            "b.png",
+            "--optimizer",
+            "adam",
+            "--stop-delta",
+            "0.9",
+            "--stop-patience",
+            "1",
+            "--summary",
+            "b.json",
+            *LAYERS,
+        ]
+    )
     assert json.loads(Path("b.json").read_text())["flags"]["iterations"] == 1000
 
 
 def test_settings_are_what_their_flags_would_be(run):
     settings = Settings(
-        optimizer="adam", options={"learning_rate": 3.0, "b1": 0.8}, iterations=6, initial_noiseblend=0.5,
-        scales=(24, 32), scale_iterations=(4, 6), parameterization="laplacian",
-    )  # fmt: skip
+        optimizer="adam",
+        options={"learning_rate": 3.0, "b1": 0.8},
+        iterations=6,
+        initial_noiseblend=0.5,
+        scales=(24, 32),
+        scale_iterations=(4, 6),
+        parameterization="laplacian",
+    )
     write_settings("s.settings", settings)
     picture, summary = run("--settings", "s.settings")
     same, _ = run(
-        "--optimizer", "adam", "--learning-rate", "3", "--beta1", "0.8", "--initial-noiseblend", "0.5",
-        "--scales", "24", "32", "--scale-iterations", "4", "6", "--parameterization", "laplacian",
-    )  # fmt: skip
+        "--optimizer",
+        "adam",
+        "--learning-rate",
+        "3",
+        "--beta1",
+        "0.8",
+        "--initial-noiseblend",
+        "0.5",
+        "--scales",
+        "24",
+        "32",
+        "--scale-iterations",
+        "4",
+        "6",
+        "--parameterization",
+        "laplacian",
+    )
     assert picture == same
     assert summary["iterations"] == 10
 

@@ -312,9 +312,13 @@ def test_a_full_disk_is_noticed_by_every_format(folder: Path):
     # Pillow's JPEG encoder does not look how much the system took; libhdf5 crashes when it cannot close a file.
     root = Path(jaxstyle.__file__).parent.parent
     result = subprocess.run(
-        [sys.executable, "-c", TORN], capture_output=True, text=True, timeout=DEADLINE, check=False,
+        [sys.executable, "-c", TORN],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(root)},
-    )  # fmt: skip
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout == "['content.png', 'style.png']\n"
 

@@ -112,7 +112,7 @@ def leaves(known: dict[str, type] | None = None, before: tuple[str, ...] = ()) -
         ("weights convert my pic.png b", "got 3 words", "between quotation marks: 'my pic.png'"),
         ("stylize --width 99999999999999999999x", "got '99999999999999999999x'", "write --width 1000000000000000"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_one_line_that_says_what_to_type(
     folder: Path, capsys: pytest.CaptureFixture, line: str, expected: str, advice: str
 ):
@@ -190,9 +190,11 @@ def test_no_help_loads_jax():
     assert result.stderr == "[]\n"
     assert "--style-scales" in result.stdout
     ascii_only = subprocess.run(
-        [sys.executable, "-m", "jaxstyle", "--help"], capture_output=True, check=True,
+        [sys.executable, "-m", "jaxstyle", "--help"],
+        capture_output=True,
+        check=True,
         env={"PYTHONIOENCODING": "ascii", "PYTHONPATH": ":".join(sys.path)},
-    )  # fmt: skip
+    )
     assert b"stylize" in ascii_only.stdout
 
 
@@ -319,9 +321,11 @@ def test_what_would_need_less_memory_can_be_typed(
 def test_memory_advice_of_other_commands(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
     lines = [
-        EVALUATE, ["dream", "content.png", "--output", "o.png", "--layers", "relu1_1", "--octaves", "1"],
-        ["grid", *STYLIZE[1:], "--iterations", "1"], ["paint", "content.png", "--output", "o.png", "--epochs", "1"],
-    ]  # fmt: skip
+        EVALUATE,
+        ["dream", "content.png", "--output", "o.png", "--layers", "relu1_1", "--octaves", "1"],
+        ["grid", *STYLIZE[1:], "--iterations", "1"],
+        ["paint", "content.png", "--output", "o.png", "--epochs", "1"],
+    ]
     for line in lines:
         assert main(line) == 2
         advice = advice_of(capsys)
@@ -438,8 +442,10 @@ def test_several_contents_and_folders_point_to_what_does_them(folder: Path, caps
 def test_a_comma_within_a_name(folder: Path):
     write_picture("a,b.png", make_wave_picture(20, 20, 1.0))
     assert read_values("styles", (r"a\,b.png,style.png", "a,b.png", r"x\,y"), tuple[str, ...]) == [
-        ("a,b.png", "style.png"), ("a,b.png",), ("x,y",),
-    ]  # fmt: skip
+        ("a,b.png", "style.png"),
+        ("a,b.png",),
+        ("x,y",),
+    ]
     line = ["grid", "--content", "content.png", "--styles", r"a\,b.png,style.png", "style.png", "--optimizer", "adam"]
     layers = ["--content-layers", "relu2_1", "--style-layers", "relu1_1", "--iterations", "1"]
     assert main([*line, *layers, "--output", "o.png", "--table", "t.json", "--quiet"]) == 0
@@ -536,13 +542,35 @@ def test_a_summary_repeats_its_run_byte_for_byte(folder: Path, flags: list[str])
 @pytest.mark.parametrize("optimizer", ["auto", "adam"])
 def test_every_flag_of_a_summary_comes_back(folder: Path, optimizer: str):
     given = {
-        "content_weight": "0", "style_weight": "3e-5", "tv_weight": "0", "style_scales": "0.25", "seed": "7",
-        "style_blend_weights": "2", "content_layers": "relu3_1=0.5", "style_layers": "relu1_1=2", "pooling": "avg",
-        "style_layer_weight_exp": "1.5", "matte": "#102030", "dtype": "bfloat16", "memory": "low", "height": "33",
-        "matmul_precision": "tf32", "network": "-odd name.h5", "bit_depth": "16", "iterations": "9", "average": "0.25",
-        "stop_delta": "0", "stop_patience": "0", "scales": "2", "scale_step": "2", "scale_iterations": "3 4",
-        "scale_style_scales": "1 0.5", "initial": "style.png", "initial_noiseblend": "0", "parameterization": "pixels",
-    }  # fmt: skip
+        "content_weight": "0",
+        "style_weight": "3e-5",
+        "tv_weight": "0",
+        "style_scales": "0.25",
+        "seed": "7",
+        "style_blend_weights": "2",
+        "content_layers": "relu3_1=0.5",
+        "style_layers": "relu1_1=2",
+        "pooling": "avg",
+        "style_layer_weight_exp": "1.5",
+        "matte": "#102030",
+        "dtype": "bfloat16",
+        "memory": "low",
+        "height": "33",
+        "matmul_precision": "tf32",
+        "network": "-odd name.h5",
+        "bit_depth": "16",
+        "iterations": "9",
+        "average": "0.25",
+        "stop_delta": "0",
+        "stop_patience": "0",
+        "scales": "2",
+        "scale_step": "2",
+        "scale_iterations": "3 4",
+        "scale_style_scales": "1 0.5",
+        "initial": "style.png",
+        "initial_noiseblend": "0",
+        "parameterization": "pixels",
+    }
     lists = {flag.name for flag in flags_of(Stylize) if flag.is_list}
     words = [
         word
@@ -553,8 +581,12 @@ def test_every_flag_of_a_summary_comes_back(folder: Path, optimizer: str):
     one = filled(line)
     left = {flag.name for flag in flags_of(Stylize)} - set(given) - {"content", "styles", "output", "optimizer"}
     assert left - set(NOT_REPEATED.split()) == {
-        "width", "long_side", "content_weight_blend", "preserve_colors", "restart_moments",
-    }  # fmt: skip
+        "width",
+        "long_side",
+        "content_weight_blend",
+        "preserve_colors",
+        "restart_moments",
+    }
     record = {"command_line": ["jaxstyle", *line], "flags": asdict(one)}
     record["settings"] = settings_record(one.settings_in_force())
     Path("s.json").write_text(json.dumps(record))

@@ -16,8 +16,11 @@ from jaxstyle.cli.compilation_cache import OFF, CheckedEntries, CompilationCache
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Callable[[], tuple[dict[str, int], list[str]]]]:
     """Compiles and runs two programs with the cache in `tmp_path`, as a new process would; returns counts and lines."""
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs",
-             "jax_persistent_cache_min_entry_size_bytes")  # fmt: skip
+    names = (
+        "jax_compilation_cache_dir",
+        "jax_persistent_cache_min_compile_time_secs",
+        "jax_persistent_cache_min_entry_size_bytes",
+    )
     before = {name: getattr(jax.config, name) for name in names}
     numbers = np.arange(4.0, dtype=np.float32)
 

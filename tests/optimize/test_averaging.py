@@ -20,9 +20,13 @@ def test_the_run_is_the_same_and_the_average_is_numpys(name: str):
     decay, problem, key = 0.8, make_rosenbrock(), jax.random.key(0)
     places = []
     plain = minimize(
-        problem, make_optimizer(name, **options), key=key, num_steps=12, report_every=(1,),
+        problem,
+        make_optimizer(name, **options),
+        key=key,
+        num_steps=12,
+        report_every=(1,),
         callback=lambda progress: places.append(np.asarray(progress.state.params)),
-    )  # fmt: skip
+    )
     averaged = minimize(problem, keep_average(make_optimizer(name, **options), decay), key=key, num_steps=12)
     np.testing.assert_allclose(averaged.trace.loss, plain.trace.loss, rtol=1e-5)
     weights = decay ** np.arange(11, -1, -1)

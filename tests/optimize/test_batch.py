@@ -101,9 +101,13 @@ def test_the_callback_ends_all_runs():
     problem = make_bowl()
     keys = [jax.random.key(0)] * 2
     results = minimize_batch(
-        [problem] * 2, make_optimizer("adam"), keys=keys, num_steps=50, report_at=[5],
+        [problem] * 2,
+        make_optimizer("adam"),
+        keys=keys,
+        num_steps=50,
+        report_at=[5],
         callback=lambda progress: progress.step >= 5,
-    )  # fmt: skip
+    )
     assert [result.status for result in results] == [Status.INTERRUPTED] * 2
     assert [len(result.trace.loss) for result in results] == [6, 6]
 

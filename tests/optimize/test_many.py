@@ -96,10 +96,14 @@ def test_an_end_asked_for_ends_all(compilations: list[int]):
     for batch, expected in ((1, 2), (2, 2)):
         results = list(
             minimize_many(
-                tasks, make_optimizer("adam"), num_steps=20, batch=batch, report_at=[4],
+                tasks,
+                make_optimizer("adam"),
+                num_steps=20,
+                batch=batch,
+                report_at=[4],
                 callback=lambda index, problem, progress: index == 1 and progress.step >= 4,
             )
-        )  # fmt: skip
+        )
         assert len(results) == expected
         assert results[1][1].status == Status.INTERRUPTED
         assert len(results[1][1].trace.loss) == 5

@@ -48,9 +48,13 @@ def test_each_size_starts_where_the_one_before_ended(name: str, parameterization
     sizes = growing_sizes(32, 48, count=3, step=2.0)
     assert sizes == [(8, 12), (16, 24), (32, 48)]
     scales = minimize_pyramid(
-        make_likeness, make_optimizer(name), sizes=sizes, num_steps=[80, 40, 10], key=KEY,
+        make_likeness,
+        make_optimizer(name),
+        sizes=sizes,
+        num_steps=[80, 40, 10],
+        key=KEY,
         parameterization=parameterization,
-    )  # fmt: skip
+    )
     assert [scale.picture.shape[:2] for scale in scales] == sizes
     alone = minimize(make_likeness(32, 48), make_optimizer(name), key=KEY, num_steps=0)
     assert scales[-1].result.trace.loss[0] < 0.2 * alone.trace.loss[0]
@@ -135,9 +139,13 @@ def test_a_sequence_ends_with_a_size_that_is_interrupted_or_fails():
     sizes, steps = [(8, 12), (16, 24)], [30, 30]
     seen = []
     scales = minimize_pyramid(
-        make_likeness, make_optimizer("adam"), sizes=sizes, num_steps=steps, key=KEY,
+        make_likeness,
+        make_optimizer("adam"),
+        sizes=sizes,
+        num_steps=steps,
+        key=KEY,
         callback=lambda scale, progress: seen.append((scale.index, scale.width)) or True,
-    )  # fmt: skip
+    )
     assert [scale.result.status for scale in scales] == [Status.INTERRUPTED]
     assert seen == [(0, 12)]
     scales = minimize_pyramid(

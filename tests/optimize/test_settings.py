@@ -36,10 +36,17 @@ def write(folder: Path, **changes) -> Path:
 
 def test_what_is_written_is_read(tmp_path: Path):
     settings = Settings(
-        optimizer="lbfgs", options={"memory_size": 7, "initial_guess": "keep"}, parameterization="fourier",
-        scales=(2,), scale_iterations=(30, 40), iterations=500, initial_noiseblend=0.25, stop_delta=0.01,
-        stop_patience=20, provenance={"score": 1.5, "of": ["a", {"b": None}]},
-    )  # fmt: skip
+        optimizer="lbfgs",
+        options={"memory_size": 7, "initial_guess": "keep"},
+        parameterization="fourier",
+        scales=(2,),
+        scale_iterations=(30, 40),
+        iterations=500,
+        initial_noiseblend=0.25,
+        stop_delta=0.01,
+        stop_patience=20,
+        provenance={"score": 1.5, "of": ["a", {"b": None}]},
+    )
     write_settings(tmp_path / "a.json", settings)
     assert read_settings(tmp_path / "a.json") == settings
     scheduled = Settings(optimizer="adam", options={"b1": 0.8}, schedule=((0, 10.0), (5, 0.1)), iterations=9)

@@ -62,10 +62,20 @@ def test_gif_is_better_than_by_default(tmp_path, waves):
         assert len(file.getcolors()) > 200
 
 
-@pytest.mark.parametrize(("suffix", "seconds", "milliseconds"), [
-    (".gif", 0.1, 100), (".gif", 1 / 30, 30), (".gif", 0.02, 20), (".gif", 0.026, 30), (".gif", 655.35, 655350),
-    (".webp", 0.1, 100), (".webp", 1 / 30, 33), (".webp", 0.0206, 21), (".webp", 655.35, 655350),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("suffix", "seconds", "milliseconds"),
+    [
+        (".gif", 0.1, 100),
+        (".gif", 1 / 30, 30),
+        (".gif", 0.02, 20),
+        (".gif", 0.026, 30),
+        (".gif", 655.35, 655350),
+        (".webp", 0.1, 100),
+        (".webp", 1 / 30, 33),
+        (".webp", 0.0206, 21),
+        (".webp", 655.35, 655350),
+    ],
+)
 def test_units_of_time(tmp_path, waves, suffix, seconds, milliseconds):
     write_animation(tmp_path / f"a{suffix}", waves[:2], seconds_per_frame=seconds)
     assert read_back(tmp_path / f"a{suffix}")[1] == [milliseconds] * 2

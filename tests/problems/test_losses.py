@@ -98,17 +98,21 @@ def test_more_than_two_to_the_31_numbers_have_a_mean():
     features = jax.ShapeDtypeStruct((6000, 7640, 64), jnp.float32)
     pixels = jax.ShapeDtypeStruct((50_000, 50_000, 3), jnp.float32)
     functions = (
-        (gram_matrix, features), (lambda it: content_loss(it, it), features), (layer_activation, features),
+        (gram_matrix, features),
+        (lambda it: content_loss(it, it), features),
+        (layer_activation, features),
         (lambda it: channel_activation(it, jnp.ones(64)), features),
         (lambda it: guided_activation(it, jnp.ones((9, 64))), features),
-        (total_variation, pixels), (lambda it: total_variation(it, circular=True), pixels),
-        (lambda it: images.color_statistics(it)[1], pixels), (images.nyquist_share, pixels),
+        (total_variation, pixels),
+        (lambda it: total_variation(it, circular=True), pixels),
+        (lambda it: images.color_statistics(it)[1], pixels),
+        (images.nyquist_share, pixels),
         (lambda it: images.mean_squared_error(it, it), pixels),
-    )  # fmt: skip
+    )
     for function, array in functions:
         gradient = jax.eval_shape(jax.grad(lambda it: jnp.sum(function(it))), array)  # noqa: B023
         assert gradient.shape == array.shape
-    decode = lambda it: make_parameterization("preconditioned", *pixels.shape[:2]).decode(it)  # noqa: E731
+    decode = lambda it: make_parameterization("preconditioned", *pixels.shape[:2]).decode(it)
     assert jax.eval_shape(decode, pixels).shape == pixels.shape
     half = jax.ShapeDtypeStruct(features.shape, jnp.bfloat16)
     assert jax.eval_shape(gram_matrix, half).shape == (64, 64)

@@ -53,7 +53,7 @@ def two_layers(inputs: torch.Tensor, layers) -> np.ndarray:
 
 def make_variants(layers, picture: torch.Tensor, generator: torch.Generator) -> None:
     """Writes a network with batch normalization, one of AdaIN's kind, a training checkpoint and a whole model."""
-    random = lambda count: torch.rand(count, generator=generator) + 0.5  # noqa: E731
+    random = lambda count: torch.rand(count, generator=generator) + 0.5
     normalized, colored = [], [torch.nn.Conv2d(3, 3, 1)]
     colored[0].weight.data = 255 * torch.eye(3).flip(0)[:, :, None, None]
     colored[0].bias.data = -torch.tensor([103.939, 116.779, 123.68])

@@ -30,12 +30,8 @@ TINY = {
 
 @pytest.fixture(autouse=True)
 def readers_alone(monkeypatch):
-    """Reads in this process: the readers are what is tested here, and tests/vgg/test_isolation.py has the other
-    half.""" monkeypatch.setattr(pretrained, "read_isolated", registry.read_network)
-    
-    
-    
-    
+    """Reads in this process: the readers are tested here, and tests/vgg/test_isolation.py has the other half."""
+    monkeypatch.setattr(pretrained, "read_isolated", registry.read_network)
 
 
 MEAN = np.array(IMAGENET_MEAN, np.float32)
@@ -397,8 +393,20 @@ def test_torchvision_numbers():
     numbers = torch_names._feature_places(layout.ARCHITECTURES["vgg19"])
     assert list(numbers) == [0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34]
     assert list(torch_names._feature_places(layout.ARCHITECTURES["vgg16"])) == [
-        0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28,
-    ]  # fmt: skip
+        0,
+        2,
+        5,
+        7,
+        10,
+        12,
+        14,
+        17,
+        19,
+        21,
+        24,
+        26,
+        28,
+    ]
 
 
 def test_torch_refusals_of_other_networks(tmp_path):

@@ -111,7 +111,7 @@ PICKLES = {
     "a memo that is not there": b"\x80\x02h\x07.",
     "no mark": b"\x80\x02t.",
     "nothing to return": b"\x80\x02.",
-}  # fmt: skip
+}
 
 
 def write_zip(path: Path, program: bytes) -> Path:
@@ -266,11 +266,21 @@ def test_mat(tmp_path):
         "text": matrix(1, (1, 1), b"layers", escapes),
     }
     outcomes = read_in_child(write_mat(tmp_path / name, variables) for name, variables in files.items())
-    assert_refused(outcomes, {
-        "axes": "32 integers", "cells": "200000 elements", "fields": "1000 fields", "empty fields": "at least 1 byte",
-        "flags": "32 integers", "variables": "200000 elements", "packed": "200000 elements", "zeros": "unpacked",
-        "nest": "16 arrays", "text": "conv",
-    })  # fmt: skip
+    assert_refused(
+        outcomes,
+        {
+            "axes": "32 integers",
+            "cells": "200000 elements",
+            "fields": "1000 fields",
+            "empty fields": "at least 1 byte",
+            "flags": "32 integers",
+            "variables": "200000 elements",
+            "packed": "200000 elements",
+            "zeros": "unpacked",
+            "nest": "16 arrays",
+            "text": "conv",
+        },
+    )
 
 
 # safetensors and npz

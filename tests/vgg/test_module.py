@@ -123,9 +123,12 @@ def test_pooling_against_numpy(shape: tuple[int, int], pooling: str):
     values = np.random.default_rng(1).normal(size=(*shape, 3)).astype(np.float32)
     height, width = -(-shape[0] // 2), -(-shape[1] // 2)
     reduce = {"max": np.max, "avg": np.mean}[pooling]
-    expected = np.array([
-        [reduce(values[2 * i : 2 * i + 2, 2 * j : 2 * j + 2], axis=(0, 1)) for j in range(width)] for i in range(height)
-    ])  # fmt: skip
+    expected = np.array(
+        [
+            [reduce(values[2 * i : 2 * i + 2, 2 * j : 2 * j + 2], axis=(0, 1)) for j in range(width)]
+            for i in range(height)
+        ]
+    )
     np.testing.assert_allclose(POOLS[pooling](jnp.asarray(values)), expected, rtol=1e-6)
 
 

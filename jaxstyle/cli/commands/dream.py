@@ -194,10 +194,15 @@ class Dream(ZoomFlags, PictureFlags, SizeFlags, NetworkFlags):
         check_not_negative("--tv-weight", self.tv_weight)
         check_between("--headroom", self.headroom, 0, 1)
         return DreamConfig(
-            layers=layers, channels=self.channels, jitter=choose_jitter(self.jitter, self.optimizer, JITTER),
-            tv_weight=self.tv_weight, headroom=self.headroom, pooling=self.pooling, dtype=self.dtype,
+            layers=layers,
+            channels=self.channels,
+            jitter=choose_jitter(self.jitter, self.optimizer, JITTER),
+            tv_weight=self.tv_weight,
+            headroom=self.headroom,
+            pooling=self.pooling,
+            dtype=self.dtype,
             memory=self.memory,
-        )  # fmt: skip
+        )
 
     def default_options(self) -> Mapping[str, Any]:
         """Returns Adam's rate for dreams."""
@@ -225,9 +230,10 @@ class Dream(ZoomFlags, PictureFlags, SizeFlags, NetworkFlags):
         least = self.sizes(height, width)[0]
         if min(least) < minimum:
             raise InputError(
-                f"octaves of at least {minimum}x{minimum} pixels", f"a first one of {least[1]}x{least[0]}",
+                f"octaves of at least {minimum}x{minimum} pixels",
+                f"a first one of {least[1]}x{least[0]}",
                 "use fewer of them (--octaves), a larger picture, or a shallower deepest layer",
-            )  # fmt: skip
+            )
         guide = None if self.guide is None else read_scaled(self.guide, width, self.matte)
         return picture, guide
 
@@ -292,9 +298,13 @@ class Dream(ZoomFlags, PictureFlags, SizeFlags, NetworkFlags):
             params = form.init(key, 255 * jnp.asarray(match_color(seen, colors)))
             program = program or compile_run(problem, optimizer, params, key)
             outcome = session.minimize(
-                problem, program, iterations=self.zoom_iterations, params=params,
-                seed=(self.seed + index) % 2**32, label=f"frame {index} of {self.zoom - 1}",
-            )  # fmt: skip
+                problem,
+                program,
+                iterations=self.zoom_iterations,
+                params=params,
+                seed=(self.seed + index) % 2**32,
+                label=f"frame {index} of {self.zoom - 1}",
+            )
             yield outcome
             before = outcome.picture.clip(0, 1)
 

@@ -243,9 +243,15 @@ class Features(RunFlags, SizeFlags, NetworkFlags):
         if not chosen or session.is_interrupted:
             return
         config = dream.DreamConfig(
-            layers={layer: 1.0}, channels=chosen[:1], jitter=choose_jitter(self.jitter, self.optimizer, JITTER),
-            tv_weight=self.tv_weight, headroom=0.0, pooling=self.pooling, dtype=self.dtype, memory=self.memory,
-        )  # fmt: skip
+            layers={layer: 1.0},
+            channels=chosen[:1],
+            jitter=choose_jitter(self.jitter, self.optimizer, JITTER),
+            tv_weight=self.tv_weight,
+            headroom=0.0,
+            pooling=self.pooling,
+            dtype=self.dtype,
+            memory=self.memory,
+        )
         key = jax.random.key(self.seed)
         mean = jnp.asarray(network["mean"])
         start = noise(key, mean=mean, height=self.size, width=self.size, deviation=NOISE_DEVIATION) / vgg.PIXEL_SCALE

@@ -32,9 +32,17 @@ if TYPE_CHECKING:
 
 #: Flags of `stylize` that belong to the sheet as a whole: they keep one value.
 ONCE = (
-    "output", "print_iterations", "history", "summary", "compilation_cache", "matmul_precision", "bit_depth",
-    "overwrite", "quiet", "verbose",
-)  # fmt: skip
+    "output",
+    "print_iterations",
+    "history",
+    "summary",
+    "compilation_cache",
+    "matmul_precision",
+    "bit_depth",
+    "overwrite",
+    "quiet",
+    "verbose",
+)
 
 #: Flags of `stylize` that the grid has something better for: several --iterations, several flags, and the table.
 WITHOUT = ("settings", "schedule", "checkpoint_output", "checkpoint_iterations", "progress_write", "progress_plot")
@@ -133,9 +141,10 @@ class GridFlags:
             return {number: checkpoint_name(self.pictures, number) for number in range(1, count + 1)}
         except InputError:
             raise InputError(
-                "--pictures with one placeholder for the picture's number", repr(self.pictures),
+                "--pictures with one placeholder for the picture's number",
+                repr(self.pictures),
                 "put one of {}, {:05}, %d, %05d or %s into the name",
-            ) from None  # fmt: skip
+            ) from None
 
     def _check_places(self, points: "Sequence[Point]") -> None:
         """Raises for places that cannot be written to, those that `stylize` does not know of."""
@@ -164,16 +173,17 @@ class GridFlags:
         tallest = max(height / width for height, width, _ in shapes)
         columns, rows = layout.columns, math.ceil(len(points) / layout.columns)
         room = min(
-            MOST_SIDE / columns, (MOST_SIDE / rows - TEXT_HEIGHT) / tallest,
+            MOST_SIDE / columns,
+            (MOST_SIDE / rows - TEXT_HEIGHT) / tallest,
             math.sqrt(MAX_PIXELS / (2 * columns * rows * tallest)),
-        )  # fmt: skip
+        )
         wanted = min(width, TEXT_WIDTH) if self.cell_width is None else self.cell_width
         if room < wanted or columns * TEXT_WIDTH > MOST_SIDE:
             raise InputError(
                 f"a sheet of at most {MOST_SIDE} pixels a side",
                 f"{rows} rows of {columns} pictures, {wanted} pixels wide",
                 "pass a smaller --cell-width, fewer values, or a flag with fewer values as the last",
-            )  # fmt: skip
+            )
         return self.cell_width or (None if width <= room else int(room))
 
     def _run(
@@ -215,9 +225,12 @@ class GridFlags:
             cells.append(None if picture is None else Cell(picture, "\n".join(lines)))
         table = [cells[start : start + layout.columns] for start in range(0, len(cells), layout.columns)]
         return contact_sheet(
-            table, row_labels=layout.row_labels, column_labels=layout.column_labels, title=self.title,
+            table,
+            row_labels=layout.row_labels,
+            column_labels=layout.column_labels,
+            title=self.title,
             cell_width=cell_width,
-        )  # fmt: skip
+        )
 
 
 #: See `jaxstyle.cli.commands`.

@@ -110,9 +110,13 @@ class Paint(RunFlags, SizeFlags):
                 label = name if len(problems) > 1 else ""
                 watch = _Watch(self, session, problem, steps, name, label)
                 outcome = session.minimize(
-                    problem, optimizer, iterations=self.iterations, report_every=(steps,), label=label,
+                    problem,
+                    optimizer,
+                    iterations=self.iterations,
+                    report_every=(steps,),
+                    label=label,
                     after_chunk=watch.look,
-                )  # fmt: skip
+                )
                 if outcome.is_untouched and records:  # the second network has learned nothing yet
                     break
                 watches.append(watch)
@@ -190,9 +194,12 @@ class Paint(RunFlags, SizeFlags):
 
         def config(features: int) -> PainterConfig:
             return PainterConfig(
-                hidden_widths=self.hidden_widths, weight_deviation=self.weight_deviation, batch_size=self.batch_size,
-                fourier_features=features, fourier_scale=self.fourier_scale,
-            )  # fmt: skip
+                hidden_widths=self.hidden_widths,
+                weight_deviation=self.weight_deviation,
+                batch_size=self.batch_size,
+                fourier_features=features,
+                fourier_scale=self.fourier_scale,
+            )
 
         if self.compare:
             return {"classic": config(0), "Fourier features": config(self.fourier_features or FOURIER_FEATURES)}
@@ -264,9 +271,10 @@ class _Watch:
             self._session.report.warn(f"{animation!r} was not written: the run made no frame that can be shown")
         elif animation:
             self._session.save(
-                "the animation", animation,
+                "the animation",
+                animation,
                 lambda place: write_animation(place, _frames_with_rest(self._frames), overwrite=overwrite),
-            )  # fmt: skip
+            )
 
 
 def _frames_with_rest(frames: list[np.ndarray]) -> Iterator[np.ndarray]:

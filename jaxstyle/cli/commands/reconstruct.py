@@ -154,9 +154,13 @@ class ReconstructContent(Reconstruction):
         def make_rungs(network: "NetworkParams") -> list[Rung]:
             def make(layer: str, height: int, width: int) -> "Problem":
                 config = ContentReconstructionConfig(
-                    layers={layer: 1.0}, tv_weight=self.tv_weight, noise_deviation=self.noise_deviation,
-                    pooling=self.pooling, dtype=self.dtype, memory=self.memory,
-                )  # fmt: skip
+                    layers={layer: 1.0},
+                    tv_weight=self.tv_weight,
+                    noise_deviation=self.noise_deviation,
+                    pooling=self.pooling,
+                    dtype=self.dtype,
+                    memory=self.memory,
+                )
                 return make_problem(config, network, resize_to(original, height, width))
 
             return [Rung(layer, lambda height, width, layer=layer: make(layer, height, width)) for layer in self.layers]
@@ -211,10 +215,15 @@ class ReconstructStyle(Reconstruction):
             def make(layer: str, height: int, width: int) -> "Problem":
                 stack = [other for other in STYLE_LAYERS if depth(other) < depth(layer)] + [layer]
                 config = TextureConfig(
-                    layers=dict.fromkeys(stack, 1 / len(stack)), style_weight=self.style_weight,
-                    tv_weight=self.tv_weight, is_tileable=self.tileable, noise_deviation=self.noise_deviation,
-                    pooling=self.pooling, dtype=self.dtype, memory=self.memory,
-                )  # fmt: skip
+                    layers=dict.fromkeys(stack, 1 / len(stack)),
+                    style_weight=self.style_weight,
+                    tv_weight=self.tv_weight,
+                    is_tileable=self.tileable,
+                    noise_deviation=self.noise_deviation,
+                    pooling=self.pooling,
+                    dtype=self.dtype,
+                    memory=self.memory,
+                )
                 source_width = max(1, round(original.shape[1] * width / first_width))
                 source = original if width == first_width else read_scaled(self.picture, source_width, self.matte)
                 return make_problem(config, network, source, height=height, width=width)

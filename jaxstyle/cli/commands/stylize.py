@@ -207,17 +207,19 @@ class Stylize(PictureFlags, SizeFlags, ObjectiveFlags):
             self.initial is not None or self.initial_noiseblend not in (None, 1)
         ):
             raise InputError(
-                "noise to start from with --parameterization network", "a picture",
+                "noise to start from with --parameterization network",
+                "a picture",
                 "leave --initial and --initial-noiseblend out, or choose another parameterization",
-            )  # fmt: skip
+            )
         for scale in self.scale_style_scales:
             check_positive("each of the --scale-style-scales", scale)
         super().check()
         if self.scale_style_scales and len(self.scale_style_scales) != len(self.steps()):
             raise InputError(
-                f"{len(self.steps())} --scale-style-scales, one for each scale", len(self.scale_style_scales),
+                f"{len(self.steps())} --scale-style-scales, one for each scale",
+                len(self.scale_style_scales),
                 "pass one for each",
-            )  # fmt: skip
+            )
 
     def read_pictures(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Returns the content in the result's size, and the initial picture, if there is one, in the same."""

@@ -49,8 +49,10 @@ def keep_average(optimizer: optax.GradientTransformation, decay: float = 0.99) -
         weight = (1 - decay) / -jnp.expm1(steps * math.log(decay)) if decay else jnp.ones(())
         average = jax.tree.map(
             lambda old, param, change: old + weight.astype(old.dtype) * (param + change - old),
-            state.average, params, updates,
-        )  # fmt: skip
+            state.average,
+            params,
+            updates,
+        )
         return updates, AverageState(inner_state, average, steps)
 
     return optax.GradientTransformationExtraArgs(init, update)  # type: ignore[arg-type]
@@ -58,6 +60,6 @@ def keep_average(optimizer: optax.GradientTransformation, decay: float = 0.99) -
 
 def average_of(opt_state: optax.OptState) -> Params | None:
     """Returns the average that `keep_average` has kept, or None: without it, or before the first step."""
-    is_average = lambda node: isinstance(node, AverageState)  # noqa: E731
+    is_average = lambda node: isinstance(node, AverageState)
     states = [node for node in jax.tree.leaves(opt_state, is_leaf=is_average) if is_average(node)]
     return states[0].average if states and int(states[0].steps) > 0 else None

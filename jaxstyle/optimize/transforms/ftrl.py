@@ -56,8 +56,12 @@ def ftrl_proximal(
         n = jax.tree.map(lambda n, g: n + g**2, state.n, updates)
         z = jax.tree.map(
             lambda z, g, w, old, new: z + g - (jnp.sqrt(new) - jnp.sqrt(old)) / learning_rate * w,
-            state.z, updates, params, state.n, n,
-        )  # fmt: skip
+            state.z,
+            updates,
+            params,
+            state.n,
+            n,
+        )
 
         def leader(z: jax.Array, n: jax.Array) -> jax.Array:
             strength = (beta + jnp.sqrt(n)) / learning_rate + l2
