@@ -17,8 +17,8 @@ from jaxstyle.pictures.image_files import read_picture, write_picture
 from jaxstyle.pictures.images import luminance, rgb_to_ycbcr
 from jaxstyle.vgg.weights import load_network
 
-from .conftest import make_wave_picture
-from .refusals import assert_refused
+from ..conftest import make_wave_picture
+from ..refusals import assert_refused
 
 
 @pytest.fixture(scope="module")

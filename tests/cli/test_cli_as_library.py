@@ -22,7 +22,7 @@ from jaxstyle.cli.streams import GuardedStream, GuardedStreams
 from jaxstyle.pictures.image_files import read_picture, write_picture
 from jaxstyle.problems import style_transfer
 
-from .conftest import make_wave_picture
+from ..conftest import make_wave_picture
 
 DEADLINE = 90  # seconds: for a process that hangs, not one that is slow
 LAYERS = ("--content-layers", "relu1_1", "--style-layers", "relu1_1")

@@ -20,8 +20,8 @@ from jaxstyle.pictures.images import color_statistics, match_color
 from jaxstyle.problems.dream import DreamConfig, zoom_in
 from jaxstyle.vgg import module as vgg
 
-from .conftest import make_wave_picture
-from .refusals import assert_refused
+from ..conftest import make_wave_picture
+from ..refusals import assert_refused
 
 
 @pytest.fixture(scope="module")

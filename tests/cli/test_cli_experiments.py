@@ -12,8 +12,8 @@ from jaxstyle.pictures import animation_files
 from jaxstyle.pictures.image_files import read_picture, write_picture
 from jaxstyle.problems import painter
 
-from .conftest import make_wave_picture
-from .refusals import assert_refused
+from ..conftest import make_wave_picture
+from ..refusals import assert_refused
 
 
 @pytest.fixture

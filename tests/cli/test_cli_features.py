@@ -17,8 +17,8 @@ from jaxstyle.pictures import sheets
 from jaxstyle.pictures.image_files import read_picture, write_picture
 from jaxstyle.vgg import module as vgg
 
-from .conftest import make_wave_picture
-from .refusals import assert_refused
+from ..conftest import make_wave_picture
+from ..refusals import assert_refused
 
 PICTURE = make_wave_picture(24, 32, 0.7)
 

@@ -24,8 +24,8 @@ from jaxstyle.pictures import image_files, sheets
 from jaxstyle.pictures.image_files import read_picture, write_picture
 from jaxstyle.problems import style_transfer
 
-from .conftest import make_wave_picture
-from .refusals import assert_refused
+from ..conftest import make_wave_picture
+from ..refusals import assert_refused
 
 LAYERS = ("--content-layers", "relu2_1", "--style-layers", "relu1_1,relu2_1")
 

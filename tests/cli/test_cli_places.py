@@ -10,8 +10,8 @@ from jaxstyle.cli import main
 from jaxstyle.optimize.settings import AUTO, write_settings
 from jaxstyle.pictures.image_files import read_picture, write_picture
 
-from .conftest import make_wave_picture
-from .refusals import assert_refused
+from ..conftest import make_wave_picture
+from ..refusals import assert_refused
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from jaxstyle.cli import main
 from jaxstyle.optimize.settings import AUTO, Settings, write_settings
 from jaxstyle.pictures.image_files import write_picture
 
-from .conftest import make_wave_picture
-from .refusals import assert_refused
+from ..conftest import make_wave_picture
+from ..refusals import assert_refused
 
 LAYERS = ("--content-layers", "relu2_1", "--style-layers", "relu1_1", "relu2_1")
 

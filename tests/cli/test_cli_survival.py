@@ -20,7 +20,7 @@ from jaxstyle.pictures import image_files
 from jaxstyle.pictures.image_files import read_picture, write_picture
 from jaxstyle.vgg import weights as pretrained
 
-from .conftest import make_wave_picture
+from ..conftest import make_wave_picture
 
 DEADLINE = 90  # seconds: for a process that hangs, not one that is slow
 

@@ -31,8 +31,8 @@ from jaxstyle.optimize.records import Status
 from jaxstyle.optimize.settings import settings_record
 from jaxstyle.pictures.image_files import read_picture, write_picture
 
-from .conftest import make_wave_picture
-from .refusals import assert_refused
+from ..conftest import make_wave_picture
+from ..refusals import assert_refused
 
 LAYERS = ("--content-layers", "relu2_1", "--style-layers", "relu1_1", "relu2_1")
 STYLIZE = ["stylize", "--content", "content.png", "--styles", "style.png", "--output", "out.png"]

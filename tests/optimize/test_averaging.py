@@ -11,7 +11,7 @@ from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.optimizers import make_optimizer
 from jaxstyle.optimize.transforms.averaging import average_of, keep_average
 
-from .toys import make_rosenbrock
+from ..toys import make_rosenbrock
 
 
 @pytest.mark.parametrize("name", ["adam", "lbfgs"])

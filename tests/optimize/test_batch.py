@@ -14,8 +14,8 @@ from jaxstyle.optimize.records import Status, StopRule
 from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem
 from jaxstyle.vgg import module as vgg
 
-from .conftest import make_wave_picture
-from .toys import make_bowl, make_rosenbrock
+from ..conftest import make_wave_picture
+from ..toys import make_bowl, make_rosenbrock
 
 
 def test_leaves_that_are_the_same_object_are_shared():

@@ -12,7 +12,7 @@ from jaxstyle.optimize.loop import make_loop, minimize, run_chunk, take_steps
 from jaxstyle.optimize.records import DIVERGENCE_STEPS, Status, StopRule
 from jaxstyle.problems.problem import Problem
 
-from .toys import TARGET, make_bowl, make_rosenbrock
+from ..toys import TARGET, make_bowl, make_rosenbrock
 
 KEY = jax.random.key(0)
 LINE_SEARCHES = {

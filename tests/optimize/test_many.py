@@ -18,8 +18,8 @@ from jaxstyle.optimize.records import Progress, Result, Status, StopRule
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem
 
-from .conftest import make_wave_picture
-from .toys import TARGET, make_bowl, make_rosenbrock
+from ..conftest import make_wave_picture
+from ..toys import TARGET, make_bowl, make_rosenbrock
 
 
 def move(problem: Problem, change: float) -> Problem:

@@ -11,7 +11,7 @@ from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
 from jaxstyle.optimize.records import StopRule
 from jaxstyle.optimize.transforms.ftrl import ftrl_proximal
 
-from .toys import make_bowl, make_rosenbrock
+from ..toys import make_bowl, make_rosenbrock
 
 KEY = jax.random.key(0)
 

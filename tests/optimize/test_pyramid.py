@@ -15,7 +15,7 @@ from jaxstyle.pictures.images import resize
 from jaxstyle.problems.parameterizations import make_parameterization
 from jaxstyle.problems.problem import Problem
 
-from .conftest import make_wave_picture
+from ..conftest import make_wave_picture
 
 KEY = jax.random.key(0)
 TARGET = make_wave_picture(32, 48, 0.4)

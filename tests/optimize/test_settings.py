@@ -22,7 +22,7 @@ from jaxstyle.optimize.settings import (
     write_settings,
 )
 
-from .toys import TARGET, make_bowl
+from ..toys import TARGET, make_bowl
 
 GOOD = {"format": FORMAT, "optimizer": "adam", "iterations": 10}
 RATED = [name for name, spec in OPTIMIZERS.items() if "learning_rate" in spec.defaults]

@@ -18,8 +18,8 @@ from jaxstyle.problems.parameterizations import (
 )
 from jaxstyle.problems.problem import reparameterize
 
-from .conftest import make_wave_picture
-from .toys import make_bowl
+from ..conftest import make_wave_picture
+from ..toys import make_bowl
 
 KEY = jax.random.key(0)
 SIZES = [(24, 32), (17, 23)]

@@ -17,7 +17,7 @@ from jaxstyle.vgg import module as vgg
 from jaxstyle.vgg.pooling import average_pool, max_pool
 from jaxstyle.vgg.weights import load_network
 
-from .conftest import make_tiny_network, make_wave_picture
+from ..conftest import make_tiny_network, make_wave_picture
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "references" / "vgg19_default_objective.json").read_text())
 TOLERANCE = 1e-4
