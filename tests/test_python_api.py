@@ -16,7 +16,7 @@ from jaxstyle.argument_checks import MOST_OUTSIDE, check_picture
 from jaxstyle.checks import InputError
 from jaxstyle.pictures import animation_files, images
 from jaxstyle.problems import content_reconstruction, dream, losses, painter, style_transfer, texture
-from jaxstyle.problems.pictures import find_features, find_grams
+from jaxstyle.problems.pictures import find_features
 from jaxstyle.vgg import module as vgg
 
 from .toys import make_bowl
@@ -35,7 +35,6 @@ TAKERS: dict[str, Callable[[dict, Any], Any]] = {
     "features": lambda network, it: vgg.features(network, it, ["relu1_1"]),
     "VGG": lambda network, it: vgg.VGG(network)(it, ["relu1_1"]),
     "find_features": lambda network, it: find_features(network, it, ("relu1_1",)),
-    "find_grams": lambda network, it: find_grams(network, it, ("relu1_1",)),
     "style transfer, content": lambda network, it: jaxstyle.make_problem(STYLE, network, it, [PICTURE]),
     "style transfer, style": lambda network, it: jaxstyle.make_problem(STYLE, network, PICTURE, [PICTURE, it]),
     "style transfer, initial": lambda network, it: jaxstyle.make_problem(
@@ -215,7 +214,7 @@ def test_what_is_no_network_is_refused(wrong: Any, message: str):
         lambda: vgg.freeze(wrong, layers=["relu1_1"]),
         lambda: jaxstyle.make_problem(STYLE, wrong, PICTURE, [PICTURE]),
         lambda: dream.make_problem(DREAM, wrong, PICTURE),
-        lambda: find_grams(wrong, PICTURE, ("relu1_1",)),
+        lambda: find_features(wrong, PICTURE, ("relu1_1",)),
     ):
         with pytest.raises(InputError, match=message):
             use()

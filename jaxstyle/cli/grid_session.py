@@ -24,9 +24,7 @@ from jaxstyle.optimize.records import LoopState, Progress, Result, Status, statu
 from jaxstyle.pictures.images import resize, size_for_width
 from jaxstyle.problems.parameterizations import apply_parameterization
 from jaxstyle.problems.problem import Params, Problem
-
-#: What is stacked in a batch: all but the network.
-AXES = {"network": None, "content": 0, "styles": 0, "weights": 0}
+from jaxstyle.problems.terms import BATCH_AXES
 
 #: What the table says of combinations that gave no picture: Ctrl-C came first, or the run was refused.
 NOT_RUN, REFUSED = "not_run", "refused"
@@ -276,7 +274,7 @@ class GridSession(Session):
             make_shared_optimizer(first, self._varied),
             num_steps=first.steps()[0],
             batch=self._batch,
-            axes=AXES,
+            axes=BATCH_AXES,
             report_every=(first.report_iterations(),),
             report_at=[point.steps()[-1] for point in runs[0].points],
             callback=after_chunk,

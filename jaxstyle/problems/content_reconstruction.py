@@ -7,24 +7,23 @@ Mahendran and Vedaldi (2015), "Understanding deep image representations by inver
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from jaxstyle.argument_checks import check_kind, check_layer_weights
 from jaxstyle.checks import check_not_negative, check_weights
-from jaxstyle.problems.losses import content_loss, total_variation, weighted_sum
+from jaxstyle.problems.losses import layer_activation
 from jaxstyle.problems.pictures import (
     NOISE_DEVIATION,
     check_network_options,
-    check_picture,
-    find_features,
-    make_pixel_problem,
+    check_pictures,
+    find_targets,
+    make_feature_problem,
     noise,
 )
 from jaxstyle.problems.problem import Problem
-from jaxstyle.types import Key, NetworkParams, Picture, Scalar
+from jaxstyle.problems.terms import CONTENT_LOSSES, term_weights
+from jaxstyle.types import NetworkParams, Picture
 from jaxstyle.vgg import module as vgg
 
 
@@ -60,7 +59,13 @@ def make_problem(config: ContentReconstructionConfig, network: NetworkParams, pi
     """Returns the problem of making `picture` again from its features.
 
     Its unknowns are pixels on the 0..255 scale, `[height, width, 3]`, free to leave that range; they start as white
-    noise around the network's mean color. The metrics are `content` and `tv`, whose sum is the loss.
+    noise around the network's mean color. The sum of the terms `content` and `tv` is the loss:
+
+    `L = sum_l w_l |F_l - T_l|^2 / |T_l|^2 + w_tv TV`,
+
+    Mahendran and Vedaldi (2015), equation 2, divided by the target's own norm as in their objective, so that 1 is what
+    a picture without any activation has, in every layer. Deviation: of their regularizers only total variation, with
+    beta = 2.
 
     Args:
         config: Layers, regularization, start.
@@ -71,54 +76,23 @@ def make_problem(config: ContentReconstructionConfig, network: NetworkParams, pi
         InputError: For a picture of the wrong shape or too small, or an unknown layer.
     """
     check_kind("the config", config, ContentReconstructionConfig)
-    layers = vgg.check_layers(network, [layer for layer, weight in config.layers.items() if weight > 0])
-    check_picture("the picture", picture, vgg.minimum_size(layers))
+    used = [layer for layer, weight in config.layers.items() if weight > 0]
+    layers = check_pictures(network, used, {"the picture": picture})
     height, width, _ = picture.shape
     frozen = vgg.freeze(network, layers=layers, pixels=height * width, dtype=config.dtype)
-    targets = find_features(frozen, picture, layers, pooling=config.pooling)
-    scales = {layer: content_loss(target, jnp.zeros_like(target)) for layer, target in targets.items()}
-    args = {
-        "network": frozen,
-        "targets": targets,
-        "weights": {layer: config.layers[layer] / jnp.maximum(scale, 1e-12) for layer, scale in scales.items()},
-        "tv_weight": jnp.float32(config.tv_weight),
-    }
-    return make_pixel_problem(
-        name="content_reconstruction",
-        init_fn=partial(
-            noise, mean=jnp.asarray(network["mean"]), height=height, width=width, deviation=config.noise_deviation
-        ),
-        loss_fn=partial(content_reconstruction_loss, pooling=config.pooling, memory=config.memory),
-        args=args,
+    term = CONTENT_LOSSES["features"]
+    targets = find_targets(term, frozen, picture, layers, pooling=config.pooling)
+    squares = {layer: jnp.maximum(layer_activation(target), 1e-12) for layer, target in targets.items()}
+    weights = term_weights({layer: config.layers[layer] / square for layer, square in squares.items()})
+    mean = jnp.asarray(network["mean"])
+    return make_feature_problem(
+        "content_reconstruction",
+        config,
+        partial(noise, mean=mean, height=height, width=width, deviation=config.noise_deviation),
+        {"content": term},
+        {
+            "network": frozen,
+            "targets": {"content": targets},
+            "weights": {"content": weights, "tv": jnp.float32(config.tv_weight)},
+        },
     )
-
-
-def content_reconstruction_loss(
-    pixels: Float[Array, "height width 3"],
-    args: dict[str, Any],
-    key: Key | None = None,
-    *,
-    pooling: str = "max",
-    memory: str = "normal",
-) -> tuple[Scalar, dict[str, Scalar]]:
-    """Returns the loss of `pixels` (on 0..255) and its terms `content` and `tv`.
-
-    `L = sum_l w_l |F_l - T_l|^2 / |T_l|^2 + w_tv TV`: Mahendran and Vedaldi (2015), equation 2, divided by the target's
-    own norm as in their objective, so that 1 is what a picture without any activation has, in every layer. Deviation:
-    of their regularizers only total variation, with beta = 2.
-
-    Args:
-        pixels: The unknowns.
-        args: `network`, `targets` by layer, `weights` (each divided by its layer's mean square), `tv_weight`.
-        key: Ignored.
-        pooling: `max` or `avg`.
-        memory: `normal` or `low`.
-    """
-    layers = tuple(args["targets"])
-    found = vgg.features(args["network"], pixels / vgg.PIXEL_SCALE, layers, pooling=pooling, memory=memory)
-    losses = {layer: content_loss(found[layer], target) for layer, target in args["targets"].items()}
-    terms = {
-        "content": weighted_sum(losses, args["weights"]),
-        "tv": args["tv_weight"] * total_variation(pixels),
-    }
-    return terms["content"] + terms["tv"], terms

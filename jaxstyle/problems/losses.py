@@ -1,18 +1,21 @@
 """The terms of the objective, as pure functions of features, statistics and pixels.
 
-Each returns one float; weights are the caller's business. Pixels are on the 0..255 scale here, because the weights
-that users of the known programs carry in their heads are tied to that scale.
+Each returns one scalar without its weight. Pixels are on the 0..255 scale here, because the usual weights of the terms
+(those of anishathalye/neural-style) are made for that scale.
 """
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxstyle.argument_checks import check_features, check_floats, check_same_shape
-from jaxstyle.types import Features, Gram, Scalar
+from jaxstyle.types import Features, Scalar
 
 #: Positions of a picture that are compared with a guide's at once: of 1024 of the guide, 4 MB of dot products.
 GUIDE_BLOCK = 1024
@@ -30,29 +33,48 @@ def content_loss(features: Features, target: Features) -> Scalar:
     check_features("the features", features)
     check_features("the target", target)
     check_same_shape("a target", target, features.shape)
-    wide = jnp.promote_types(features.dtype, jnp.float32)
-    return jnp.mean(jnp.square(features.astype(wide) - target.astype(wide)))
+    return jnp.mean(jnp.square(_widen(features) - _widen(target)))
 
 
-def style_loss(gram: Gram, targets: Float[Array, "styles channels channels"], blend: Float[Array, " styles"]) -> Scalar:
-    """Returns `sum_i blend_i mean((G - A_i)^2)` of one layer, over the styles `i`.
+def mean_square(statistic: PyTree, target: PyTree) -> Scalar:
+    """Returns `mean((S - T)^2)`: the distance of two statistics of one shape, summed over the arrays of a pytree.
 
-    Gatys et al. (2016), equation 4, with the divisor of `gram_matrix` in place of `1 / (4 N^2 C^2)`, and several
-    styles blended by their losses (not by their targets).
+    Raises:
+        InputError: For arrays of other shapes, which would be broadcast.
+    """
+
+    def compare(own: Float[Array, "..."], wanted: Float[Array, "..."]) -> Scalar:
+        check_features("the targets", wanted, dimensions=own.ndim)
+        check_same_shape("each of the targets", wanted, own.shape)
+        return jnp.mean(jnp.square(own - wanted))
+
+    return jax.tree.reduce(operator.add, jax.tree.map(compare, statistic, target))
+
+
+def style_loss(
+    statistic: PyTree,
+    targets: PyTree,
+    blend: Float[Array, " styles"],
+    *,
+    distance: Callable[[Any, Any], Scalar] = mean_square,
+) -> Scalar:
+    """Returns `sum_i blend_i d(S, A_i)` of one layer, over the styles `i`.
+
+    For Gram matrices and the default distance this is Gatys et al. (2016), equation 4, with the divisor of
+    `gram_matrix` in place of `1 / (4 N^2 C^2)`, and several styles blended by their losses (not by their targets).
 
     Args:
-        gram: The picture's Gram matrix `G`.
-        targets: The styles' Gram matrices `A_i`.
+        statistic: What the picture is compared by, `S`: for instance its Gram matrix.
+        targets: That of the styles, `A_i`, stacked.
         blend: A weight for each style; they usually sum to 1.
+        distance: Function `d(S, A)` of one style.
 
     Raises:
         InputError: For arrays of shapes that do not go together.
     """
-    check_features("a Gram matrix", gram, dimensions=2)
-    check_features("the targets", targets)
-    check_same_shape("each of the targets", targets[0], gram.shape)
-    check_same_shape("a blend", blend, targets.shape[:1])
-    return jnp.dot(blend, jnp.mean(jnp.square(gram - targets), axis=(1, 2)))
+    losses = jax.vmap(partial(distance, statistic))(targets)
+    check_same_shape("a blend", blend, losses.shape)
+    return jnp.dot(blend, losses)
 
 
 def total_variation(pixels: Float[Array, "height width 3"], *, circular: bool = False) -> Scalar:

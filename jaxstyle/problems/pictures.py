@@ -1,8 +1,8 @@
-"""What the problems of pictures have in common: checks, targets, starts."""
+"""What the problems of pictures have in common: checks, targets, initial pictures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -12,16 +12,18 @@ from jaxstyle import argument_checks
 from jaxstyle.checks import InputError, check_choice
 from jaxstyle.memory import compile_to_fit, release_unused
 from jaxstyle.problems.problem import Problem
-from jaxstyle.problems.statistics import gram_matrix
-from jaxstyle.types import Features, Gram, Key, NetworkParams, Picture, Scalar
+from jaxstyle.problems.statistics import unchanged
+from jaxstyle.problems.terms import Term, feature_loss
+from jaxstyle.types import Features, Key, NetworkParams, Picture
 from jaxstyle.vgg import module as vgg
 
-#: Standard deviation of the initial noise, on 0..255: the widely used TensorFlow program's.
+#: Standard deviation of the initial noise, on 0..255: that of anishathalye/neural-style.
 NOISE_DEVIATION = 0.256
 
 
+@runtime_checkable
 class NetworkOptions(Protocol):
-    """What every config of a problem of pictures says of its network."""
+    """The options of the network that every config of a problem of pictures has."""
 
     @property
     def pooling(self) -> str:
@@ -30,7 +32,7 @@ class NetworkOptions(Protocol):
 
     @property
     def dtype(self) -> str:
-        """Of the features."""
+        """Type of the features."""
         ...
 
     @property
@@ -46,36 +48,57 @@ def check_network_options(config: NetworkOptions) -> None:
     check_choice("memory", config.memory, vgg.MEMORY_MODES)
 
 
-def make_pixel_problem(
+def make_feature_problem(
     name: str,
+    config: NetworkOptions,
     init_fn: Callable[[Key], Array],
-    loss_fn: Callable[..., tuple[Scalar, dict[str, Scalar]]],
+    terms: Mapping[str, Term],
     args: dict[str, Any],
     *,
-    is_stochastic: bool = False,
-    is_bounded_below: bool = True,
+    padding: str = "zero",
+    jitter: int = 0,
 ) -> Problem:
-    """Returns the problem whose unknowns are pixels on 0..255, once its arguments are computed.
+    """Returns the problem of minimizing `jaxstyle.problems.terms.feature_loss` over pixels on 0..255.
 
     Args:
-        name: See `Problem`, as for the others.
-        init_fn: Gives pixels, `[height, width, 3]` on 0..255.
-        loss_fn: Loss as a function of such pixels.
-        args: Computed here, and what computing them took is given back to the system.
-        is_stochastic: Whether the loss uses its key.
-        is_bounded_below: Whether the loss has a least value.
+        name: Name of the problem.
+        config: Pooling and memory mode of the network.
+        init_fn: Function `init_fn(key)` that returns the initial pixels, `[height, width, 3]` on 0..255.
+        terms: The terms, by name.
+        args: The arguments of `feature_loss`. They are computed here, and the memory that this took is released.
+        padding: As for `feature_loss`.
+        jitter: As for `feature_loss`.
     """
     jax.block_until_ready(args)
     release_unused()
     return Problem(
         name=name,
         init_fn=init_fn,
-        loss_fn=loss_fn,
+        loss_fn=partial(
+            feature_loss,
+            terms=tuple(sorted(terms.items())),  # the order in which a jitted function gets the entries of `args`
+            pooling=config.pooling,
+            memory=config.memory,
+            padding=padding,
+            jitter=jitter,
+        ),
         args=args,
         render_fn=lambda pixels, args: pixels / vgg.PIXEL_SCALE,
-        is_stochastic=is_stochastic,
-        is_bounded_below=is_bounded_below,
+        is_stochastic=jitter > 0,
+        is_bounded_below=not any(term.is_maximized for term in terms.values()),
     )
+
+
+def check_pictures(network: NetworkParams, layers: Iterable[str], pictures: Mapping[str, Picture]) -> tuple[str, ...]:
+    """Returns `layers`, each once, if the network has them and all `pictures` are large enough for them.
+
+    Raises:
+        InputError: If not; the message names the layer or the picture.
+    """
+    layers = vgg.check_layers(network, dict.fromkeys(layers))
+    for name, picture in pictures.items():
+        check_picture(name, picture, vgg.minimum_size(layers))
+    return layers
 
 
 def check_picture(name: str, picture: Picture, minimum: int) -> None:
@@ -95,38 +118,33 @@ def check_size(name: str, height: int, width: int, minimum: int) -> None:
         )
 
 
-def run_once(
-    function: Callable[..., dict[str, Array]],
+def find_features(
     network: NetworkParams,
     picture: Picture,
-    layers: tuple[str, ...],
-    **options: str,
-) -> dict[str, Array]:
-    """Compiles a function of the network and a picture, checks that it fits into memory, and runs it."""
+    layers: Sequence[str],
+    *,
+    statistic: Callable[[Features], Any] = unchanged,
+    pooling: str = "max",
+    padding: str = "zero",
+) -> dict[str, Any]:
+    """Returns the features of a picture by layer, or a statistic of them, after a check that they fit into memory."""
     argument_checks.check_picture("a picture", picture)
     layers = vgg.check_layers(network, layers)
-    bound = jax.jit(partial(function, layers=layers, **options))
+
+    @jax.jit
+    def find(network: NetworkParams, picture: Picture) -> dict[str, Any]:
+        found = vgg.features(network, picture, layers, pooling=pooling, padding=padding)
+        return {layer: statistic(features) for layer, features in found.items()}
+
     picture = jnp.asarray(picture, jnp.float32)
-    return compile_to_fit(bound, network, picture)(network, picture)
+    return compile_to_fit(find, network, picture)(network, picture)
 
 
-def find_features(
-    network: NetworkParams, picture: Picture, layers: tuple[str, ...], *, pooling: str = "max"
-) -> dict[str, Features]:
-    """Returns the features of a picture, once, for targets."""
-    return run_once(vgg.features, network, picture, layers, pooling=pooling)
-
-
-def find_grams(
-    network: NetworkParams, picture: Picture, layers: tuple[str, ...], *, pooling: str = "max", padding: str = "zero"
-) -> dict[str, Gram]:
-    """Returns the Gram matrices of a picture's features, once, for targets."""
-    return run_once(_grams, network, picture, layers, pooling=pooling, padding=padding)
-
-
-def _grams(network: NetworkParams, picture: Picture, *, layers: tuple[str, ...], **options: str) -> dict[str, Gram]:
-    found = vgg.features(network, picture, layers, **options)
-    return {layer: gram_matrix(value) for layer, value in found.items()}
+def find_targets(
+    term: Term, network: NetworkParams, picture: Picture, layers: Sequence[str], **options: str
+) -> dict[str, Any]:
+    """Returns the targets of a term by layer, from the picture that it shall be like; options of `find_features`."""
+    return find_features(network, picture, layers, statistic=term.target or term.statistic, **options)
 
 
 def noise(

@@ -1,7 +1,7 @@
 """Style transfer: the content of a photograph in the style of one or more paintings.
 
-Gatys, Ecker and Bethge (2016), "Image style transfer using convolutional neural networks", with the scaling of the
-widely used TensorFlow program, whose weights people know (design: content 5, style 500, total variation 100).
+Gatys, Ecker and Bethge (2016), "Image style transfer using convolutional neural networks", with the scaling and the
+default weights of anishathalye/neural-style.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,19 +14,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle.argument_checks import check_kind, check_layer_weights, describe, is_array
-from jaxstyle.checks import InputError, check_between, check_not_negative, check_weights
-from jaxstyle.problems.losses import content_loss, style_loss, total_variation, weighted_sum
+from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative, check_weights
 from jaxstyle.problems.pictures import (
     check_network_options,
     check_picture,
-    find_features,
-    find_grams,
-    make_pixel_problem,
+    check_pictures,
+    find_targets,
+    make_feature_problem,
     noise,
 )
 from jaxstyle.problems.problem import Problem
-from jaxstyle.problems.statistics import gram_matrix
-from jaxstyle.types import Key, NetworkParams, Picture, Scalar
+from jaxstyle.problems.terms import CONTENT_LOSSES, STYLE_LOSSES, term_weights
+from jaxstyle.types import Key, NetworkParams, Picture
 from jaxstyle.vgg import module as vgg
 
 #: The five layers of Gatys et al. (2016), section 2.2.
@@ -71,6 +70,7 @@ class StyleTransferConfig:
             and 0 with one.
         dtype: Type of the features, `float32` or `bfloat16`; pixels, Gram matrices, losses and optimizer are float32.
         memory: `normal`, or `low`: about a third slower, in a fraction of the memory.
+        style_loss: What styles are compared by: a name in `jaxstyle.problems.terms.STYLE_LOSSES`.
     """
 
     content_weight: float = 5.0
@@ -83,6 +83,7 @@ class StyleTransferConfig:
     noise_blend: float | None = None
     dtype: str = "float32"
     memory: str = "normal"
+    style_loss: str = "gram"
 
     def __post_init__(self):
         for name in ("content_weight", "style_weight", "tv_weight"):
@@ -113,8 +114,12 @@ def make_problem(
     """Returns the problem of repainting `content` in the style of `styles`.
 
     Its unknowns are pixels on the 0..255 scale, `[height, width, 3]`, free to leave that range while they are
-    optimized; `render_fn` divides by 255, and whoever writes the picture clips it. The metrics are the weighted terms
-    `content`, `style` and `tv`, whose sum is the loss.
+    optimized; `render_fn` divides by 255, and whoever writes the picture clips it. The terms `content`, `style` and
+    `tv` are weighted, and their sum is the loss:
+
+    `L = w_content sum_l a_l mean((F_l - C_l)^2) + w_style sum_l b_l sum_i blend_i mean((G_l - A_il)^2) + w_tv TV`,
+
+    Gatys et al. (2016), equation 7, with means for sums and total variation added.
 
     Args:
         config: Weights, layers, pooling and start.
@@ -128,12 +133,12 @@ def make_problem(
     """
     check_kind("the config", config, StyleTransferConfig)
     styles = check_styles(styles)
+    style_loss = check_choice("style_loss", config.style_loss, STYLE_LOSSES)
+    terms = {"content": CONTENT_LOSSES["features"], "style": STYLE_LOSSES[style_loss]}
     content_layers, style_layers = config.used_layers()
-    layers = vgg.check_layers(network, dict.fromkeys(content_layers + style_layers))
     check_weights("style_blend_weights", config.style_blend_weights or [1.0] * len(styles), len(styles))
     pictures = {"the content": content, **{f"style {i}": style for i, style in enumerate(styles, start=1)}}
-    for name, picture in pictures.items():
-        check_picture(name, picture, vgg.minimum_size(layers))
+    layers = check_pictures(network, content_layers + style_layers, pictures)
     if initial is not None:
         check_picture("the initial picture", initial, 1)
     if initial is not None and initial.shape != content.shape:
@@ -141,18 +146,18 @@ def make_problem(
 
     height, width, _ = content.shape
     frozen = vgg.freeze(network, layers=layers, pixels=height * width, dtype=config.dtype)
-    grams = [find_grams(frozen, style, style_layers, pooling=config.pooling) for style in styles]
-    args = {
-        "network": frozen,
-        "content": find_features(frozen, content, content_layers, pooling=config.pooling),
-        "styles": {layer: jnp.stack([gram[layer] for gram in grams]) for layer in style_layers},
-        "weights": _weight_arrays(config, len(styles)),
+    find = partial(find_targets, network=frozen, pooling=config.pooling)
+    found = [find(terms["style"], picture=style, layers=style_layers) for style in styles]
+    targets = {
+        "content": find(terms["content"], picture=content, layers=content_layers),
+        "style": jax.tree.map(lambda *parts: jnp.stack(parts), *found),
     }
-    return make_pixel_problem(
-        name="style_transfer",
-        init_fn=_start(config, network["mean"], content if initial is None else initial, initial is not None),
-        loss_fn=partial(style_transfer_loss, pooling=config.pooling, memory=config.memory),
-        args=args,
+    return make_feature_problem(
+        "style_transfer",
+        config,
+        _start(config, network["mean"], content if initial is None else initial, initial is not None),
+        terms,
+        {"network": frozen, "targets": targets, "weights": _weights(config, len(styles))},
     )
 
 
@@ -179,23 +184,20 @@ def with_weights(
         start: The picture to start from, or the content.
         is_given: Whether there is a picture to start from.
     """
-    weights = _weight_arrays(config, len(problem.args["weights"]["style_blend"]))
+    weights = _weights(config, problem.args["weights"]["style"]["blend"].size)
     return replace(problem, args={**problem.args, "weights": weights}, init_fn=_start(config, mean, start, is_given))
 
 
-def _weight_arrays(config: StyleTransferConfig, styles: int) -> dict[str, Any]:
-    content_layers, style_layers = config.used_layers()
-    blend = config.style_blend_weights or [1.0] * styles
-    weights = {
-        "content": config.content_weight,
-        "style": config.style_weight,
-        "tv": config.tv_weight,
-        "content_layers": {layer: config.content_layers[layer] for layer in content_layers},
-        "style_layers": {layer: config.style_layers[layer] for layer in style_layers},
-        "style_blend": [weight / sum(blend) for weight in blend],
+def _weights(config: StyleTransferConfig, styles: int) -> dict[str, Any]:
+    content, style = (
+        {layer: weight for layer, weight in layers.items() if weight > 0}
+        for layers in (config.content_layers, config.style_layers)
+    )
+    return {
+        "content": term_weights(content, weight=config.content_weight),
+        "style": term_weights(style, weight=config.style_weight, blend=config.style_blend_weights or [1.0] * styles),
+        "tv": jnp.float32(config.tv_weight),
     }
-    is_leaf = lambda node: isinstance(node, list)
-    return jax.tree.map(lambda weight: jnp.asarray(weight, jnp.float32), weights, is_leaf=is_leaf)
 
 
 def _start(config: StyleTransferConfig, mean: Any, start: Picture, is_given: bool) -> Callable[[Key], Array]:
@@ -216,39 +218,3 @@ def initial_pixels(
     height, width, _ = start.shape
     chance = noise(key, mean=mean, height=height, width=width)
     return (1 - noise_blend) * vgg.PIXEL_SCALE * jnp.asarray(start) + noise_blend * chance
-
-
-def style_transfer_loss(
-    pixels: Float[Array, "height width 3"],
-    args: dict[str, Any],
-    key: Key | None = None,
-    *,
-    pooling: str = "max",
-    memory: str = "normal",
-) -> tuple[Scalar, dict[str, Scalar]]:
-    """Returns the loss of `pixels` (on 0..255) and its weighted terms `content`, `style` and `tv`.
-
-    `L = w_content sum_l a_l mean((F_l - C_l)^2) + w_style sum_l b_l sum_i blend_i mean((G_l - A_il)^2) + w_tv TV`:
-    Gatys et al. (2016), equation 7, with means for sums and total variation added.
-
-    Args:
-        pixels: The unknowns.
-        args: `network`, the targets `content` and `styles` by layer, and `weights`: see `make_problem`.
-        key: Ignored.
-        pooling: `max` or `avg`.
-        memory: `normal` or `low`.
-    """
-    weights = args["weights"]
-    layers = tuple(dict.fromkeys([*args["content"], *args["styles"]]))
-    found = vgg.features(args["network"], pixels / vgg.PIXEL_SCALE, layers, pooling=pooling, memory=memory)
-    content = {layer: content_loss(found[layer], target) for layer, target in args["content"].items()}
-    style = {
-        layer: style_loss(gram_matrix(found[layer]), targets, weights["style_blend"])
-        for layer, targets in args["styles"].items()
-    }
-    terms = {
-        "content": weights["content"] * weighted_sum(content, weights["content_layers"]),
-        "style": weights["style"] * weighted_sum(style, weights["style_layers"]),
-        "tv": weights["tv"] * total_variation(pixels),
-    }
-    return terms["content"] + terms["style"] + terms["tv"], terms

@@ -6,27 +6,25 @@ Gatys, Ecker and Bethge (2015), "Texture synthesis using convolutional neural ne
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from jaxstyle.argument_checks import check_kind, check_layer_weights
-from jaxstyle.checks import InputError, check_not_negative, check_weights
-from jaxstyle.problems.losses import style_loss, total_variation, weighted_sum
+from jaxstyle.checks import InputError, check_choice, check_not_negative, check_weights
 from jaxstyle.problems.pictures import (
     NOISE_DEVIATION,
     check_network_options,
     check_picture,
+    check_pictures,
     check_size,
-    find_grams,
-    make_pixel_problem,
+    find_targets,
+    make_feature_problem,
     noise,
 )
 from jaxstyle.problems.problem import Problem
-from jaxstyle.problems.statistics import gram_matrix
-from jaxstyle.types import Key, NetworkParams, Picture, Scalar
+from jaxstyle.problems.terms import STYLE_LOSSES, term_weights
+from jaxstyle.types import NetworkParams, Picture
 from jaxstyle.vgg import module as vgg
 
 
@@ -47,6 +45,7 @@ class TextureConfig:
         pooling: `max`, or `avg`, which Gatys et al. (2015) preferred.
         dtype: Type of the features, `float32` or `bfloat16`.
         memory: `normal` or `low`.
+        style_loss: What textures are compared by: a name in `jaxstyle.problems.terms.STYLE_LOSSES`.
     """
 
     layers: Mapping[str, float] = field(default_factory=_equal_layers)
@@ -57,6 +56,7 @@ class TextureConfig:
     pooling: str = "max"
     dtype: str = "float32"
     memory: str = "normal"
+    style_loss: str = "gram"
 
     def __post_init__(self):
         check_layer_weights("layers", self.layers)
@@ -70,7 +70,12 @@ def make_problem(config: TextureConfig, network: NetworkParams, source: Picture,
     """Returns the problem of making a texture of `height` by `width` like that of `source`.
 
     Its unknowns are pixels on the 0..255 scale, `[height, width, 3]`, free to leave that range; they start as white
-    noise around the network's mean color. The metrics are `style` and `tv`, whose sum is the loss.
+    noise around the network's mean color. The sum of the terms `style` and `tv` is the loss:
+
+    `L = w_style sum_l w_l mean((G_l - A_l)^2) + w_tv TV`,
+
+    Gatys et al. (2015), equations 2 and 3, with the divisors of `gram_matrix` and a mean in place of `1 / (4 N^2 M^2)`,
+    so that texture and source may differ in size.
 
     Args:
         config: Layers, weights, borders, start.
@@ -84,26 +89,26 @@ def make_problem(config: TextureConfig, network: NetworkParams, source: Picture,
             do not divide, or an unknown layer.
     """
     check_kind("the config", config, TextureConfig)
-    layers = vgg.check_layers(network, [layer for layer, weight in config.layers.items() if weight > 0])
-    check_picture("the source", source, vgg.minimum_size(layers))
+    term = STYLE_LOSSES[check_choice("style_loss", config.style_loss, STYLE_LOSSES)]
+    weights = {layer: config.style_weight * weight for layer, weight in config.layers.items() if weight > 0}
+    layers = check_pictures(network, weights, {"the source": source})
     check_texture_size(height, width, layers, is_tileable=config.is_tileable)
     frozen = vgg.freeze(network, layers=layers, pixels=height * width, dtype=config.dtype)
     # A tile has no border, so it must not be asked for the features that zeros beyond the source's border make.
     padding = "edge" if config.is_tileable else "zero"
-    grams = find_grams(frozen, source, layers, pooling=config.pooling, padding=padding)
-    args = {
-        "network": frozen,
-        "targets": {layer: gram[None] for layer, gram in grams.items()},
-        "weights": {layer: jnp.float32(config.style_weight * config.layers[layer]) for layer in layers},
-        "tv_weight": jnp.float32(config.tv_weight),
-    }
-    return make_pixel_problem(
-        name="texture",
-        init_fn=partial(
-            noise, mean=jnp.asarray(network["mean"]), height=height, width=width, deviation=config.noise_deviation
-        ),
-        loss_fn=partial(texture_loss, pooling=config.pooling, memory=config.memory, is_tileable=config.is_tileable),
-        args=args,
+    targets = find_targets(term, frozen, source, layers, pooling=config.pooling, padding=padding)
+    mean = jnp.asarray(network["mean"])
+    return make_feature_problem(
+        "texture",
+        config,
+        partial(noise, mean=mean, height=height, width=width, deviation=config.noise_deviation),
+        {"style": term},
+        {
+            "network": frozen,
+            "targets": {"style": targets},
+            "weights": {"style": term_weights(weights), "tv": jnp.float32(config.tv_weight)},
+        },
+        padding="circular" if config.is_tileable else "zero",
     )
 
 
@@ -118,42 +123,6 @@ def check_texture_size(height: int, width: int, layers: Sequence[str], *, is_til
             f"{width}x{height}",
             f"make it {nearest}; each of several scales must be such a size (--scale-step 2)",
         )
-
-
-def texture_loss(
-    pixels: Float[Array, "height width 3"],
-    args: dict[str, Any],
-    key: Key | None = None,
-    *,
-    pooling: str = "max",
-    memory: str = "normal",
-    is_tileable: bool = False,
-) -> tuple[Scalar, dict[str, Scalar]]:
-    """Returns the loss of `pixels` (on 0..255) and its terms `style` and `tv`.
-
-    `L = w_style sum_l w_l mean((G_l - A_l)^2) + w_tv TV`: Gatys et al. (2015), equations 2 and 3, with the divisors of
-    `gram_matrix` and a mean in place of `1 / (4 N^2 M^2)`, so that texture and source may differ in size.
-
-    Args:
-        pixels: The unknowns.
-        args: `network`, `targets` `[1, channels, channels]` by layer, `weights` by layer, `tv_weight`.
-        key: Ignored.
-        pooling: `max` or `avg`.
-        memory: `normal` or `low`.
-        is_tileable: Whether opposite borders are neighbors.
-    """
-    layers = tuple(args["targets"])
-    padding = "circular" if is_tileable else "zero"
-    picture = pixels / vgg.PIXEL_SCALE
-    found = vgg.features(args["network"], picture, layers, pooling=pooling, memory=memory, padding=padding)
-    losses = {
-        layer: style_loss(gram_matrix(found[layer]), target, jnp.ones(1)) for layer, target in args["targets"].items()
-    }
-    terms = {
-        "style": weighted_sum(losses, args["weights"]),
-        "tv": args["tv_weight"] * total_variation(pixels, circular=is_tileable),
-    }
-    return terms["style"] + terms["tv"], terms
 
 
 def seam_ratio(picture: Picture) -> tuple[float, float]:

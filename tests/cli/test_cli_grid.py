@@ -77,7 +77,7 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     count(many, "compile_run", "one")
     count(many, "compile_batch", "batch")
     count(batch, "_compile", "vmap")
-    count(style_transfer, "find_grams", "targets")
+    count(style_transfer, "find_targets", "targets")
     return found
 
 
@@ -386,7 +386,7 @@ def test_a_group_that_does_not_fit_is_refused_alone(
     compile_run = many.compile_run
 
     def refuse(problem, *args):
-        if problem.args["styles"].keys() == {"relu1_1"}:
+        if problem.args["targets"]["style"].keys() == {"relu1_1"}:
             raise InputError("a program of at most 1 GB, the free memory", "one of 2 GB", "make it smaller")
         return compile_run(problem, *args)
 
@@ -464,7 +464,7 @@ def test_other_weights_and_starts_make_the_problem_that_make_problem_makes(tiny_
         np.testing.assert_allclose(
             found.loss_fn(pixels, found.args, key)[0], expected.loss_fn(pixels, expected.args, key)[0], rtol=1e-6
         )
-        assert found.args["content"] is base.args["content"]
+        assert found.args["targets"] is base.args["targets"]
 
 
 def test_a_flag_added_to_stylize_is_in_the_grid_at_once():

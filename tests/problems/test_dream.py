@@ -93,11 +93,11 @@ def test_a_guide_is_followed_by_the_best_dot_product(tiny_network: dict):
 
 
 def test_a_large_guide_is_thinned_to_a_grid(tiny_network: dict, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(dream, "GUIDE_POSITIONS", 60)
+    monkeypatch.setattr(statistics, "MOST_POSITIONS", 60)
     problem = make_problem(still(layers={"relu1_1": 1.0}), tiny_network, PICTURE, guide=OTHER)
     # 20x24 positions: every second one would be 10x12, every third one is 7x8.
     np.testing.assert_allclose(
-        problem.args["guide"]["relu1_1"], see(tiny_network, OTHER, "relu1_1")[::3, ::3].reshape(56, -1), rtol=1e-5
+        problem.args["targets"]["relu1_1"]["relu1_1"], see(tiny_network, OTHER, "relu1_1")[::3, ::3].reshape(56, -1), rtol=1e-5
     )
 
 

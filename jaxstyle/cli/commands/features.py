@@ -28,7 +28,7 @@ LEARNING_RATE = 5.0
 JITTER = 8
 
 #: Of the white noise that channels are excited from, in gray levels. In such noise 41 of the 512 channels of relu5_1
-#: are silent, and hardly fewer in stronger noise (see `jaxstyle.problems.dream.LEAK`).
+#: are silent, and hardly fewer in stronger noise (see `jaxstyle.problems.terms.LEAK`).
 NOISE_DEVIATION = 12.75
 
 #: Activation maps in a row of the sheet.
