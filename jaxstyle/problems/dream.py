@@ -139,7 +139,8 @@ def make_problem(
     frozen = vgg.freeze(network, layers=layers, pixels=pixels if is_long else 0, dtype=config.dtype)
     squares = find_features(frozen, start, layers, statistic=layer_activation, pooling=config.pooling)
     scales = {layer: square + LEAST_SQUARE for layer, square in squares.items()}
-    term, targets = ACTIVATIONS["layer"], dict.fromkeys(layers)
+    term = ACTIVATIONS["layer"]
+    targets: dict[str, Any] = dict.fromkeys(layers)
     if config.channels:
         term = ACTIVATIONS["channels"]
         scales = {layer: jnp.sqrt(scale) for layer, scale in scales.items()}

@@ -77,7 +77,7 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     count(many, "compile_run", "one")
     count(many, "compile_batch", "batch")
     count(batch, "_compile", "vmap")
-    count(style_transfer, "find_targets", "targets")
+    count(style_transfer, "make_feature_problem", "targets")
     return found
 
 

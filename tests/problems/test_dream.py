@@ -10,7 +10,7 @@ from jaxstyle.checks import InputError
 from jaxstyle.optimize.loop import compile_run, minimize
 from jaxstyle.optimize.optimizers import make_optimizer
 from jaxstyle.optimize.pyramid import minimize_pyramid
-from jaxstyle.problems import dream
+from jaxstyle.problems import statistics
 from jaxstyle.problems.dream import (
     DreamConfig,
     check_channel,
@@ -97,7 +97,9 @@ def test_a_large_guide_is_thinned_to_a_grid(tiny_network: dict, monkeypatch: pyt
     problem = make_problem(still(layers={"relu1_1": 1.0}), tiny_network, PICTURE, guide=OTHER)
     # 20x24 positions: every second one would be 10x12, every third one is 7x8.
     np.testing.assert_allclose(
-        problem.args["targets"]["relu1_1"]["relu1_1"], see(tiny_network, OTHER, "relu1_1")[::3, ::3].reshape(56, -1), rtol=1e-5
+        problem.args["targets"]["relu1_1"]["relu1_1"],
+        see(tiny_network, OTHER, "relu1_1")[::3, ::3].reshape(56, -1),
+        rtol=1e-5,
     )
 
 
