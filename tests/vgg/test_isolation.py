@@ -92,7 +92,7 @@ def test_what_comes_from_a_child_is_not_trusted(path, monkeypatch, name):
 
 def test_a_child_that_does_not_start_is_no_fault_of_the_file(path, monkeypatch):
     monkeypatch.setattr(isolation, "_PROGRAM", "raise SystemExit(5)")
-    with pytest.raises(OSError, match="exit code 5 before it began; see what"):
+    with pytest.raises(OSError, match="exit code 5 before it began; run"):
         load_network(path, architectures=TINY)
     monkeypatch.setattr(sys, "executable", "")
     with pytest.raises(OSError, match="plain Python"):
