@@ -15,7 +15,7 @@ from typing import Any
 from jaxstyle.checks import DoesNotFitError, InputError, printable, shorten
 from jaxstyle.cli.invocation import Invocation, begin
 from jaxstyle.cli.rescue import LostOutputError
-from jaxstyle.cli.stopping import StoppedError, heed_signals
+from jaxstyle.cli.stopping import StoppedError, handle_signals
 from jaxstyle.cli.streams import GuardedStream, guard_streams
 from jaxstyle.device_errors import explain
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None, *, owns_process: bool = False) -> in
     try:
         with (
             guard_streams(owns_process=owns_process) as streams,
-            heed_signals(streams.err, owns_process=owns_process) as stop,  # type: ignore[arg-type]
+            handle_signals(streams.err, owns_process=owns_process) as stop,  # type: ignore[arg-type]
             begin(Invocation(streams, stop)) as invocation,
         ):
             code = _run(argv, invocation)

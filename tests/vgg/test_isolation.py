@@ -238,7 +238,7 @@ def processor_seconds(process: int) -> float:
 
 
 def test_a_program_that_has_ended_before_is_no_parent():
-    program = "from jaxstyle.vgg.formats import isolation; isolation._end_with(1); print('goes on')"
+    program = "from jaxstyle.vgg.formats import isolation; isolation._die_with_parent(1); print('goes on')"
     if sys.platform == "linux":
         result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
         assert result.stdout == ""
