@@ -7,8 +7,7 @@ prints an `InputError` (and an `OSError`) as one line and exits with code 2; any
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
-#: Largest numbers of characters of a message's parts. The expected part may be a list of all names; the got part may be
-#: a whole file.
+#: Largest numbers of characters of a message's parts, of which the first may be a list, the second a whole file.
 LONGEST_EXPECTED, LONGEST_GOT = 1000, 300
 
 #: The largest number of float32, the type of all computations.

@@ -60,8 +60,7 @@ def stylize(
         styles: At least one painting in [0, 1], each of any size.
         network: Parameters of a network; None is the VGG-19 that comes with jaxstyle.
         config: The objective.
-        settings: The optimizer and its options: `AUTO`, settings from `jaxstyle.optimize.settings.read_settings`, or
-            your own.
+        settings: The optimizer and its options: `AUTO`, a result of `read_settings`, or your own.
         key: The only source of randomness; None is `jax.random.key(0)`.
         width: Width of the result in pixels; its height follows from the shape of `content`. None keeps the width.
         style_scale: Ratio of the width to which each style is resized to the width of the result, so that brush strokes

@@ -42,7 +42,7 @@ _WORDS = (b"\0" * 4, b"\xff" * 4, b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\0\0\x10
 
 
 def damage(data: bytes, random: np.random.Generator) -> bytes:
-    """Returns `data` with one to four changes: other bytes or words, parts removed, copied or moved, the end cut off."""
+    """Returns `data` with one to four changes: other bytes or words, parts removed, copied or moved, an end cut off."""
     changed = bytearray(data)
     for _ in range(random.integers(1, 5)):
         # Two thirds of the changes are near the beginning or the end, where the file's structure is.

@@ -21,8 +21,7 @@ Initializer = jax.nn.initializers.Initializer
 
 _LECUN_NORMAL: Initializer = nnx.initializers.lecun_normal()
 
-#: Layer widths and deviation of the initial biases of the coordinate network of Mordvintsev et al. (2018), from their
-#: program tensorflow/lucid (https://github.com/tensorflow/lucid, `lucid/optvis/param/cppn.py`).
+#: Layer widths of `CoordinateNetwork` and standard deviation of its initial biases, both from tensorflow/lucid.
 CPPN_WIDTHS = (2, 24, 24, 24, 24, 24, 24, 24, 24, 3)
 CPPN_BIAS_DEVIATION = 0.1
 

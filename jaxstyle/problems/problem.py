@@ -52,8 +52,7 @@ def reparameterize(
 
     Args:
         problem: The problem whose loss is minimized over the new parameters.
-        init: Function `init(key, start) -> params` that returns new parameters which decode to `start`, or, if there
-            are none, others to start from.
+        init: Function `init(key, start) -> params` whose result decodes to `start`, or to another start if none does.
         decode: Differentiable function `decode(params)` that returns the parameters of `problem`.
         name: Text that is appended to the problem's name.
 

@@ -58,8 +58,7 @@ def layer_names(architecture: str) -> tuple[str, ...]:
 def architecture_of(params: NetworkParams) -> str:
     """Returns `vgg16` or `vgg19`, according to the convolutions in `params`.
 
-    The deepest convolutions may be missing (see `freeze`). If those that are left are common to both networks, the
-    result is `vgg16`.
+    The deepest convolutions may be missing (see `freeze`). If the others are common to both networks, it is `vgg16`.
 
     Raises:
         InputError: If `params` is not the parameters of a VGG.
@@ -180,8 +179,7 @@ class VGG(nnx.Module):
     Args:
         params: `{"mean": [3], "conv1_1": {"kernel": [3, 3, 3, 64], "bias": [64]}, ...}`; the mean is RGB on 0..255.
             Kernels may be frozen (`freeze`) or plain. The names determine which of the two networks it is.
-        pooling: `max`, as in training, or `avg`, with which Gatys et al. (2016, section 2) got slightly more appealing
-            results.
+        pooling: `max`, as in training, or `avg`, which Gatys et al. (2016, section 2) found slightly more appealing.
         padding: One of `PADDINGS`. With `circular`, rolling a picture by a multiple of all strides rolls its features,
             if the strides divide its height and width.
     """

@@ -1,11 +1,10 @@
 """Reader of Keras's VGG files, with or without the classifier: `.h5` of Keras 1 to 3, `.weights.h5` and `.keras`.
 
-Up to Keras 2, and in `.h5` files of Keras 3, a layer's arrays are stored under its name: `block1_conv1_W_1:0`,
-`kernel:0` or `kernel`, in the group `block1_conv1`, or in a second group of that name inside it. That group is at the
-top, below `model_weights`, or below a model's name if the VGG is a layer of another model. In `.weights.h5`, and in the
-file of that kind inside a `.keras` zip, names are lost: `layers/conv2d/vars/0` is the first kernel,
-`layers/conv2d_1/vars/1` the second bias, and so on in the order of the layers (`_layer_checkpoint_dependencies` for
-`layers` in Keras 2.12).
+Up to Keras 2, and in `.h5` files of Keras 3, a layer's arrays are `block1_conv1_W_1:0`, `kernel:0` or `kernel` in the
+group `block1_conv1`, or in a second group of that name inside it. That group is at the top, below `model_weights`, or
+below a model's name if the VGG is a layer of another model. In `.weights.h5`, and in the file of that kind inside a
+`.keras` zip, names are lost: `layers/conv2d/vars/0` is the first kernel, `layers/conv2d_1/vars/1` the second bias, and
+so on in the order of the layers (`_layer_checkpoint_dependencies` for `layers` in Keras 2.12).
 
 Kernels are `[height, width, in, out]`. The networks are the original Caffe networks, which take BGR, so conv1_1's input
 channels are flipped. The mean is not in the file but in Keras's preprocessing.

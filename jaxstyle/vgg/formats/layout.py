@@ -14,8 +14,7 @@ import numpy as np
 
 from jaxstyle.checks import InputError, shorten
 
-#: For each block of an architecture, the number of convolutions and their output channels (Simonyan and Zisserman 2014,
-#: table 1, columns D and E).
+#: For each block, the number of convolutions and their output channels (Simonyan and Zisserman 2014, table 1, D and E).
 Architectures = Mapping[str, tuple[tuple[int, int], ...]]
 ARCHITECTURES: Architectures = {
     "vgg16": ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)),
@@ -84,18 +83,11 @@ def find_architecture(names: Iterable[str], architectures: Architectures = ARCHI
     layers = {name: set(layer_channels(blocks)) for name, blocks in architectures.items()}
     nearest = min(layers, key=lambda name: len(layers[name] ^ found))
     missing, extra = sorted(layers[nearest] - found), sorted(found - layers[nearest])
-    if missing:
-        raise InputError(
-            f"the {len(layers[nearest])} convolutions of {nearest}",
-            f"a file without {', '.join(missing[:3])}{' and others' if len(missing) > 3 else ''}",
-            f"use the weights of one of {', '.join(architectures)}",
-        )
-    if extra:
-        raise InputError(
-            f"the {len(layers[nearest])} convolutions of {nearest}",
-            f"also {', '.join(extra[:3])}",
-            f"use the weights of one of {', '.join(architectures)}",
-        )
+    if missing or extra:
+        others = " and others" if len(missing) > 3 else ""
+        got = f"a file without {', '.join(missing[:3])}{others}" if missing else f"also {', '.join(extra[:3])}"
+        expected = f"the {len(layers[nearest])} convolutions of {nearest}"
+        raise InputError(expected, got, f"use the weights of one of {', '.join(architectures)}")
     return nearest
 
 

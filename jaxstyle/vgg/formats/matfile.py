@@ -29,18 +29,7 @@ _LITTLE_ENDIAN_MARK = b"IM"
 _MATRIX, _COMPRESSED = 14, 15
 _DTYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _CELL, _STRUCT, _CHAR = 1, 2, 4
-_CLASS_DTYPES = {
-    6: "f8",
-    7: "f4",
-    8: "i1",
-    9: "u1",
-    10: "i2",
-    11: "u2",
-    12: "i4",
-    13: "u4",
-    14: "i8",
-    15: "u8",
-}
+_CLASS_DTYPES = dict(enumerate(("f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"), start=6))
 
 #: MatConvNet's files have depth 4 and about 20,000 elements, most of which are the names of the thousand classes.
 _MAX_DEPTH = 16

@@ -1,7 +1,6 @@
 """Reader and writer of NumPy archives with our names: `mean`, `conv1_1/kernel` `[3, 3, in, out]`, `conv1_1/bias`, ...
 
-Names may have `.` instead of `/`. A zip member may declare any size and an array header any shape, so the two are
-compared before anything is decompressed.
+Names may have `.` for `/`. A zip member may declare any size and an array header any shape, so both are compared first.
 """
 
 import math

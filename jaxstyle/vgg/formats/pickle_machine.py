@@ -17,8 +17,7 @@ import numpy as np
 
 from jaxstyle.checks import InputError, shorten
 
-#: Largest size of a pickle, in bytes. That of a VGG with its optimizer's state has 0.1e6 bytes; half a million
-#: instructions take about a second.
+#: Largest size of a pickle in bytes, whose execution takes about a second; a VGG with its optimizer's state has 0.1e6.
 MAX_PROGRAM = 2**19
 
 _MAX_AXES = 8
@@ -37,17 +36,8 @@ _DTYPES = {
 }
 
 #: Instructions that push their argument, and those that push an empty container or a constant.
-_ARGUMENTS = {
-    "BININT",
-    "BININT1",
-    "BININT2",
-    "LONG1",
-    "BINFLOAT",
-    "BINUNICODE",
-    "SHORT_BINUNICODE",
-    "BINSTRING",
-    "SHORT_BINSTRING",
-}
+_NUMBERS = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT")
+_TEXTS = ("BINUNICODE", "SHORT_BINUNICODE", "BINSTRING", "SHORT_BINSTRING")
 _CONSTANTS: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,
@@ -127,7 +117,7 @@ class _Machine:
     def do(self, name: str, argument: Any) -> None:
         """Executes one instruction."""
         stack = self.stack
-        if name in _ARGUMENTS:
+        if name in _NUMBERS or name in _TEXTS:
             stack.append(argument)
         elif name in _CONSTANTS:
             stack.append(_CONSTANTS[name]())

@@ -67,8 +67,7 @@ def read(path: Path, architectures: Architectures) -> StoredNetwork:
 def write(path: Path, params: Mapping[str, Any], attributes: Mapping[str, str]) -> None:
     """Writes `mean` and each convolution's `kernel` and `bias`, with `attributes` as the file's metadata."""
     arrays = {f"{layer}.{name}": array for layer in params if layer != "mean" for name, array in params[layer].items()}
-    # Written by Python, so that errors are of type OSError.
-    path.write_bytes(save({"mean": params["mean"], **arrays}, metadata=dict(attributes)))
+    path.write_bytes(save({"mean": params["mean"], **arrays}, metadata=dict(attributes)))  # raises OSError only
 
 
 def _stored(file: Any, name: str) -> StoredArray:

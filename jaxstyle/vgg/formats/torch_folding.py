@@ -73,9 +73,8 @@ def fold_colors(architecture: str, layers: dict[str, _Layer], colors: Mapping[st
     """Converts a network that begins with a map of colors, y = A x + b for RGB x in [0, 1], to one for 255 x - mean.
 
     The mean is the color whose y is 0, so that A (x - mean / 255) = y, and conv1_1's kernel is multiplied by A / 255.
-    With zero padding after the map, this is exact. AdaIN's program (https://github.com/naoto0804/pytorch-AdaIN) pads by
-    reflection, at every convolution, and its poolings round odd sizes up (`ceil_mode`); so its features near the border
-    differ from those here.
+    With zero padding after the map, this is exact. https://github.com/naoto0804/pytorch-AdaIN pads by reflection, at
+    every convolution, and its poolings round up (`ceil_mode`), so its features near the border differ from these.
 
     Raises:
         InputError: If A has another shape or no inverse.
