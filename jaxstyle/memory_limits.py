@@ -16,7 +16,7 @@ from jaxstyle.checks import InputError
 #: Limits below which JAX cannot start its threads, and aborts without a Python exception: after its first operation on
 #: two cores it has 1.5 GB of address space, 0.23 GB of it data, and compiling takes more. Columns: name, bytes, noun,
 #: and the command that sets the limit.
-_LEAST = (("RLIMIT_AS", 1.9e9, "address space", "ulimit -v"), ("RLIMIT_DATA", 0.7e9, "data", "ulimit -d"))
+_LEAST_LIMITS = (("RLIMIT_AS", 1.9e9, "address space", "ulimit -v"), ("RLIMIT_DATA", 0.7e9, "data", "ulimit -d"))
 
 #: Files for each version of control groups: those with limits, that with the usage, and the entry of `memory.stat` with
 #: the size of the file cache, which the kernel frees first when memory runs short.
@@ -38,7 +38,7 @@ def free_bytes(root: Path = Path("/")) -> int:
 
 def check_process_limits() -> None:
     """Raises `InputError` if a limit of this process (`ulimit -v`, `ulimit -d`) is too low for JAX to start."""
-    for name, least, what, command in _LEAST:
+    for name, least, what, command in _LEAST_LIMITS:
         limit = _soft_limit(name)
         if limit is not None and limit < least:
             expected, got = f"at least {least / 1e9:.1f} GB of {what} for JAX", f"a limit of {limit / 1e9:.2f} GB"

@@ -58,7 +58,7 @@ def check_new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> 
             f"expected a name that is still free, got the existing {name}; "
             "choose another name, or pass --overwrite (overwrite=True)"
         )
-    probe = _part(target)
+    probe = _temporary_path(target)
     try:
         probe.touch(exist_ok=False)  # permissions are not sufficient for root, read-only disks and /proc
         probe.unlink()
@@ -172,7 +172,7 @@ def replace_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
     path = check_new_file(path, overwrite=overwrite)
     target = follow_link(path)
     into_stream = is_stream(target)
-    part = _part(Path(tempfile.gettempdir()) / "part" if into_stream else target)
+    part = _temporary_path(Path(tempfile.gettempdir()) / "part" if into_stream else target)
     _unfinished.add(part)
     try:
         yield part
@@ -232,7 +232,7 @@ def remove_unfinished_files() -> None:
             part.unlink(missing_ok=True)
 
 
-def _part(path: Path) -> Path:
+def _temporary_path(path: Path) -> Path:
     return path.with_name(f".{secrets.token_hex(8)}.part")  # short: `path` may have the longest name allowed
 
 

@@ -72,7 +72,7 @@ def explain(words: Sequence[str], known: Mapping[str, type]) -> InputError | Non
             line = _read(*found)
             _check_flags(line, known)
             _check_values(line)
-            _check_loose(line)
+            _check_extra_words(line)
             _check_required(line)
     except InputError as error:
         return error
@@ -204,25 +204,25 @@ def _check_value(flag: Flag, noun: str, value: str) -> None:
         raise InputError(f"{noun} for {flag.word}", repr(_cut(value)), f"write {flag.word} {example}") from None
 
 
-def _check_loose(line: Line) -> None:
+def _check_extra_words(line: Line) -> None:
     """Raises `InputError` if there are too many words."""
     for flag, word in line.extra:
         if flag.is_switch:
             raise InputError(f"{flag.word} without a value", repr(_cut(word)), f"write {flag.word} alone")
         first = next(values[0] for _, other, values in line.given if other is flag)
         many = [first, *(other for each, other in line.extra if each is flag)]
-        raise InputError(f"one {flag.metavar} after {flag.word}", f"{len(many)}", _of_many(line, flag, many))
+        raise InputError(f"one {flag.metavar} after {flag.word}", f"{len(many)}", _advice_for_many(line, flag, many))
     wanted = [flag for flag in line.flags if flag.is_positional]
     if len(line.loose) > len(wanted):
         if not wanted:
             got = repr(_cut(line.loose[0]))
             raise InputError(f"only flags after 'jaxstyle {line.command}'", got, f"see jaxstyle {line.command} --help")
         asked = " ".join(flag.metavar for flag in wanted)
-        advice = _of_many(line, wanted[-1], line.loose)
+        advice = _advice_for_many(line, wanted[-1], line.loose)
         raise InputError(f"jaxstyle {line.command} {asked}", f"{len(line.loose)} words after the command", advice)
 
 
-def _of_many(line: Line, flag: Flag, many: Sequence[str]) -> str:
+def _advice_for_many(line: Line, flag: Flag, many: Sequence[str]) -> str:
     """Returns the advice for several values where one is expected."""
     spaced = _with_spaces(many)
     if spaced:

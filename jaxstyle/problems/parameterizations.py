@@ -93,14 +93,14 @@ def _pixels(height: int, width: int) -> Parameterization:
 
 
 def _bounded(height: int, width: int) -> Parameterization:
-    return Parameterization(lambda key, pixels: _unbind(pixels), _bind)
+    return Parameterization(lambda key, pixels: _from_bounded(pixels), _to_bounded)
 
 
-def _bind(free: Array) -> Pixels:
+def _to_bounded(free: Array) -> Pixels:
     return MIDDLE * (1 + jnp.tanh(free / MIDDLE))
 
 
-def _unbind(pixels: Pixels) -> Array:
+def _from_bounded(pixels: Pixels) -> Array:
     kept = jnp.clip(pixels, CLOSEST, 2 * MIDDLE - CLOSEST)
     return MIDDLE * jnp.arctanh(kept / MIDDLE - 1)
 
@@ -111,13 +111,13 @@ def _fourier(height: int, width: int) -> Parameterization:
     mix = lambda picture, matrix: jnp.einsum("hwi,oi->hwo", picture, matrix, precision="highest")
 
     def init(key: Key, pixels: Pixels) -> Float[Array, "height waves 3 2"]:
-        spectrum = jnp.fft.rfft2(mix(_unbind(pixels), np.linalg.inv(colors)), axes=(0, 1), norm="ortho")
+        spectrum = jnp.fft.rfft2(mix(_from_bounded(pixels), np.linalg.inv(colors)), axes=(0, 1), norm="ortho")
         return jnp.stack([spectrum.real, spectrum.imag], axis=-1) / _wave_sizes(height, width)[..., None, None]
 
     def decode(params: Float[Array, "height waves 3 2"]) -> Pixels:
         scaled = params * _wave_sizes(height, width)[..., None, None]
         spectrum = jax.lax.complex(scaled[..., 0], scaled[..., 1])
-        return _bind(mix(jnp.fft.irfft2(spectrum, (height, width), axes=(0, 1), norm="ortho"), colors))
+        return _to_bounded(mix(jnp.fft.irfft2(spectrum, (height, width), axes=(0, 1), norm="ortho"), colors))
 
     return Parameterization(init, decode)
 

@@ -105,7 +105,7 @@ def check_layers(params: NetworkParams, layers: Iterable[str]) -> tuple[str, ...
 
 
 def check_order(layers: Sequence[str]) -> tuple[str, ...]:
-    """Returns `layers` as a tuple, or raises `InputError` if they do not stand in the order of computation."""
+    """Returns `layers` as a tuple, or raises `InputError` if they are not in the order of computation."""
     names = layer_names("vgg19")  # VGG-16 has a part of these, in the same order
     layers = check_layer_names(layers)
     ordered = sorted(set(layers), key=lambda layer: names.index(check_choice("each layer", layer, names)))

@@ -101,12 +101,12 @@ def read_isolated(path: Path, architectures: Architectures) -> tuple[str, Stored
     )
     has_started = False
     try:
-        messages = _converse(process, request, architectures)
+        messages = _send(process, request, architectures)
         has_started = messages.get(timeout=_START_SECONDS)
         answer = messages.get(timeout=seconds) if has_started else None
         if isinstance(answer, tuple):
             return answer
-        if isinstance(answer, Exception) and not isinstance(answer, _CutShortError):
+        if isinstance(answer, Exception) and not isinstance(answer, _IncompleteAnswerError):
             raise answer
         with suppress(subprocess.TimeoutExpired):
             process.wait(1)  # for its exit code
@@ -139,7 +139,7 @@ def serve(path: str, architectures: Architectures, memory: int, seconds: int, pa
         os.dup2(null, 2)
         output.write(_STARTED)
         output.flush()
-        _limit(memory, seconds)
+        _limit_resources(memory, seconds)
         arrays: list[np.ndarray] = []
         try:
             kind, network = read_network(Path(path), architectures)
@@ -162,7 +162,7 @@ def serve(path: str, architectures: Architectures, memory: int, seconds: int, pa
             output.write(np.ascontiguousarray(array, "<f4").data.cast("B"))
 
 
-def _converse(process: subprocess.Popen, request: dict[str, Any], architectures: Architectures) -> queue.SimpleQueue:
+def _send(process: subprocess.Popen, request: dict[str, Any], architectures: Architectures) -> queue.SimpleQueue:
     """Sends `request` to a child, and returns the queue of its messages.
 
     The first message is whether the child has started, the second its answer, or the exception that reading the answer
@@ -187,7 +187,7 @@ def _converse(process: subprocess.Popen, request: dict[str, Any], architectures:
     return messages
 
 
-class _CutShortError(Exception):
+class _IncompleteAnswerError(Exception):
     """An answer of the child that is incomplete or malformed."""
 
 
@@ -196,9 +196,9 @@ def _receive_head(stream: IO[bytes]) -> dict[str, str]:
     try:
         head = json.loads(stream.readline(_MAX_LINE))
     except (ValueError, RecursionError) as error:
-        raise _CutShortError from error
+        raise _IncompleteAnswerError from error
     if not isinstance(head, dict) or not all(isinstance(text, str) for text in head.values()):
-        raise _CutShortError
+        raise _IncompleteAnswerError
     texts = defaultdict(str, {name: _one_line(text) for name, text in head.items()})
     if "error" in texts:
         error = InputError("", "")
@@ -210,7 +210,7 @@ def _receive_head(stream: IO[bytes]) -> dict[str, str]:
 def _receive_network(stream: IO[bytes], architectures: Architectures) -> tuple[str, StoredNetwork]:
     head = _receive_head(stream)
     if head["architecture"] not in architectures:
-        raise _CutShortError
+        raise _IncompleteAnswerError
     channels = layer_channels(architectures[head["architecture"]])
     params: dict[str, Any] = {"mean": _receive_array(stream, (3,))}
     for name, (inputs, outputs) in channels.items():
@@ -224,7 +224,7 @@ def _receive_array(stream: IO[bytes], shape: tuple[int, ...]) -> np.ndarray:
     array = np.empty(shape, "<f4")
     # Reading from a buffered pipe fills the whole array, unless the pipe ends before.
     if cast(BufferedReader, stream).readinto(array.data.cast("B")) != array.nbytes:
-        raise _CutShortError
+        raise _IncompleteAnswerError
     return array
 
 
@@ -245,7 +245,7 @@ def _die_with_parent(parent: int) -> None:
         raise SystemExit
 
 
-def _limit(memory: int, seconds: int) -> None:
+def _limit_resources(memory: int, seconds: int) -> None:
     """Limits the further memory (bytes) and CPU time (seconds) of this process, in case its parent cannot kill it."""
     try:
         import resource

@@ -61,7 +61,7 @@ def read(path: Path, architectures: Architectures) -> StoredNetwork:
     """
     with _open(path) as file:
         paths = hdf5.find_arrays(file)
-        layers = _choose(paths, architectures)
+        layers = _find_vgg(paths, architectures)
         if not layers:
             arrays = {name: hdf5.get_array(file, name) for name in paths[:10]}
             found = describe({name: array for name, array in arrays.items() if array})
@@ -93,7 +93,7 @@ def _open(path: Path) -> Iterator[h5py.File]:
         yield file
 
 
-def _choose(paths: list[str], architectures: Architectures) -> _Layers:
+def _find_vgg(paths: list[str], architectures: Architectures) -> _Layers:
     """Returns the layers of the one VGG among `paths`, by our names; if none is complete, those of the largest group.
 
     Raises:

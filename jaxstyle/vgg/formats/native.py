@@ -78,7 +78,7 @@ def read(path: Path, architectures: Architectures) -> StoredNetwork:
             raise InputError("a dataset named mean", "none", "the file is damaged: fetch it again")
         declared = hdf5.get_text(file, "architecture")
         if declared != architecture:
-            raise InputError(f"architecture {architecture}, as its layers say", repr(declared), "check the file")
+            raise InputError(f"architecture {architecture}, which its layers have", repr(declared), "check the file")
         notes = [hdf5.get_text(file, name) for name in ("source", "license", "attribution")]
         return StoredNetwork(
             architecture,

@@ -132,7 +132,7 @@ class _Machine:
             self.push(self.pop_to_mark())
         elif name == "DICT":
             items = self.pop_to_mark()
-            self.push(_fill({}, items))
+            self.push(_add_items({}, items))
         elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
             count = int(name[-1])
             items = [stack.pop() for _ in range(count)]
@@ -142,7 +142,7 @@ class _Machine:
             _expect(self.stack[-1], list, "a list to append to").extend(items)
         elif name in ("SETITEM", "SETITEMS"):
             items = [stack.pop(), stack.pop()][::-1] if name == "SETITEM" else self.pop_to_mark()
-            _fill(_expect(self.stack[-1], dict, "a dictionary to add to"), items)
+            _add_items(_expect(self.stack[-1], dict, "a dictionary to add to"), items)
         elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
             index = len(self.memo) if name == "MEMOIZE" else argument
             self.memo[index] = stack[-1]
@@ -206,7 +206,7 @@ def _expect(value: Any, kind: type, what: str) -> Any:
     raise InputError(f"{what} in the pickle", f"a value of type {type(value).__name__}", _DAMAGED)
 
 
-def _fill(target: dict, items: list[Any]) -> dict:
+def _add_items(target: dict, items: list[Any]) -> dict:
     """Adds alternating keys and values; a key must be a text or an integer, whose hashing is fast."""
     if len(items) % 2:
         raise InputError("a value for every key in the pickle", "a key alone", _DAMAGED)
@@ -233,7 +233,7 @@ def _make_dict(arguments: tuple) -> _OrderedDict:
         for pair in _expect(pairs, list, "a list of pairs"):
             if type(pair) not in (list, tuple) or len(pair) != 2:
                 raise InputError("pairs for OrderedDict", f"a value of type {type(pair).__name__}", _DAMAGED)
-            _fill(made, list(pair))
+            _add_items(made, list(pair))
     return made
 
 

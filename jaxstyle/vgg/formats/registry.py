@@ -64,7 +64,7 @@ def recognize_format(path: Path) -> str:
         except MemoryError:
             raise
         except Exception as error:  # an HDF5 file that is damaged
-            raise _unreadable(path, f"{kind} file", error) from error
+            raise _unreadable_error(path, f"{kind} file", error) from error
     raise InputError(
         f"VGG weights in one of the formats {', '.join(READERS)}", f"{path.name}, which is none", "convert it first"
     )
@@ -85,7 +85,7 @@ def read_network(path: Path, architectures: Architectures) -> tuple[str, StoredN
     except MemoryError:
         raise
     except Exception as error:  # parsers may raise any exception for a damaged file
-        raise _unreadable(path, f"{kind} file", error) from error
+        raise _unreadable_error(path, f"{kind} file", error) from error
 
 
 def _list_zip(path: Path) -> list[str]:
@@ -96,10 +96,10 @@ def _list_zip(path: Path) -> list[str]:
     except MemoryError:
         raise
     except Exception as error:  # BadZipFile, and any other that zipfile raises for a damaged directory
-        raise _unreadable(path, "zip archive (.pth, .npz or .keras)", error) from error
+        raise _unreadable_error(path, "zip archive (.pth, .npz or .keras)", error) from error
 
 
-def _unreadable(path: Path, what: str, error: Exception) -> InputError:
+def _unreadable_error(path: Path, what: str, error: Exception) -> InputError:
     """Returns the error that reports a parser's exception to the user, in one line."""
     lines = str(error).splitlines() or [""]
     reason = f"{type(error).__name__}: {shorten(lines[0], 200)}".rstrip(": ")

@@ -43,7 +43,7 @@ def convert_tensors(tensors: Mapping[str, StoredArray], architectures: Architect
     Raises:
         InputError: If the names or shapes belong to another network, or to two networks.
     """
-    prefix, layers = _choose(_group(tensors), architectures)
+    prefix, layers = _find_vgg(_group_layers(tensors), architectures)
     if not layers:
         raise InputError(
             f"the convolutions of one of {', '.join(architectures)}",
@@ -51,12 +51,12 @@ def convert_tensors(tensors: Mapping[str, StoredArray], architectures: Architect
             "use the state dictionary of such a network",
         )
     is_numbered = any(isinstance(name, int) for name in layers)
-    colors = _take_colors(layers) if is_numbered else None
+    colors = _find_color_map(layers) if is_numbered else None
     normalizations: dict[str, dict[str, StoredArray]] = {}
     if is_numbered:
         layers, normalizations = _name_by_order(prefix, layers, architectures)
     used = [*layers.values(), *normalizations.values(), colors or {}]
-    _check_rest(prefix, tensors, {id(tensor) for layer in used for tensor in layer.values()})
+    _check_unused_tensors(prefix, tensors, {id(tensor) for layer in used for tensor in layer.values()})
     kernels = {str(name): layer["weight"] for name, layer in layers.items() if "weight" in layer}
     biases = {str(name): layer["bias"] for name, layer in layers.items() if "bias" in layer}
     for name in normalizations:  # a normalization has a shift, so many convolutions before one have no bias
@@ -70,7 +70,7 @@ def convert_tensors(tensors: Mapping[str, StoredArray], architectures: Architect
     return (fold_original if has_original_scale else fold_scale)(architecture, params)
 
 
-def _group(tensors: Mapping[str, StoredArray]) -> list[tuple[str, _Layers]]:
+def _group_layers(tensors: Mapping[str, StoredArray]) -> list[tuple[str, _Layers]]:
     """Returns the layers below each prefix; those with names and those with numbers are separate groups."""
     names: dict[str, _Layers] = defaultdict(lambda: defaultdict(dict))
     numbers: dict[str, _Layers] = defaultdict(lambda: defaultdict(dict))
@@ -87,7 +87,7 @@ def _group(tensors: Mapping[str, StoredArray]) -> list[tuple[str, _Layers]]:
     return [*names.items(), *numbers.items()]
 
 
-def _choose(groups: list[tuple[str, _Layers]], architectures: Architectures) -> tuple[str, _Layers]:
+def _find_vgg(groups: list[tuple[str, _Layers]], architectures: Architectures) -> tuple[str, _Layers]:
     """Returns the prefix and the layers of the one VGG in `groups`; if none is complete, those of the largest group."""
     counts = {len(layer_channels(blocks)) for blocks in architectures.values()}
     sized = [(len(_convolutions(layers)), prefix, layers) for prefix, layers in groups]
@@ -110,7 +110,7 @@ def _is_kernel(shape: tuple[int, ...]) -> bool:
     return len(shape) == 4 and tuple(shape[2:]) != (1, 1)
 
 
-def _take_colors(layers: _Layers) -> dict[str, StoredArray] | None:
+def _find_color_map(layers: _Layers) -> dict[str, StoredArray] | None:
     """Returns the linear map of colors before all convolutions, or None if the sequence begins otherwise."""
     first = layers[min(name for name in layers if isinstance(name, int))]
     return first if "weight" in first and tuple(first["weight"].shape) == (3, 3, 1, 1) else None
@@ -133,7 +133,7 @@ def _name_by_order(
         if len(names) == len(convolutions):
             break
     else:
-        raise _wrong_count(prefix, convolutions, architectures)
+        raise _mismatch_error(prefix, convolutions, architectures)
     normalizations = {}
     for name, index in zip(names, convolutions, strict=True):
         behind = layers.get(int(index) + 1, {})
@@ -142,7 +142,7 @@ def _name_by_order(
     return dict(zip(names, convolutions.values(), strict=True)), normalizations
 
 
-def _check_rest(prefix: str, tensors: Mapping[str, StoredArray], used: set[int]) -> None:
+def _check_unused_tensors(prefix: str, tensors: Mapping[str, StoredArray], used: set[int]) -> None:
     """Checks that no unused tensor below `prefix` changes the inputs of the convolutions.
 
     A state dictionary does not contain the structure of a network. A tensor with one number per channel belongs to a
@@ -160,7 +160,7 @@ def _check_rest(prefix: str, tensors: Mapping[str, StoredArray], used: set[int])
             below = place.removeprefix(f"{prefix}." if prefix else "")
             if (not prefix or below != place) and not re.search(r"(^|\.)(classifier|fc)", below):
                 raise InputError(
-                    "no normalization or slope but that of a batch normalization right behind its convolution",
+                    "no normalization or slope except a batch normalization right after its convolution",
                     describe({name: tensor}),
                     "make it a part of the convolutions, or save the VGG apart from other networks",
                 )
@@ -171,7 +171,7 @@ def _join_slices(prefix: str) -> str:
     return re.sub(r"(^|\.)slice\d(?=\.|$)", r"\1slice", prefix)
 
 
-def _wrong_count(prefix: str, convolutions: _Layers, architectures: Architectures) -> InputError:
+def _mismatch_error(prefix: str, convolutions: _Layers, architectures: Architectures) -> InputError:
     """Returns an error that names the first difference from the nearest torchvision network, or the wrong count."""
     found = describe({f"{prefix}.{name}.weight".lstrip("."): layer["weight"] for name, layer in convolutions.items()})
     advice = f"use the weights of one of {', '.join(architectures)}"

@@ -92,15 +92,15 @@ def _open_zip(stream: BinaryIO) -> tuple[Any, Callable[[Storage], bytes]]:
         raise InputError("one data.pkl in the .pth file", len(programs), "save model.state_dict() again")
     root = programs[0].removesuffix("data.pkl")
     order = f"{root}byteorder"
-    if order in archive.namelist() and _member(archive, order, len("little")) != b"little":
+    if order in archive.namelist() and _read_member(archive, order, len("little")) != b"little":
         raise InputError("little-endian numbers", "another order", "save the file again on another machine")
-    program = _member(archive, programs[0], MAX_PROGRAM)
+    program = _read_member(archive, programs[0], MAX_PROGRAM)
 
     @lru_cache(maxsize=1)  # many tensors may be views of one storage
     def read_storage(storage: Storage) -> bytes:
         size = storage.count * storage.dtype.itemsize
         check_size(f"storage {storage.key}", size)
-        data = _member(archive, f"{root}data/{storage.key}", size)
+        data = _read_member(archive, f"{root}data/{storage.key}", size)
         if len(data) != size:
             raise InputError(f"{size} bytes for storage {storage.key}", len(data), "the file is damaged")
         return data
@@ -108,7 +108,7 @@ def _open_zip(stream: BinaryIO) -> tuple[Any, Callable[[Storage], bytes]]:
     return run(io.BytesIO(program))[0], read_storage
 
 
-def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+def _read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     info = archive.getinfo(name)
     # PyTorch never compresses. Refusing compressed members bounds the bytes read by the size of the file.
     if info.compress_type != zipfile.ZIP_STORED or info.file_size > limit:
