@@ -1,4 +1,4 @@
-"""The command `jaxstyle`, which `python -m jaxstyle` is as well."""
+"""The command `jaxstyle`, which is also `python -m jaxstyle`."""
 
 import signal
 import sys
@@ -6,7 +6,7 @@ import sys
 
 def main() -> int:
     """Runs the command line and returns its exit code."""
-    # Ctrl-C while the rest is loaded ends the process without a traceback; the command line heeds it from then on.
+    # Ctrl-C during the import ends the process without a traceback; afterwards the command line handles it.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 

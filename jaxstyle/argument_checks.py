@@ -1,7 +1,7 @@
-"""Checks of what Python callers pass in: pictures, features, layers, and objects of one kind in the place of another.
+"""Checks of the arguments of Python functions: pictures, features, layers, and objects of a wrong type.
 
-Pure functions that are jitted call these as well. Of an array that is being traced only the shape and the type are
-known: they are checked then, and values only in concrete arrays.
+Pure functions that are jitted use these checks too. For arrays that are traced, only shape and type are known and
+checked; values are checked in concrete arrays only.
 """
 
 import os
@@ -13,18 +13,18 @@ import numpy as np
 
 from jaxstyle.checks import InputError
 
-#: How far a picture may lie outside of [0, 1], on the mean over its values. Pixels that are optimized without bounds
-#: leave [0, 1]: single ones as far as -0.8 and 2.3 where their mean distance from it stays below 0.01, so a bound of
-#: each value would refuse good pictures. Values of 0..255 have a mean distance of about 100, those that were divided by
-#: the deviation of ImageNet 0.5, and those of [-1, 1] 0.25 in a picture of medium brightness.
+#: Largest distance from [0, 1] of a picture's values, averaged over them. Pixels that are optimized without bounds
+#: leave [0, 1], single ones as far as -0.8 and 2.3 with a mean distance below 0.01, so a bound for each value would
+#: refuse good pictures. Values of 0..255 have a mean distance of about 100, values divided by the deviation of ImageNet
+#: 0.5, and values of [-1, 1] 0.25 in a picture of medium brightness.
 MOST_OUTSIDE = 0.1
 
-#: The same for a picture that is only shown or written, and clipped for that: what lies further outside is 0..255.
+#: The same for a picture that is only shown or written, and clipped for that; above it, the values must be 0..255.
 MOST_CLIPPED = 5.0
 
 
 def describe(value: Any) -> str:
-    """Returns what a value is, in few words.
+    """Returns a short description of a value, with its type or shape.
 
     >>> describe(np.zeros((2, 3), np.float32)), describe("relu4_2"), describe([1, 2])
     ('an array float32 [2, 3]', "the text 'relu4_2'", 'a list')
@@ -44,10 +44,10 @@ def describe(value: Any) -> str:
 
 
 def is_array(value: Any) -> bool:
-    """Returns whether `value` is an array of NumPy or JAX, traced ones included."""
+    """Returns whether `value` is an array of NumPy or JAX, or a traced one."""
     if isinstance(value, np.ndarray):
         return True
-    jax = sys.modules.get("jax")  # whoever has an array of JAX has loaded JAX; who has not need not
+    jax = sys.modules.get("jax")  # if JAX is not loaded, `value` cannot be an array of JAX
     return jax is not None and isinstance(value, jax.Array)
 
 
@@ -64,7 +64,7 @@ def check_path(name: str, path: Any, advice: str = "check the arguments' order")
 
 
 def check_key(key: Any) -> None:
-    """Raises `InputError` unless `key` is an array, as `jax.random.key` gives: a seed is none."""
+    """Raises `InputError` unless `key` is an array, as `jax.random.key` returns it; an integer seed is not a key."""
     if not is_array(key):
         raise InputError("a key of jax.random", describe(key), "pass jax.random.key(0), or of another seed")
 
@@ -72,13 +72,13 @@ def check_key(key: Any) -> None:
 def check_picture(
     name: str, picture: Any, *, channels: Collection[int] = (3,), most_outside: float = MOST_OUTSIDE
 ) -> None:
-    """Raises `InputError` unless `picture` is an array of floats, `[height, width, 3]`, that lies in [0, 1] or near it.
+    """Raises `InputError` unless `picture` is an array of floats, `[height, width, 3]`, with values in or near [0, 1].
 
     Args:
-        name: What to call it in a message.
-        picture: Anything.
-        channels: How many it may have.
-        most_outside: How far its values may lie outside of [0, 1], on their mean.
+        name: Name of the argument in a message.
+        picture: The value to check, of any type.
+        channels: The numbers of channels that are accepted.
+        most_outside: Largest distance from [0, 1] of its values, averaged over them.
     """
     check_picture_shape(name, picture, channels=channels)
     if not _is_traced(picture):
@@ -86,7 +86,7 @@ def check_picture(
 
 
 def check_picture_shape(name: str, picture: Any, *, channels: Collection[int] = (3,)) -> None:
-    """Raises `InputError` unless `picture` is an array of floats, `[height, width, 3]`, whatever their values."""
+    """Raises `InputError` unless `picture` is an array of floats, `[height, width, 3]`; values are not checked."""
     if not is_array(picture):
         raise InputError(f"{name} as an array [height, width, 3]", describe(picture), _how_to_make_array(picture))
     shape = tuple(picture.shape)
@@ -96,7 +96,7 @@ def check_picture_shape(name: str, picture: Any, *, channels: Collection[int] = 
 
 
 def check_features(name: str, features: Any, *, dimensions: int = 3) -> None:
-    """Raises `InputError` unless `features` is an array of floats of so many dimensions, the last one its channels."""
+    """Raises `InputError` unless `features` is an array of floats with this number of dimensions, channels last."""
     shape = "[height, width, channels]" if dimensions == 3 else f"of {dimensions} dimensions"
     if not is_array(features) or features.ndim != dimensions:
         raise InputError(f"{name} as an array {shape}", describe(features), "map over a batch with jax.vmap")
@@ -104,19 +104,19 @@ def check_features(name: str, features: Any, *, dimensions: int = 3) -> None:
 
 
 def check_same_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
-    """Raises `InputError` unless `array` has that shape: broadcasting would compare what nobody meant to."""
+    """Raises `InputError` unless `array` has this shape, so that arrays are not broadcast by mistake."""
     if tuple(array.shape) != tuple(shape):
         raise InputError(f"{name} of shape {tuple(shape)}", tuple(array.shape), "make their sizes equal")
 
 
 def check_floats(name: str, array: Any, *, advice: str = "convert it with astype('float32')") -> None:
     """Raises `InputError` unless the elements of `array` are floating-point numbers."""
-    if "float" not in np.dtype(array.dtype).name:  # bfloat16 is no np.floating
+    if "float" not in np.dtype(array.dtype).name:  # bfloat16 is not a subtype of np.floating
         raise InputError(f"{name} of floats", np.dtype(array.dtype).name, advice)
 
 
 def check_layer_names(layers: Any) -> tuple[str, ...]:
-    """Returns `layers` as a tuple, or raises `InputError` if it is no collection of names."""
+    """Returns `layers` as a tuple, or raises `InputError` if it is not a collection of names."""
     if isinstance(layers, str):
         raise InputError("a list of layers", describe(layers), f"pass [{layers[:80]!r}]")
     if not isinstance(layers, Iterable) or is_array(layers):
@@ -148,13 +148,13 @@ def _is_traced(array: Any) -> bool:
 
 
 def _check_values(name: str, picture: np.ndarray, most_outside: float) -> None:
-    low, high = picture.min(), picture.max()  # NaN, if there is one
+    low, high = picture.min(), picture.max()  # NaN if any value is NaN
     if low >= 0 and high <= 1:
         return
     is_finite = np.isfinite(picture)
     if not is_finite.all():
         got = f"{int((~is_finite).sum())} that are infinite or NaN in {name}"
-        raise InputError("finite values only", got, "see where they come from")
+        raise InputError("finite values only", got, "find out where they come from")
     outside = np.abs(picture - picture.clip(0, 1)).mean(dtype=np.float64)
     if outside > most_outside:
         advice = "divide values of 0..255 by 255" if outside > MOST_CLIPPED else "scale it to [0, 1], or clip it"

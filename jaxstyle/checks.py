@@ -1,34 +1,34 @@
-"""Checks of what people pass in, made before anything is traced or written.
+"""Checks of user input, made before anything is traced or written.
 
-Every message has the same three parts: what was expected, what was got, and what to do about it. The command
-line prints an `InputError` (and an `OSError`) as one line and exits with code 2; any other exception is a bug.
+Every message has three parts: what was expected, what the program got, and what to do about it. The command line
+prints an `InputError` (and an `OSError`) as one line and exits with code 2; any other exception is a bug.
 """
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
-#: Characters of a message's parts: what was expected may be a list of all names, what was got may be a whole file.
+#: Largest numbers of characters of a message's parts, of which the first may be a list, the second a whole file.
 LONGEST_EXPECTED, LONGEST_GOT = 1000, 300
 
-#: The largest number of float32, in which everything is computed.
+#: The largest number of float32, the type of all computations.
 LARGEST = 3.4028234663852886e38
 
-#: Steps are counted in 32 bits.
+#: Largest number of steps, which are counted in 32 bits.
 MOST_STEPS = 2**31 - 2
 
-#: More sizes to go through than any picture has.
+#: Largest number of sizes from coarse to fine; no picture has as many.
 MOST_SCALES = 30
 
 
 class InputError(ValueError):
-    """Something that was passed in cannot be used: expected, got, and what to do.
+    """An error for input that cannot be used.
 
-    Names and values come from files and from strangers, so control characters are escaped and long parts shortened.
+    Names and values may come from untrusted files, so control characters are escaped and long parts shortened.
 
     Args:
-        expected: What would have been right, without a full stop.
-        got: What came instead.
-        advice: What to do about it.
+        expected: The input that would have been accepted, without a full stop.
+        got: The input that was passed.
+        advice: A remedy, as an imperative, without a full stop.
     """
 
     def __init__(self, expected: str, got: object, advice: str = ""):
@@ -37,13 +37,13 @@ class InputError(ValueError):
 
 
 class DoesNotFitError(InputError):
-    """A program that needs more memory than there is.
+    """An error for a program that needs more memory than is available.
 
     Args:
-        expected: As for `InputError`.
-        got: As for `InputError`.
-        advice: As for `InputError`.
-        scale: How many times as wide pictures would fit.
+        expected: The memory that is available.
+        got: The memory that the program needs.
+        advice: A remedy, as an imperative, without a full stop.
+        scale: Factor for the width of the pictures with which the program would fit.
     """
 
     def __init__(self, expected: str, got: object, advice: str = "", *, scale: float = 0.5):
@@ -51,14 +51,14 @@ class DoesNotFitError(InputError):
         self._parts, self.scale = (expected, got), scale
 
     def advised(self, advice: str) -> InputError:
-        """Returns the same with other advice, for people who have flags to type."""
+        """Returns an `InputError` with other advice, which names flags of the command line."""
         return InputError(*self._parts, advice)
 
 
 def printable(text: str) -> str:
-    r"""Returns `text` with everything escaped that could act on a terminal: control and formatting characters.
+    r"""Returns `text` with control and formatting characters escaped, which could change the state of a terminal.
 
-    Line breaks and all printable characters stay, the accented letters and pictograms of file names among them.
+    Line breaks and all printable characters are kept, including accented letters and emoji in names of files.
 
     >>> print(printable("caf\u00e9 \x1b[31m"))
     café \x1b[31m
@@ -70,7 +70,7 @@ def printable(text: str) -> str:
 
 
 def shorten(text: str, length: int) -> str:
-    """Returns `text` without its middle if it is longer than `length`.
+    """Returns `text` with its middle replaced by `...` if it has more than `length` characters.
 
     >>> shorten("a line of several words", 15)
     'a line of ...words'
@@ -85,7 +85,7 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> str:
     """Returns `value` if it is one of `choices`.
 
     Raises:
-        InputError: If it is not; the message lists the choices and suggests the nearest one.
+        InputError: If it is not one of them; the message lists the choices and suggests the nearest one.
     """
     if isinstance(value, str) and value in choices:
         return value
@@ -122,7 +122,7 @@ def check_between(name: str, value: float, low: float, high: float) -> float:
 
 
 def check_weights(name: str, weights: Iterable[float], count: int) -> tuple[float, ...]:
-    """Returns `weights` as a tuple if there are `count` of them, none negative, with a positive sum.
+    """Returns `weights` as a tuple if they are `count` numbers, none negative, with a positive sum.
 
     Raises:
         InputError: For a wrong count, a negative or non-finite weight, or a sum of zero.

@@ -1,21 +1,21 @@
-"""Exceptions for reasons outside of any input, as one sentence: memory that ran out, a device that is not there."""
+"""Explains exceptions that no input has caused, in one sentence: out of memory, or no device."""
 
 import os
 import sys
 
 from jaxstyle.checks import InputError
 
-#: What XLA and the C++ library say when memory runs out, on any device.
+#: Parts of the messages of XLA and the C++ library when memory runs out, on any device.
 _NO_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "std::bad_alloc", "Cannot allocate memory")
 
 _NO_BACKEND = "Unable to initialize backend"
 
 
 def explain(error: Exception) -> InputError | None:
-    """Returns what `error` means to the person who began the run; None if it is a bug.
+    """Returns an `InputError` that explains `error` to the user, or None if `error` is a bug.
 
     Args:
-        error: Any exception that came out of a run.
+        error: An exception that a run has raised.
     """
     text = str(error)
     if isinstance(error, MemoryError) or (_is_of_jax(error) and any(words in text for words in _NO_MEMORY)):
@@ -24,24 +24,24 @@ def explain(error: Exception) -> InputError | None:
             f"none left ({_first_line(error)})",
             "use smaller pictures, or lift the limits (ulimit -v unlimited -d unlimited)",
         )
-    # A backend that failed is passed over when JAX is asked again.
-    complaint = _first_line(error) if _NO_BACKEND in text else _device_complaint()
-    if complaint is None:
+    # After the first error, JAX skips a backend that failed, so that later calls raise none.
+    reason = _first_line(error) if _NO_BACKEND in text else _why_no_device()
+    if reason is None:
         return None
     chosen = os.environ.get("JAX_PLATFORMS", "")
     expected = f"a device that JAX can use (JAX_PLATFORMS={chosen!r})" if chosen else "a device that JAX can use"
     advice = "unset JAX_PLATFORMS" if chosen and chosen != "cpu" else "set JAX_PLATFORMS=cpu"
-    return InputError(expected, complaint, advice)
+    return InputError(expected, reason, advice)
 
 
-def _device_complaint() -> str | None:
-    """Returns why JAX finds no device; None if it finds one. Asked again, since errors depend on who asked first."""
+def _why_no_device() -> str | None:
+    """Returns why JAX finds no device, or None. It calls JAX again, since the error depends on which call was first."""
     jax = sys.modules.get("jax")
     if jax is None:
         return None
     try:
         jax.devices()
-    except Exception as error:  # a RuntimeError, or an AssertionError where every platform was passed over
+    except Exception as error:  # a RuntimeError, or an AssertionError if JAX has skipped every platform
         return _first_line(error) if str(error) else "none of that kind"
     return None
 

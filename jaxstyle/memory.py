@@ -1,4 +1,4 @@
-"""Whether a compiled program fits the device's memory: asked before it runs, answered in one sentence."""
+"""Compiles programs and checks, before they run, that they fit into the memory of the device."""
 
 import contextlib
 import ctypes
@@ -14,7 +14,7 @@ _GIGABYTE = 1e9
 
 
 def available_bytes() -> int:
-    """Returns the memory that a new program may take on the first device: of the GPU or TPU, or of this process."""
+    """Returns the bytes that a new program may use on the first device: of the GPU or TPU, or of this process."""
     statistics = jax.local_devices()[0].memory_stats()
     if statistics and "bytes_limit" in statistics:
         return int(statistics["bytes_limit"]) - int(statistics.get("bytes_in_use", 0))
@@ -22,9 +22,9 @@ def available_bytes() -> int:
 
 
 def new_bytes(program: jax.stages.Compiled) -> int:
-    """Returns what `program` takes beyond its arguments: temporary buffers and results not stored in donated ones."""
+    """Returns the bytes that `program` uses beyond its arguments: buffers, and results outside of donated arguments."""
     analysis = program.memory_analysis()
-    if analysis is None:  # some backends do not say
+    if analysis is None:  # some backends provide no analysis
         return 0
     results = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
     return int(analysis.temp_size_in_bytes + max(results, 0))
@@ -34,13 +34,13 @@ def compile_to_fit(function: jax.stages.Wrapped, *args: Any, **kwargs: Any) -> j
     """Compiles a jitted function for these arguments and checks that the program fits into memory.
 
     Args:
-        function: From `jax.jit`.
-        *args: Its arguments; the compiled program is called with those that are not static. A `ShapeDtypeStruct`
-            stands for an array that is yet to be made, and counts as memory to come.
-        **kwargs: Its keyword arguments.
+        function: A function that `jax.jit` returned.
+        *args: Arguments of the function; the compiled program is called with those that are not static. The bytes of a
+            `ShapeDtypeStruct`, which stands for an array that does not exist yet, are added to the memory needed.
+        **kwargs: Keyword arguments of the function.
 
     Raises:
-        DoesNotFitError: If the program needs more memory than there is, with what would need less.
+        DoesNotFitError: If the program needs more memory than is available; the advice names what needs less.
     """
     program = function.lower(*args, **kwargs).compile()
     planned = sum(
@@ -50,7 +50,7 @@ def compile_to_fit(function: jax.stages.Wrapped, *args: Any, **kwargs: Any) -> j
     )
     needed, available = planned + new_bytes(program), available_bytes()
     if needed > available:
-        # Nearly all memory is features of the picture, so that it grows with the square of the width.
+        # Nearly all memory is for features of the picture, so it is proportional to the square of the width.
         scale = 0.95 * (available / needed) ** 0.5
         raise DoesNotFitError(
             f"a program of at most {available / _GIGABYTE:.2f} GB, the free memory",
@@ -64,7 +64,7 @@ def compile_to_fit(function: jax.stages.Wrapped, *args: Any, **kwargs: Any) -> j
 
 
 def release_unused() -> None:
-    """Gives back to the system what was freed: glibc keeps hundreds of megabytes after loading and compiling."""
+    """Returns freed memory to the system; glibc retains hundreds of megabytes after loading and compiling."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library
             ctypes.CDLL("libc.so.6").malloc_trim(0)

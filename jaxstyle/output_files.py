@@ -1,4 +1,4 @@
-"""The one way files are written: beside their place and renamed into it, through links, never over what is to stay."""
+"""Atomic writing of files: each is written under a temporary name and renamed, and replaced only on request."""
 
 import io
 import os
@@ -13,10 +13,10 @@ from typing import BinaryIO
 
 from jaxstyle.checks import InputError
 
-#: Names of this process's own streams: devices even where they are redirected into a file.
+#: Paths of this process's own streams, which are treated as devices even if they are redirected to a file.
 _OWN_STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd", "/proc/self/fd")
 
-#: Links that lead on to links: Linux gives up after as many.
+#: Longest chain of symbolic links, which is Linux's limit.
 MOST_LINKS = 40
 
 #: Temporary files of `replace_file` that are being written.
@@ -24,15 +24,15 @@ _unfinished: set[Path] = set()
 
 
 def check_new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Checks, before any long work, that a file can be written at `path`; returns it as a `Path`.
+    """Checks that a file can be written at `path`, and returns it as a `Path`; called before any long work.
 
-    A symbolic link stands for what it leads to, which may not exist yet. Devices and pipes are written into.
+    For a symbolic link, its target is checked, which need not exist yet. Devices and pipes are accepted.
 
     Raises:
-        FileNotFoundError, NotADirectoryError, PermissionError: If its folder cannot be written into.
-        IsADirectoryError: If it is a folder itself.
-        FileExistsError: If there is something already and it may not be replaced.
-        OSError: If it is a symbolic link that leads to itself.
+        FileNotFoundError, NotADirectoryError, PermissionError: If its folder does not exist or is not writable.
+        IsADirectoryError: If `path` is a folder.
+        FileExistsError: If `path` exists and may not be replaced.
+        OSError: If `path` is a symbolic link that leads to itself.
     """
     path = Path(path)
     target = follow_link(path)
@@ -50,7 +50,7 @@ def check_new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> 
         if not os.access(target, os.W_OK):
             raise PermissionError(f"expected a device one may write to, got {name}; choose another place")
         return path
-    # What is neither absent nor a file (a socket, a disk) is never replaced, not even on request.
+    # Sockets, disks and the like are never replaced, not even on request.
     if os.path.lexists(target) and not target.is_file():
         raise FileExistsError(f"expected a file name, got {name}, which is not a regular file; choose another name")
     if target.exists() and not overwrite:
@@ -58,9 +58,9 @@ def check_new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> 
             f"expected a name that is still free, got the existing {name}; "
             "choose another name, or pass --overwrite (overwrite=True)"
         )
-    probe = _part(target)
+    probe = _temporary_path(target)
     try:
-        probe.touch(exist_ok=False)  # permissions say too little: think of root, read-only disks and /proc
+        probe.touch(exist_ok=False)  # permissions are not sufficient for root, read-only disks and /proc
         probe.unlink()
     except OSError as error:
         raise PermissionError(
@@ -72,17 +72,17 @@ def check_new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> 
 def check_distinct_files(
     outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[str | os.PathLike[str]], *, own: str | None = None
 ) -> None:
-    """Checks that no file to write is one of the files to read, or another file to write.
+    """Checks that no file to write is also a file to read, or another file to write.
 
-    Files are told apart by identity: through symbolic links, hard links and different spellings of a path.
+    Files are compared by identity, so that symbolic links, hard links and different spellings of a path are recognized.
 
     Args:
         outputs: Files to write, the main one first.
         inputs: Files to read.
-        own: The one among `inputs` that the main output may replace.
+        own: The file among `inputs` that the main output may replace.
 
     Raises:
-        InputError: If one of the outputs is one of the inputs, or another of the outputs.
+        InputError: If two outputs, or an output and an input, are the same file.
     """
     places: dict[object, str] = {}
     first = None
@@ -107,16 +107,16 @@ def check_distinct_files(
 
 
 def follow_link(path: str | os.PathLike[str]) -> Path:
-    """Returns where a file written to `path` has to go: the end of a chain of links, or the path itself.
+    """Returns the file that writing to `path` has to replace: the end of a chain of symbolic links, or `path` itself.
 
     Raises:
-        PermissionError: If the system does not let this user follow the link, or look where it leads.
+        PermissionError: If this user may not follow the link, or may not read the folder that it leads to.
         OSError: If the link leads to itself.
     """
     target = Path(path)
     if target.is_symlink() and not str(target).startswith(_OWN_STREAMS):
-        # Reading links one by one steps around what Linux refuses: links of others in a folder that all may write into
-        # (protected_symlinks). What else the system says, of a link that leads nowhere or to itself, is no matter yet.
+        # Reading links one by one bypasses a protection of Linux against other users' links in world-writable folders
+        # (protected_symlinks), so it is tested here. Links to nothing or to themselves are handled below.
         try:
             target.stat()
         except PermissionError:
@@ -131,7 +131,7 @@ def follow_link(path: str | os.PathLike[str]) -> Path:
 
 
 def is_stream(path: Path) -> bool:
-    """Returns whether `path` is a device or a pipe: nothing to replace, but something to write into."""
+    """Returns whether `path` is a device or a pipe, which is written to instead of replaced."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -141,15 +141,15 @@ def is_stream(path: Path) -> bool:
 
 
 def open_stream(path: Path) -> int:
-    """Opens a device or a pipe for writing and returns its descriptor; a pipe that nobody reads is an error, no wait.
+    """Opens a device or a pipe for writing and returns its descriptor, without waiting for a reader of a pipe.
 
     Raises:
-        OSError: As the system says.
+        OSError: If the device or pipe cannot be opened, or no process reads the pipe.
     """
     own = {"/dev/stdout": 1, "/dev/stderr": 2}.get(str(path))
     if own is None and str(path).startswith(_OWN_STREAMS) and path.name.isdecimal():
         own = int(path.name)
-    if own is not None:  # opened anew, a file that a shell has redirected it into would be written from elsewhere
+    if own is not None:  # a duplicate shares the position in a redirected file, which opening it again would not
         return os.dup(own)
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NONBLOCK", 0))
     set_blocking = getattr(os, "set_blocking", None)  # Windows has it from Python 3.12 on
@@ -160,19 +160,19 @@ def open_stream(path: Path) -> int:
 
 @contextmanager
 def replace_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """Lends a temporary path beside `path`, and renames it into `path` if the block ends well.
+    """Yields a temporary path in the folder of `path`, and renames it to `path` if the block raises nothing.
 
-    Nobody ever sees half a file; after an exception nothing is left behind. Without `overwrite`, a file that came
-    into being meanwhile is not replaced. Of a symbolic link, what it leads to is replaced. What is to go into a device
-    or a pipe is copied into it at the end.
+    A partial file is never visible, and after an exception the temporary file is removed. Without `overwrite`, a file
+    that was created during the block is not replaced. For a symbolic link, its target is replaced. For a device or a
+    pipe, the content is copied to it at the end.
 
     Raises:
-        OSError: As `check_new_file`, before the block and again after it.
+        OSError: If `path` cannot be written, which `check_new_file` tests before the block and again after it.
     """
     path = check_new_file(path, overwrite=overwrite)
     target = follow_link(path)
     into_stream = is_stream(target)
-    part = _part(Path(tempfile.gettempdir()) / "part" if into_stream else target)
+    part = _temporary_path(Path(tempfile.gettempdir()) / "part" if into_stream else target)
     _unfinished.add(part)
     try:
         yield part
@@ -184,7 +184,7 @@ def replace_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
         else:
             _rename_to_free_name(part, target)
     except OSError as error:
-        if error.errno is not None and error.filename in (None, str(part)):  # people know nothing of the temporary file
+        if error.errno is not None and error.filename in (None, str(part)):  # the message names the user's file
             error.filename = str(path)
         raise
     finally:
@@ -193,13 +193,13 @@ def replace_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> None:
-    r"""Writes a text file in UTF-8, whole or not at all.
+    r"""Writes a text file in UTF-8, completely or not at all.
 
-    Names of files may hold bytes that are no UTF-8, which Python keeps as surrogates: they are written as escapes
-    (`\udcff`), so that the file stays valid UTF-8.
+    Names of files may contain bytes that are not UTF-8, which Python represents by surrogates. They are written as
+    escapes (`\udcff`), so that the file is valid UTF-8.
 
     Raises:
-        OSError: As `replace_file`.
+        OSError: If the file cannot be written.
     """
     with replace_file(path, overwrite=overwrite) as part:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -207,37 +207,37 @@ def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = Fal
 
 @contextmanager
 def open_whole(path: Path) -> Iterator[BinaryIO]:
-    """Opens a new file whose content is on the disk, all of it, if the block ends well.
+    """Opens a new file, and flushes its content to the disk if the block raises nothing.
 
     Raises:
-        OSError: As the system says, a full disk included.
+        OSError: If the file exists or cannot be written, for instance because the disk is full.
     """
     with path.open("xb", buffering=0) as raw, _Buffered(raw) as file:
         yield file
         file.flush()
-        os.fsync(raw.fileno())  # or a power cut after a renaming could leave an empty file
+        os.fsync(raw.fileno())  # without this, a power failure after the renaming could leave an empty file
 
 
 class _Buffered(io.BufferedWriter):
-    """A file that does not give its descriptor away: Pillow writes to one without looking how much was written."""
+    """A file without a public descriptor, because Pillow would write to the descriptor and ignore incomplete writes."""
 
     def fileno(self) -> int:
         raise io.UnsupportedOperation("fileno")
 
 
 def remove_unfinished_files() -> None:
-    """Removes what `replace_file` is writing at the moment: for a process that is about to end at once."""
+    """Removes the temporary files of `replace_file`; called by a process that is about to end."""
     for part in list(_unfinished):
         with suppress(OSError):
             part.unlink(missing_ok=True)
 
 
-def _part(path: Path) -> Path:
+def _temporary_path(path: Path) -> Path:
     return path.with_name(f".{secrets.token_hex(8)}.part")  # short: `path` may have the longest name allowed
 
 
 def _identity(path: Path) -> object:
-    """Returns what is equal for two paths of one file, existing or not; None for what is nobody's alone, a device."""
+    """Returns a value that is equal for two paths of one file, existing or not; None for devices and pipes."""
     if is_stream(path):
         return None
     path = Path(os.path.realpath(path))
@@ -250,7 +250,7 @@ def _identity(path: Path) -> object:
 
 def _rename_to_free_name(part: Path, path: Path) -> None:
     try:
-        path.hardlink_to(part)  # unlike a renaming, this fails where a file has meanwhile come to be
+        path.hardlink_to(part)  # unlike renaming, this fails if the file was created meanwhile
     except FileExistsError:
         check_new_file(path)
         raise

@@ -1,16 +1,16 @@
-"""What records show of themselves when they are printed: names, numbers, and of arrays no more than type and shape."""
+"""A short `repr` for records: names and numbers of the fields, but only type and shape of arrays."""
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from functools import partial
 from typing import Any
 
-#: What would be longer, and is no record of jaxstyle itself, is summed up: how many arrays, how many megabytes.
+#: Longest text of a value that is not a record of jaxstyle; a longer one is replaced by its number of arrays and bytes.
 MOST_CHARACTERS = 100
 
 
 def short_repr(record: Any) -> str:
-    """Returns what `repr` of a NamedTuple or a dataclass is to be.
+    """Returns a short text for a NamedTuple or a dataclass, to be used as its `repr`.
 
     >>> from typing import NamedTuple
     >>> import numpy as np
@@ -64,7 +64,7 @@ def _describe_array(array: Any) -> str:
     if array.shape == () and getattr(array.dtype, "kind", "") in "biuf":
         try:
             return f"{array.item():.6g}"
-        except Exception:  # traced or deleted: it has no value, and JAX has several errors to say so
+        except Exception:  # a traced or deleted array has no value; JAX raises several types of errors for it
             pass
     return f"{array.dtype}[{','.join(map(str, array.shape))}]"
 

@@ -21,12 +21,12 @@ from jaxstyle.vgg.weights import load_network
 
 
 class Stylized(NamedTuple):
-    """What `stylize` gives.
+    """The result of `stylize`.
 
     Attributes:
-        picture: NumPy float32 `[height, width, 3]` in [0, 1].
-        result: The run's status, losses and trace, at the last size if there were several.
-        problem: What was minimized, at that size.
+        picture: The stylized picture, NumPy float32 `[height, width, 3]` in [0, 1].
+        result: Status, losses and trace of the run, at the last size if there were several.
+        problem: The problem that was minimized, at the last size.
     """
 
     picture: np.ndarray
@@ -34,7 +34,7 @@ class Stylized(NamedTuple):
     problem: Problem
 
     def __repr__(self) -> str:
-        """Names, numbers and shapes."""
+        """Returns the fields; arrays are shown by type and shape."""
         return short_repr(self)
 
 
@@ -53,23 +53,23 @@ def stylize(
 ) -> Stylized:
     """Repaints `content` in the style of `styles`, as `jaxstyle stylize` does with the same settings.
 
-    By default that is `AUTO`: L-BFGS in preconditioned pixels, from the content, until 20 steps gain less than 1 %.
+    The default is `AUTO`: L-BFGS in preconditioned pixels, from the content, until 20 steps gain less than 1 %.
 
     Args:
-        content: `[height, width, 3]` in [0, 1].
-        styles: At least one picture in [0, 1], each of any size.
-        network: A network's parameters; those of the VGG-19 that ships, if left out.
+        content: The photograph, `[height, width, 3]` in [0, 1].
+        styles: At least one painting in [0, 1], each of any size.
+        network: Parameters of a network; None is the VGG-19 that comes with jaxstyle.
         config: The objective.
-        settings: How to optimize: `AUTO`, what `jaxstyle.optimize.settings.read_settings` reads, or your own.
-        key: The only source of randomness, `jax.random.key(0)` if left out.
-        width: Width of the result, whose height keeps the content's shape; the content's own, if left out.
-        style_scale: Each style is resized to this many times the result's width, so that its strokes have the same
-            size whatever its file has. None takes the styles as they are.
-        initial: Where to start, if not where the settings say; resized to the result.
-        callback: `callback(scale, progress)`, as for `minimize_pyramid`; a true value ends the run.
+        settings: The optimizer and its options: `AUTO`, a result of `read_settings`, or your own.
+        key: The only source of randomness; None is `jax.random.key(0)`.
+        width: Width of the result in pixels; its height follows from the shape of `content`. None keeps the width.
+        style_scale: Ratio of the width to which each style is resized to the width of the result, so that brush strokes
+            have the same size for styles of any size. None does not resize the styles.
+        initial: Picture to start from, resized to the result; None starts as `settings` define.
+        callback: Function `callback(scale, progress)` that `minimize_pyramid` calls; a true result stops the run.
 
     Raises:
-        InputError: For what cannot be used; nothing has run then.
+        InputError: If an argument cannot be used; it is raised before anything runs.
     """
     check_kind("the settings", settings, Settings, "pass jaxstyle.AUTO, or what read_settings returns")
     check_picture("the content", content)

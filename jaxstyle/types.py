@@ -1,6 +1,6 @@
-"""Names for the arrays that travel between modules (shapes in jaxtyping's notation).
+"""Types of the arrays that modules exchange (shapes in jaxtyping's notation).
 
-Height, width and channels stand in that order everywhere, channels last, with no batch axis: a batch is a `vmap`.
+The axes are height, width, channels everywhere, without a batch axis; batches are computed with `jax.vmap`.
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-#: RGB in [0, 1], sRGB encoded. Files give NumPy arrays; functions take both kinds.
+#: RGB in [0, 1], sRGB encoded. Readers of files return NumPy arrays; functions accept NumPy and JAX arrays.
 Picture = Float[Array | np.ndarray, "height width 3"]
 
 #: One layer's activations.
@@ -20,8 +20,8 @@ Gram = Float[Array, "channels channels"]
 #: A single number.
 Scalar = Float[Array, ""]
 
-#: `jax.random.key(seed)`.
+#: A random key, as `jax.random.key(seed)` returns it.
 Key = PRNGKeyArray
 
-#: `{"mean": [3], "conv1_1": {"kernel": [3, 3, in, out], "bias": [out]}, ...}`: see `jaxstyle.vgg.module`.
+#: Parameters of a VGG: `{"mean": [3], "conv1_1": {"kernel": [3, 3, in, out], "bias": [out]}, ...}`.
 NetworkParams = dict[str, Any]

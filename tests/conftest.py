@@ -19,7 +19,7 @@ def make_tiny_network(architecture: str = "vgg19", seed: int = 0) -> dict:
     for block, count in enumerate(vgg.BLOCKS[architecture], start=1):
         for index in range(1, count + 1):
             outputs = TINY_WIDTHS[block - 1]
-            scale = np.sqrt(2 / (9 * inputs))  # He et al. (2015): keeps activations of one size through the layers
+            scale = np.sqrt(2 / (9 * inputs))  # He et al. (2015): activations have the same variance in all layers
             params[f"conv{block}_{index}"] = {
                 "kernel": rng.normal(0, scale, (3, 3, inputs, outputs)).astype(np.float32),
                 "bias": rng.normal(0, 1, outputs).astype(np.float32),
@@ -38,7 +38,7 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_programs():
-    """Lets compiled programs go after each file: together they take gigabytes."""
+    """Clears the cache of compiled programs after each file, because together they take gigabytes."""
     yield
     jax.clear_caches()
 
@@ -57,7 +57,7 @@ def float64():
 
 @pytest.fixture
 def load_tiny_network(monkeypatch: pytest.MonkeyPatch, tiny_network: dict):
-    """Gives the command line a network of few channels; returns what now loads it."""
+    """Makes `load_network` return a network with few channels, and returns that function."""
     network = pretrained.Network("tiny", "vgg19", tiny_network, "0" * 64, "random")
     load = lambda path=None: network
     monkeypatch.setattr(pretrained, "load_network", load)

@@ -1,7 +1,7 @@
-"""Mutates pictures of every format that is read, and reads them: `python -m tests.fuzz_pictures SECONDS SEED [FOLDER]`.
+"""Mutates pictures of every supported format, and reads them: `python -m tests.fuzz_pictures SECONDS SEED [FOLDER]`.
 
-Prints a JSON line for each file that did not end as it should (read or refused within the deadline and the memory
-limit), and at last one with the counts. Such files are kept in FOLDER. The same seed makes the same files.
+Prints a JSON line for each file that was neither read nor refused within the deadline and the memory limit, and finally
+a line with the counts. Such files are kept in FOLDER. The same seed makes the same files.
 """
 
 import json
@@ -29,12 +29,12 @@ from tests.limited_reader import read_limited
 
 SECONDS, MEGABYTES = 10, 2600  # for a picture of up to 100 million pixels, in one process among others
 
-#: What counts and sizes in headers are replaced by.
+#: Values that replace counts and sizes in headers.
 EXTREMES = [0, 1, 2, 3, 7, 255, 256, 4096, 16383, 32767, 65500, 65535, 65536, 2**24, 2**31 - 1, 2**31, 2**32 - 1]
 
 
 def seeds() -> dict[str, bytes]:
-    """Sound files, small enough that most mutations hit a header."""
+    """Returns valid files, small enough that most mutations change a header."""
     many = {"save_all": True}
     compressions = ["tiff_lzw", "tiff_adobe_deflate", "lzma", "zstd", "packbits", "jpeg"]
     packed = zlib.compress(bytes(64 * 64 * 3))
@@ -70,7 +70,7 @@ def mutate(data: bytes, other: bytes, draw: random.Random) -> bytes:
     """Returns `data` after one to six changes."""
     changed = bytearray(data)
     for _ in range(draw.randint(1, 6)):
-        near = draw.choice([64, 256, len(changed)])  # most of what matters is near the beginning
+        near = draw.choice([64, 256, len(changed)])  # most headers are near the beginning
         place = draw.randrange(max(1, min(near, len(changed))))
         match draw.randrange(8):
             case 0:
@@ -97,7 +97,7 @@ def mutate(data: bytes, other: bytes, draw: random.Random) -> bytes:
 
 
 def with_checksums(data: bytes) -> bytes:
-    """Returns a PNG whose chunks have the right checksums: wrong ones hide all else."""
+    """Returns a PNG with corrected checksums of its chunks, because wrong ones would hide other damage."""
     parts, place = [data[:8]], 8
     while place + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, place)
@@ -109,7 +109,7 @@ def with_checksums(data: bytes) -> bytes:
 
 
 def fuzz(seconds: float, seed: int, folder: Path) -> Iterator[dict]:
-    """Yields what ended badly, then the counts of how files ended, with the slowest and the largest."""
+    """Yields a record for each file that ended badly, then the counts of outcomes with the largest time and memory."""
     draw, files, counts = random.Random(seed), list(seeds().items()), Counter()
     slowest = largest = 0.0
     end = time.monotonic() + seconds

@@ -1,10 +1,10 @@
-"""Damages files of weights and reads them: every outcome but a network or an `InputError` is a fault.
+"""Damages files of weights and reads them: every outcome except a network or an `InputError` is a fault.
 
     python -m tests.fuzz_weights --minutes 5 [--seed 0]
 
-The readers run in one process per batch, with a memory limit and a deadline per file; what ends it is counted and
-named. That libhdf5 hangs or crashes is no news: it is why `load_network` starts a process of its own.
-`tests/vgg/test_hostile_weights.py` has a short run of it.
+The readers run in one process per batch, with a memory limit and a deadline per file; whatever ends the process is
+counted and printed. libhdf5 is known to hang and crash, which is why `load_network` starts a separate process.
+`tests/vgg/test_hostile_weights.py` has a short run.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from jaxstyle.checks import InputError
 from jaxstyle.vgg.formats.registry import read_network
 from tests.hostile import limit_memory
 
-#: A damaged file of a few kB that takes longer, or more, has found something.
+#: Deadline (seconds) and memory limit (bytes) for a damaged file of a few kB; exceeding either is a fault.
 SECONDS = 10
 BYTES = 2**29
 BATCH = 200
@@ -36,16 +36,16 @@ TINY = {
 
 ROOT = Path(__file__).parent.parent
 
-#: Bytes and words that lengths, counts and offsets break at.
+#: Bytes and words with which lengths, counts and offsets become extreme.
 _BYTES = (0, 1, 0x7F, 0x80, 0xFE, 0xFF)
 _WORDS = (b"\0" * 4, b"\xff" * 4, b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\0\0\x10\0", b"\0" * 8, b"\xff" * 8, b"\0" * 16)
 
 
 def damage(data: bytes, random: np.random.Generator) -> bytes:
-    """Returns `data` with one to four changes: bytes, words, a part left out, doubled or moved, an end cut off."""
+    """Returns `data` with one to four changes: other bytes or words, parts removed, copied or moved, an end cut off."""
     changed = bytearray(data)
     for _ in range(random.integers(1, 5)):
-        # Half of the damage goes to where the structure is: the first and the last bytes.
+        # Two thirds of the changes are near the beginning or the end, where the file's structure is.
         near = random.integers(min(2000, len(changed)))
         place = int(random.choice([random.integers(len(changed)), near, len(changed) - 1 - near]))
         length = int(random.integers(1, 1 + min(200, len(changed) - place)))
@@ -88,7 +88,7 @@ def read_batch(folder: Path, seed: int, start: int, end: int) -> None:
         except InputError as error:
             text = str(error)
             outcome = "refused" if text.isprintable() and len(text) < 2000 else f"message {text[:200]!r}"
-        except MemoryError:  # the process around the readers says it
+        except MemoryError:  # `load_network`'s process reports it as an InputError
             outcome = "refused"
         except Exception as error:
             outcome = f"{type(error).__name__}: {error}"
@@ -101,7 +101,7 @@ def fuzz(samples: Path, *, seed: int, count: int | None = None, seconds: float =
     """Reads `count` damaged files, or as many as fit into `seconds`.
 
     Returns:
-        How many files came to what end, and a line for each fault.
+        The number of files by outcome, and a line for each fault.
     """
     outcomes, faults, deadline = Counter(), [], time.monotonic() + seconds
     start = 0
@@ -114,7 +114,7 @@ def fuzz(samples: Path, *, seed: int, count: int | None = None, seconds: float =
         if not lines:
             raise RuntimeError(result.stderr)
         for (number, name), outcome in itertools.zip_longest(lines[::2], lines[1::2]):
-            if outcome is None:  # it did not come to the second line
+            if outcome is None:  # the process ended before it printed the second line
                 code = result.returncode
                 outcome = f"ended by {signal.Signals(-code).name}" if code < 0 else result.stderr[-500:]
             is_sound = outcome in ("network", "refused")
@@ -126,7 +126,7 @@ def fuzz(samples: Path, *, seed: int, count: int | None = None, seconds: float =
 
 
 def main() -> None:
-    """Reads the command line, and prints what came of the files."""
+    """Runs the command line, and prints the outcomes and the faults."""
     parser = argparse.ArgumentParser(description="Damage files of weights and read them.")
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Reads files of weights in a process of its own, as tests of hostile files do: with a deadline and a memory limit."""
+"""Reads hostile files of weights for tests, in a child process with a deadline and a memory limit."""
 
 import json
 import subprocess
@@ -8,9 +8,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-#: Per file. Far above what a refusal takes on a busy machine, far below what these files took before they were refused.
+#: Deadline per file: far above the time of a refusal on a busy machine, and far below what these files took before.
 SECONDS = 20
-#: Beyond what the process has when its libraries are loaded.
+#: Memory limit, in addition to the memory that the process has after loading its libraries.
 BYTES = 2**29
 
 # The readers themselves, without the process that `load_network` would put around them.
@@ -35,7 +35,7 @@ for path in sys.stdin.read().splitlines():
 
 
 def limit_memory(count: int) -> None:
-    """Lets this process have `count` bytes beyond what it has now."""
+    """Limits the address space of this process to `count` bytes more than it has now."""
     import resource
 
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -43,9 +43,9 @@ def limit_memory(count: int) -> None:
 
 
 def read_in_child(paths: Iterable[Path]) -> dict[str, str]:
-    """Returns what came of reading each file, an architecture or a message, by the file's name.
+    """Returns the outcome of reading each file, an architecture or a message, by the file's name.
 
-    A test fails here if one of them crashes the process, hangs, or raises anything but `InputError`.
+    It fails the test if a file crashes the process, hangs, or raises anything except `InputError`.
     """
     paths = list(paths)
     command = [sys.executable, "-c", _PROGRAM, str(SECONDS), str(BYTES)]

@@ -1,4 +1,4 @@
-"""Small files that ask for much: each is made here from its format's specification."""
+"""Small picture files that take much memory or time to read, made according to the specifications of their formats."""
 
 import io
 import struct
@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-SIDE = 4096  # of the pictures that are large for their files: 16.8 million pixels
+SIDE = 4096  # side of the pictures that are large for their files: 16.8 million pixels
 
 
 def png_chunk(name: bytes, data: bytes) -> bytes:
@@ -15,7 +15,7 @@ def png_chunk(name: bytes, data: bytes) -> bytes:
 
 
 def flat_png(width: int, height: int, depth: int = 8, color_type: int = 6, *, interlaced: int = 0, extra: bytes = b""):
-    """All zeros, hardly larger than zlib's best: a thousandth of what it unpacks to."""
+    """Returns a PNG of zeros, whose size is about a thousandth of its pixels', close to zlib's limit."""
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color_type]
     packer = zlib.compressobj(1)
     line = bytes((width * depth * channels + 7) // 8 + 1)
@@ -26,7 +26,7 @@ def flat_png(width: int, height: int, depth: int = 8, color_type: int = 6, *, in
 
 
 def flat_webp(width: int, height: int) -> bytes:
-    """Lossless WebP of one color: every code has one symbol, so that pixels take no bits at all."""
+    """Returns a lossless WebP of one color, where every code has one symbol, so that pixels take no bits."""
     bits: list[int] = []
 
     def put(value: int, count: int) -> None:
@@ -50,7 +50,7 @@ def segment(marker: int, data: bytes) -> bytes:
 
 
 def jpeg_of_scans(side: int, scans: int) -> bytes:
-    """A progressive gray JPEG whose coefficients are refined again and again, by a few bytes each time."""
+    """Returns a progressive gray JPEG whose scans refine all coefficients again, with a few bytes each."""
     tables = segment(0xDB, b"\0" + bytes([1]) * 64)
     tables += segment(0xC2, struct.pack(">BHHB3B", 8, side, side, 1, 1, 0x11, 0))
     one_bit = bytes([1] + [0] * 15)
@@ -71,7 +71,7 @@ def jpeg_of_scans(side: int, scans: int) -> bytes:
 
 
 def tiff(tags: dict[int, tuple[int, list[int]]], data: bytes = b"") -> bytes:
-    """A little-endian TIFF with these tags (type and values; None stands for where `data` is)."""
+    """Returns a little-endian TIFF with these tags (type and values; None stands for the position of `data`)."""
     body, entries, base = b"", b"", 8 + 2 + 12 * len(tags) + 4
     for tag, (kind, values) in sorted(tags.items()):
         if None in values:
@@ -88,7 +88,7 @@ def tiff(tags: dict[int, tuple[int, list[int]]], data: bytes = b"") -> bytes:
 def tiff_layout(
     width: int, height: int, *, compression: int = 1, photometric: int = 2, channels: int = 3, rows: int = 0
 ):
-    """The tags of a striped TIFF but those of its strips."""
+    """Returns the tags of a TIFF with strips, except the positions and sizes of the strips."""
     return {
         256: (4, [width]),
         257: (4, [height]),
@@ -101,21 +101,21 @@ def tiff_layout(
 
 
 def tiff_of_shared_tags() -> bytes:
-    """All tags up to those of tiles have as many values, which are the same bytes of the file."""
+    """Returns a TIFF in which all tags up to those of tiles have many values, which are the same bytes of the file."""
     values, count = 900_000, 70
     tags = [struct.pack("<HHII", 256 + number, 3, values, 8 + 2 + 12 * count + 4) for number in range(count)]
     return b"II*\0" + struct.pack("<IH", 8, count) + b"".join(tags) + bytes(4) + bytes(2 * values)
 
 
 def run_length_bmp(width: int, height: int) -> bytes:
-    """A BMP whose lines all end at once; Pillow fills them a byte at a time."""
+    """Returns a BMP whose lines all end at their beginning; Pillow fills them byte by byte."""
     header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, 0, 0, 0, 256, 0)
     offset = 14 + 40 + 1024
     return b"BM" + struct.pack("<IHHI", 0, 0, 0, offset) + header + bytes(range(256)) * 4 + b"\0\0" * height
 
 
 def encoded(picture_format: str, size: tuple[int, int] = (32, 24), mode: str = "RGB", **options) -> bytes:
-    """A small sound file with something to see in it."""
+    """Returns a small valid file of a picture that is not constant."""
     y, x = np.mgrid[: size[1], : size[0]]
     channels = np.stack([x * 7, y * 9, x * y, 255 - x], axis=-1).astype(np.uint8)
     image = Image.fromarray(channels[..., :3]) if mode != "RGBA" else Image.fromarray(channels)
@@ -125,7 +125,7 @@ def encoded(picture_format: str, size: tuple[int, int] = (32, 24), mode: str = "
 
 
 def hostile_files() -> dict[str, bytes]:
-    """Files by name. The part before the dash says how they must end: `read` or `refused`."""
+    """Returns files by name. The part of the name before the dash is the expected outcome: `read` or `refused`."""
     text = png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**24)))
     profile = png_chunk(b"iCCP", b"name\0\0" + zlib.compress(bytes(2**26)))
     large_profile = png_chunk(b"iCCP", b"name\0\0" + zlib.compress(bytes(2**24)))

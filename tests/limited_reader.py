@@ -1,7 +1,7 @@
-"""Reads pictures in child processes with a deadline and a memory limit, and says how each ended.
+"""Reads pictures in child processes with a deadline and a memory limit, and prints the outcome of each.
 
-`python tests/limited_reader.py SECONDS MEGABYTES WIDTH FILE...` prints a JSON line for each file; WIDTH 0 is the whole
-picture. Its own process is small, since children start with its memory.
+`python tests/limited_reader.py SECONDS MEGABYTES WIDTH FILE...` prints a JSON line for each file; WIDTH 0 reads at full
+size. Its own process must be small, since children start with its memory.
 """
 
 import json
@@ -28,13 +28,13 @@ def outcome_of(path: str, width: int) -> str:
         return f"refused {error}" if not lines else f"error of {lines} lines: {error}"
     except Exception as error:
         return f"error {type(error).__name__}: {error}"
-    # Outside of [0, 1] or not finite, in a sample of the rows: whole pictures would take as long again.
+    # Only a sample of the rows is checked, because checking a whole picture would take as long as reading it.
     rows = picture[:: max(1, len(picture) // 100)]
     return f"read {list(picture.shape)}" if np.all((rows >= 0) & (rows <= 1)) else "error in values"
 
 
 def read_limited(path: str, seconds: int, megabytes: int, width: int = 0) -> dict:
-    """Returns how reading a file ended, in which time, and with which peak of memory beyond this process's."""
+    """Returns the outcome of reading a file, its time, and its peak of memory beyond this process's."""
     receiving, sending = os.pipe()
     started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     child = os.fork()
@@ -56,7 +56,7 @@ def read_limited(path: str, seconds: int, megabytes: int, width: int = 0) -> dic
 
 
 def main(arguments: list[str]) -> Iterator[dict]:
-    """Yields an answer for each file."""
+    """Yields the result of `read_limited` for each file."""
     seconds, megabytes, width = map(int, arguments[:3])
     for path in arguments[3:]:
         yield read_limited(str(Path(path)), seconds, megabytes, width)

@@ -1,4 +1,4 @@
-"""What every command does with input that it cannot use."""
+"""The check that a command refuses input that it cannot use."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ def assert_refused(
     *,
     start: str = "jaxstyle: ",
 ) -> None:
-    """Runs a command: exit code 2, one line that says what was expected and `message`, and no file touched."""
+    """Asserts that `run` returns 2, prints one line with `expected` and `message`, and changes no file in `folder`."""
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert run() == 2
     captured = capsys.readouterr()

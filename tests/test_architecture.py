@@ -3,6 +3,7 @@
 import ast
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -21,6 +22,14 @@ MODULES = sorted(
     if module.name != "jaxstyle.__main__"
 )
 LONGEST_FILE = 450
+
+#: An entry of a docstring that means nothing in an editor's tooltip, where its function or class is not visible.
+RIDDLE = re.compile(r"^\s*\w+(, \w+)*: (Of|See|As) .*", re.MULTILINE)
+
+#: Files that may still have such entries.
+WITH_RIDDLES = re.compile(
+    r"benchmarks/|jaxstyle/(optimize|pictures)/|cli/(flags|grid_session|report|session)|problems/(dream|pictures)"
+)
 
 
 def test_imports_point_down(monkeypatch: pytest.MonkeyPatch):
@@ -67,6 +76,17 @@ def test_files_and_names_keep_to_the_house_rules(path: Path):
         is_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
         # `convolve.defvjp(...)` completes the definition of a function; `__main__` is there to run.
         assert not is_call or "defvjp" in ast.unparse(node) or path.stem == "__main__", ast.unparse(node)
+
+
+def test_entries_of_docstrings_stand_alone():
+    found = []
+    for path in [*SOURCES, *sorted((ROOT / "benchmarks").rglob("*.py"))]:
+        name = path.relative_to(ROOT).as_posix()
+        nodes = [] if WITH_RIDDLES.search(name) else ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes:
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                found += [f"{name}: {entry[0]}" for entry in RIDDLE.finditer(ast.get_docstring(node) or "")]
+    assert not found, "\n".join(found)
 
 
 def test_every_public_name_can_be_had():

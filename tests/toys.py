@@ -11,11 +11,11 @@ TARGET = {"a": jnp.array([3.0, -2.0, 0.5]), "b": jnp.array([[1.0, 4.0], [-3.0, 2
 
 
 def make_bowl(count: Callable[[], None] | None = None, **options) -> Problem:
-    """A quadratic with curvatures from 1 to 10 and its minimum, 0, at `TARGET`; starts at a fixed point off the axes.
+    """Returns a quadratic with curvatures from 1 to 10 and its minimum, 0, at `TARGET`, and with a fixed start.
 
     Args:
-        count: Called on the host at every real evaluation of the loss.
-        options: Passed on to `Problem`.
+        count: Function that is called on the host at every real evaluation of the loss.
+        options: Further arguments of `Problem`.
     """
 
     def loss(params: dict, args: dict, key: jax.Array) -> tuple[jax.Array, dict]:
@@ -30,7 +30,7 @@ def make_bowl(count: Callable[[], None] | None = None, **options) -> Problem:
 
 
 def make_rosenbrock() -> Problem:
-    """Rosenbrock's valley (1960): its minimum, 0, is at (1, 1); starts at (-1.2, 1) as he did."""
+    """Returns Rosenbrock's valley (1960), whose minimum, 0, is at (1, 1), with his start at (-1.2, 1)."""
 
     def loss(params: jax.Array, args: tuple, key: jax.Array) -> tuple[jax.Array, dict]:
         x, y = params

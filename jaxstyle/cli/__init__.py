@@ -1,12 +1,11 @@
-"""The command line: reads flags, calls the library, writes files. `jaxstyle --help` says what there is.
+"""The command line: reads flags, calls the library, writes files. `jaxstyle --help` lists the commands.
 
-Exit codes: 0 done; 2 unusable input (one line on stderr says what was expected, what was got, what to do);
-3 the optimization failed (its best picture was kept); 4 the result could not be written anywhere, or not to stdout;
-128 + n ended by signal n (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP), the best picture so far kept if there was one.
-A reader of stdout or stderr that leaves early (`| head -1`) ends nothing but the printing, and the code stays 0.
+Exit codes: 0 success; 2 unusable input (one line on stderr: what was expected, what the program got, what to do);
+3 the optimization failed (its best picture was saved); 4 the result could not be written anywhere, or not to stdout;
+128 + n ended by signal n (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP), after saving the best picture, if any.
+If stdout or stderr is a pipe that is closed early (`| head -1`), only the printing ends, and the code is still 0.
 
-Nothing here imports JAX before a command runs, so that `--help` answers at once; nor the parser before signals are
-heeded.
+JAX is not imported before a command runs, so that `--help` is fast; the parser is imported after signals are handled.
 """
 
 from collections.abc import Sequence
@@ -15,31 +14,31 @@ from typing import Any
 from jaxstyle.checks import DoesNotFitError, InputError, printable, shorten
 from jaxstyle.cli.invocation import Invocation, begin
 from jaxstyle.cli.rescue import LostOutputError
-from jaxstyle.cli.stopping import StoppedError, heed_signals
+from jaxstyle.cli.stopping import StoppedError, handle_signals
 from jaxstyle.cli.streams import GuardedStream, guard_streams
 from jaxstyle.device_errors import explain
 
 EXIT_BAD_INPUT = 2
 EXIT_NOT_WRITTEN = 4
 
-#: Characters of an error's line.
+#: Largest number of characters of an error's line.
 LONGEST_LINE = 2000
 
 
 def main(argv: Sequence[str] | None = None, *, owns_process: bool = False) -> int:
     """Runs one command and returns its exit code.
 
-    Called from Python it leaves the process as it was: of signals it heeds Ctrl-C and SIGTERM only, and those in the
-    main thread only, and none ends the process.
+    If a Python program calls it, the process is left unchanged: it handles only Ctrl-C and SIGTERM, only in the main
+    thread, and neither ends the process.
 
     Args:
-        argv: The words after the program's name; those of this process, if left out.
-        owns_process: Whether the process is there for this command only, as that of the program `jaxstyle` is.
+        argv: The words after the program's name; None is those of this process.
+        owns_process: Whether the process runs nothing but this command, as the program `jaxstyle` does.
     """
     try:
         with (
             guard_streams(owns_process=owns_process) as streams,
-            heed_signals(streams.err, owns_process=owns_process) as stop,  # type: ignore[arg-type]
+            handle_signals(streams.err, owns_process=owns_process) as stop,  # type: ignore[arg-type]
             begin(Invocation(streams, stop)) as invocation,
         ):
             code = _run(argv, invocation)
@@ -49,7 +48,7 @@ def main(argv: Sequence[str] | None = None, *, owns_process: bool = False) -> in
                 _print_error(f"expected room for the output, got {got}; redirect it to another disk", streams.err)
                 return EXIT_NOT_WRITTEN
         return code
-    except StoppedError as stopped:  # between two of these lines
+    except StoppedError as stopped:  # raised between two of these lines
         return stopped.exit_code
 
 
@@ -77,7 +76,7 @@ def _run(argv: Sequence[str] | None, invocation: Invocation) -> int:
         return EXIT_BAD_INPUT
     except (InputError, OSError) as error:
         sentence = str(error)
-        if isinstance(error, OSError) and error.strerror:  # the system's own words, not ours
+        if isinstance(error, OSError) and error.strerror:  # a message of the system, without our three parts
             name = "one that cannot be used" if error.filename is None else repr(error.filename)
             sentence = f"expected a usable file, got {name}: {error.strerror}; check the path and the disk"
         _print_error(sentence, err)
@@ -91,7 +90,8 @@ def _run(argv: Sequence[str] | None, invocation: Invocation) -> int:
 
 
 def _print_error(sentence: str, err: GuardedStream) -> None:
-    line = " ".join(line.strip() for line in sentence.split("\n") if line.strip())  # spaces may be part of a name
+    # Other spaces are kept, because they may be part of a name.
+    line = " ".join(line.strip() for line in sentence.split("\n") if line.strip())
     print(printable(f"jaxstyle: {shorten(line, LONGEST_LINE)}"), file=err)  # type: ignore[arg-type]
 
 

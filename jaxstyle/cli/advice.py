@@ -1,4 +1,4 @@
-"""What to do about a run that failed, or does not fit: only what can be typed beside the flags that were given."""
+"""Advice for a run that failed or does not fit into memory, in flags that are compatible with those that were given."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from jaxstyle.cli.running import RunFlags
     from jaxstyle.optimize.records import Result
 
-#: What the loss is in proportion to, and what the painter's first loss depends on.
+#: Flags to which the loss is proportional, and the one on which the painter's first loss depends.
 WEIGHTS = ("content_weight", "style_weight", "tv_weight", "weight_deviation")
 
-#: The options that are step sizes.
+#: Options of optimizers that are step sizes.
 RATES = ("learning_rate", "max_learning_rate")
 
-#: Pairs of pictures with which L-BFGS still works well.
+#: Smallest number of stored pairs with which L-BFGS still works well.
 FEW_PAIRS = 5
 
 
 def on_end(flags: "RunFlags", result: "Result") -> str:
-    """Returns how a run ended, and what to do about it if it failed."""
+    """Returns a sentence with the reason why a run ended, and with advice if it failed."""
     status = result.status
     if not status.has_failed:
         return status.advice
@@ -38,10 +38,10 @@ def on_end(flags: "RunFlags", result: "Result") -> str:
 
 
 def on_seed(runs: "Sequence[RunFlags]") -> list[str]:
-    """Returns a line for people who typed --seed, if there are runs in which it changes nothing.
+    """Returns a warning in a list if --seed was typed and has no effect in some runs, and an empty list otherwise.
 
     Args:
-        runs: The flags of each.
+        runs: The flags of each run.
     """
     whys = [run.why_no_seed() for run in runs]
     found = [why for why in whys if why]
@@ -56,7 +56,7 @@ def _smaller_steps(flags: "RunFlags") -> str:
 
     options = {**OPTIMIZERS[flags.optimizer].defaults, **flags.default_options(), **flags.options()}
     option = next((name for name in RATES if name in options), None)
-    if option is None:  # it searches along lines
+    if option is None:  # a line search chooses the step size
         without = [flag for flag in ("settings", "optimizer_options") if was_given(flag)]
         return f"use --optimizer adam{' without ' * bool(without)}{' and '.join(map(flag_of, without))}"
     rates = [rate for _, rate in getattr(flags, "schedule", ())] or [float(options[option])]
@@ -67,11 +67,11 @@ def _smaller_steps(flags: "RunFlags") -> str:
 
 
 def on_memory(flags: Any, scale: float) -> str:
-    """Returns what would need less memory.
+    """Returns advice for a run that does not fit into memory.
 
     Args:
         flags: The flags of a command.
-        scale: How many times as wide pictures would fit.
+        scale: Factor for the width of the pictures with which the run would fit.
     """
     advice = []
     sides = [side for side in ("width", "height", "long_side") if getattr(flags, side, None) is not None]

@@ -30,6 +30,6 @@ def checkpoint_name(pattern: str, iteration: int) -> str:
 
 
 def checkpoint_names(pattern: str, iterations: int, every: int) -> list[str]:
-    """Returns the names of all checkpoints of a run."""
+    """Returns the names of all checkpoints of a run with `iterations` steps, one for each `every` steps."""
     checkpoint_name(pattern, 0)
     return [checkpoint_name(pattern, iteration) for iteration in range(every, iterations + 1, every)]

@@ -1,4 +1,4 @@
-"""The words of the command line, for those who ask what people typed: in which order, and whether at all."""
+"""The words of the running command's line: their order, and whether a flag was typed."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from jaxstyle.cli import invocation
 
 
 def remember(words: Sequence[str]) -> tuple[str, ...]:
-    """Makes `words` those of the command that runs, without the program's name, and returns them."""
+    """Stores the words of the running command, without the program's name, and returns them."""
     current = invocation.current()
     if current is not None:
         current.words = tuple(words)
@@ -14,13 +14,13 @@ def remember(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def words() -> tuple[str, ...]:
-    """Returns the words of the command that runs; none where a program in Python has made its flags."""
+    """Returns the words of the running command; none if a Python program has constructed it."""
     current = invocation.current()
     return () if current is None else current.words
 
 
 def name_of(word: str) -> str | None:
-    """Returns the flag that a word names, as a name in Python; None for a word that is a value.
+    """Returns the name, as in Python, of the flag that a word names, or None for a word that is a value.
 
     >>> name_of("--style-scales=2"), name_of("-5"), name_of("out.png")
     ('style_scales', None, None)
@@ -31,5 +31,5 @@ def name_of(word: str) -> str | None:
 
 
 def was_given(name: str) -> bool:
-    """Returns whether people typed a flag, by its name in Python."""
+    """Returns whether a flag, given by its name in Python, was typed."""
     return name in map(name_of, words())

@@ -1,4 +1,4 @@
-"""What a command shows on stderr while it works: lines and, on a terminal, a bar that says what is happening."""
+"""Output of a running command on stderr: lines and, on a terminal, a progress bar."""
 
 import threading
 from collections.abc import Iterator
@@ -14,22 +14,22 @@ from jaxstyle.cli.invocation import Invocation, current
 
 
 class _PhaseSeconds(TimeElapsedColumn):
-    """How long a phase has taken; of what is counted, the time that is left is said instead."""
+    """A column with the seconds that a phase has taken; it is empty for a task with a total, which shows others."""
 
     def render(self, task: Task) -> Text:
         return super().render(task) if task.total is None else Text()
 
 
 class Display:
-    """Lines on stderr, and a bar below them where stderr is a terminal.
+    """A printer of lines on stderr, with a progress bar below them if stderr is a terminal.
 
     Args:
         quiet: Whether to print warnings and results only.
-        out: Where to print results; stdout, if left out.
-        err: Where to print all else; stderr, if left out.
+        out: Stream for results; None is stdout.
+        err: Stream for everything else; None is stderr.
 
     Attributes:
-        has_bar: Whether there is one.
+        has_bar: Whether a progress bar is shown.
     """
 
     def __init__(self, *, quiet: bool = False, out: IO[str] | None = None, err: IO[str] | None = None):
@@ -42,12 +42,12 @@ class Display:
             BarColumn(bar_width=16),
             TextColumn("{task.fields[numbers]}", markup=False),
             _PhaseSeconds(),
-            # stdout may lead elsewhere: what is printed there must not come here instead.
+            # stdout may be a file or pipe, so text for stdout must not be printed here.
             console=self._console,
             transient=True,
             disable=not self.has_bar,
             redirect_stdout=False,
-            redirect_stderr=threading.current_thread() is threading.main_thread(),  # it belongs to all threads
+            redirect_stderr=threading.current_thread() is threading.main_thread(),  # all threads share stderr
         )
         self._task = self._bar.add_task("starting", total=None, numbers="")
 
@@ -60,8 +60,8 @@ class Display:
         self._bar.stop()
 
     def phase(self, text: str) -> None:
-        """Says at the bar what is happening before the first step; how long it takes is not known."""
-        # A task that is reset would keep its total.
+        """Shows `text` at the bar, for work before the first step whose duration is unknown."""
+        # The task is replaced, because resetting a task would keep its total.
         self._bar.remove_task(self._task)
         self._task = self._bar.add_task(printable(text), total=None, numbers="")
 
@@ -69,10 +69,10 @@ class Display:
         """Moves the bar.
 
         Args:
-            text: What is counted.
-            done: How much is done.
-            total: How much there is to do.
-            numbers: Said behind the bar.
+            text: Name of the items that are counted.
+            done: Number of items that are done.
+            total: Number of all items.
+            numbers: Text that is shown after the bar.
         """
         description = printable(f"{text} {done}/{total}")
         self._bar.update(self._task, description=description, completed=done, total=total, numbers=numbers)
@@ -87,19 +87,19 @@ class Display:
         self._console.print(printable(f"jaxstyle: {line}"), markup=False)
 
     def result(self, text: str) -> None:
-        """Prints, on stdout and even if quiet, what was asked for; the bar, maybe on the same terminal, is removed."""
+        """Prints a result on stdout, even if quiet, after removing the bar, which may be on the same terminal."""
         self.stop()
         print(printable(text), file=self._out)
 
 
 def current_display() -> Display:
-    """Returns the display of the command that runs; outside of one, a display without a bar."""
+    """Returns the display of the running command; outside of a command, a display without a bar."""
     invocation = current()
     return Display() if invocation is None or invocation.display is None else invocation.display
 
 
 def phase(text: str) -> None:
-    """Says at the bar of the command that runs, if there is one, what is happening before its first step."""
+    """Shows `text` at the bar of the running command, if there is one, for work before the first step."""
     invocation = current()
     if invocation is not None and invocation.display is not None:
         invocation.display.phase(text)
@@ -107,7 +107,7 @@ def phase(text: str) -> None:
 
 @contextmanager
 def show(invocation: Invocation, *, quiet: bool = False) -> Iterator[Display]:
-    """Shows the bar of a command while it lasts."""
+    """Shows the bar of a command during the block."""
     out, err = invocation.streams
     display = invocation.display = Display(quiet=quiet, out=cast(IO[str], out), err=cast(IO[str], err))
     display.start()

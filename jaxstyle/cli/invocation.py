@@ -1,6 +1,6 @@
-"""The command that runs: what was typed, what it shows, who asks it to stop. One for each call of `jaxstyle.cli.main`.
+"""The state of the running command: its words, its output and its signals, for each call of `jaxstyle.cli.main`.
 
-Each thread has its own, and none once the call has returned.
+It is a context variable: each thread has its own, and after the call has returned there is none.
 """
 
 import sys
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Invocation:
-    """What belongs to one call of the command line.
+    """The state of one call of the command line.
 
     Attributes:
-        streams: Where it prints.
-        stop: Whether it was asked to stop.
-        words: The words that were typed, without the program's name; none before they are read.
-        display: Its lines and its bar, once there are any.
+        streams: The streams that the command prints to.
+        stop: The signals that the command has received.
+        words: The words of the command line, without the program's name; empty before they are parsed.
+        display: The display of progress; None before the command starts.
     """
 
     streams: "GuardedStreams"
@@ -37,19 +37,19 @@ _CURRENT: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
 
 
 def current() -> Invocation | None:
-    """Returns the command that runs in this thread; None where a program in Python uses parts of the command line."""
+    """Returns the invocation of this thread, or None if a Python program uses parts of the command line."""
     return _CURRENT.get()
 
 
 def stdout() -> TextIO:
-    """Returns where the command that runs prints its results."""
+    """Returns the stream to which the running command prints its results."""
     invocation = current()
     return sys.stdout if invocation is None else cast(TextIO, invocation.streams.out)
 
 
 @contextmanager
 def begin(invocation: Invocation) -> Iterator[Invocation]:
-    """Makes `invocation` the command that runs, while it lasts."""
+    """Makes `invocation` the current one during the block."""
     token = _CURRENT.set(invocation)
     try:
         yield invocation

@@ -1,6 +1,6 @@
-"""Why the words of a command line cannot be understood: what was expected, what came, what to type instead.
+"""Finds the mistake in a command line that `tyro` refuses, and returns it as an `InputError`.
 
-`tyro` says that they cannot, in boxes of several lines; here the words are read again, against the command's flags.
+`tyro` prints boxes of several lines; here the words are compared with the command's flags again, for one line.
 """
 
 import contextlib
@@ -16,25 +16,25 @@ from jaxstyle.checks import InputError, check_choice
 from jaxstyle.cli.command_line import name_of
 from jaxstyle.cli.flags import Flag, flag_of, flags_of, subcommands_of
 
-#: How much of a word is shown.
+#: Largest number of characters of a word that a message shows.
 MOST_SHOWN = 60
 
-#: Letters that a part of a flag's name has at least to be looked for.
+#: Smallest length of a part of a flag's name that is searched for.
 SHORTEST = 5
 
-#: What a value of a type is called.
+#: Names of the values of a type in messages.
 NOUNS: Mapping[type, str] = {int: "a whole number", float: "a number"}
 
 
 class Line(NamedTuple):
-    """What a command line says, as far as it can be understood.
+    """The words of a command line, assigned to the flags of its command.
 
     Attributes:
         command: The words that name the command.
-        flags: The command's own.
-        given: Each flag that was typed, as typed and as known (None: it is not), with the words that belong to it.
+        flags: All flags of the command.
+        given: For each flag that was typed, the word, the flag or None if it is unknown, and the words of its value.
         loose: Words that belong to no flag.
-        extra: Each word too many after a flag, with that flag.
+        extra: Flags with each word that follows their value and belongs to none.
     """
 
     command: str
@@ -45,9 +45,9 @@ class Line(NamedTuple):
 
 
 def check_repetition(words: Sequence[str], known: Mapping[str, type]) -> None:
-    """Raises `InputError` if a flag that takes several values comes twice: all but the last would be lost.
+    """Raises `InputError` if a flag that takes several values occurs twice, because the first values would be lost.
 
-    Of a flag that takes one value the last one counts, as in most programs.
+    If a flag that takes one value occurs twice, the last value is used, as in most programs.
     """
     found = _find_command(words, known)
     if found is None:
@@ -64,7 +64,7 @@ def check_repetition(words: Sequence[str], known: Mapping[str, type]) -> None:
 
 
 def explain(words: Sequence[str], known: Mapping[str, type]) -> InputError | None:
-    """Returns what is wrong with a command line that `tyro` refuses; None where nothing is found."""
+    """Returns the mistake in a command line that `tyro` refuses, or None if none is found."""
     try:
         _check_command(words, known)
         found = _find_command(words, known)
@@ -72,7 +72,7 @@ def explain(words: Sequence[str], known: Mapping[str, type]) -> InputError | Non
             line = _read(*found)
             _check_flags(line, known)
             _check_values(line)
-            _check_loose(line)
+            _check_extra_words(line)
             _check_required(line)
     except InputError as error:
         return error
@@ -107,7 +107,7 @@ def _check_command(words: Sequence[str], known: Mapping[str, type]) -> None:
 
 
 def _read(command: str, flags: list[Flag], rest: Sequence[str]) -> Line:
-    """Sorts the words after a command's name."""
+    """Returns the words after a command's name, assigned to its flags."""
     by_word = {word: flag for flag in flags if not flag.is_positional for word in (flag.word, *flag.aliases)}
     line = Line(command, flags, [], [], [])
     needed = sum(flag.is_positional and flag.is_required for flag in flags)
@@ -122,7 +122,7 @@ def _read(command: str, flags: list[Flag], rest: Sequence[str]) -> Line:
         flag = by_word.get(flag_of(name_of(typed) or typed))
         following = list(takewhile(lambda other: not _is_flag(other), rest[index:]))
         if flag is not None and flag.is_list and index + len(following) == len(rest):
-            # The last words are those that the command takes without a flag.
+            # The last words of the line belong to the command's arguments without a flag.
             following = following[: len(following) - max(needed - len(line.loose), 0)]
         most = 0 if equals or (flag and flag.is_switch) else 1 if flag and not flag.is_list else len(following)
         line.given.append((word, flag, [attached] if equals else following[:most]))
@@ -135,12 +135,12 @@ def _read(command: str, flags: list[Flag], rest: Sequence[str]) -> Line:
 
 
 def _is_flag(word: str) -> bool:
-    """Returns whether a word is a flag, or one misspelled, and no number below 0."""
+    """Returns whether a word has the form of a flag and is not a number below 0."""
     return bool(re.match(r"--?[A-Za-z]", word)) and not re.fullmatch(r"-(inf|infinity|nan)", word.lower())
 
 
 def _check_flags(line: Line, known: Mapping[str, type]) -> None:
-    """Raises for flags that the command does not have."""
+    """Raises `InputError` for a flag that the command does not have."""
     for word, flag, _ in line.given:
         if flag is None:
             typed = word.partition("=")[0]
@@ -148,13 +148,13 @@ def _check_flags(line: Line, known: Mapping[str, type]) -> None:
 
 
 def _suggest(typed: str, line: Line, known: Mapping[str, type]) -> str:
-    """Returns what to type instead of an unknown flag."""
+    """Returns the advice for an unknown flag."""
     name = typed.lstrip("-").replace("-", "_").lower()
     own = {flag.name: flag for flag in line.flags if not flag.is_positional}
     own |= {str(name_of(alias)): flag for flag in line.flags for alias in flag.aliases}
     others = [command for command, names in _all_flags(known).items() if name in names]
     near = [name] if name in own else get_close_matches(name, own, n=1, cutoff=0.9 if others else 0.7)
-    if not near and not others:  # the beginning of a name, a part of it, or a word that the help uses
+    if not near and not others:  # search for the beginning of a name, a part of it, or a word of the help
         parts = [part for part in name.split("_") if len(part) >= SHORTEST]
         near += [each for each in own if len(name) > 2 and each.startswith(name)]
         near += [each for each in own for part in parts if part in each.split("_")]
@@ -166,7 +166,7 @@ def _suggest(typed: str, line: Line, known: Mapping[str, type]) -> str:
 
 
 def _all_flags(known: Mapping[str, type], before: str = "") -> dict[str, Collection[str]]:
-    """Returns the names of the flags of every command, by its words."""
+    """Returns the names of the flags of every command, by the words that name the command."""
     found: dict[str, Collection[str]] = {}
     for name, command in known.items():
         below = subcommands_of(command)
@@ -179,7 +179,7 @@ def _all_flags(known: Mapping[str, type], before: str = "") -> dict[str, Collect
 
 
 def _check_values(line: Line) -> None:
-    """Raises for flags without a value, or with one of another type."""
+    """Raises `InputError` for a flag without a value, or with one of another type."""
     for word, flag, values in line.given:
         assert flag is not None
         if flag.is_switch:
@@ -204,26 +204,26 @@ def _check_value(flag: Flag, noun: str, value: str) -> None:
         raise InputError(f"{noun} for {flag.word}", repr(_cut(value)), f"write {flag.word} {example}") from None
 
 
-def _check_loose(line: Line) -> None:
-    """Raises for words too many."""
+def _check_extra_words(line: Line) -> None:
+    """Raises `InputError` if there are too many words."""
     for flag, word in line.extra:
         if flag.is_switch:
             raise InputError(f"{flag.word} without a value", repr(_cut(word)), f"write {flag.word} alone")
         first = next(values[0] for _, other, values in line.given if other is flag)
         many = [first, *(other for each, other in line.extra if each is flag)]
-        raise InputError(f"one {flag.metavar} after {flag.word}", f"{len(many)}", _of_many(line, flag, many))
+        raise InputError(f"one {flag.metavar} after {flag.word}", f"{len(many)}", _advice_for_many(line, flag, many))
     wanted = [flag for flag in line.flags if flag.is_positional]
     if len(line.loose) > len(wanted):
         if not wanted:
             got = repr(_cut(line.loose[0]))
             raise InputError(f"only flags after 'jaxstyle {line.command}'", got, f"see jaxstyle {line.command} --help")
         asked = " ".join(flag.metavar for flag in wanted)
-        advice = _of_many(line, wanted[-1], line.loose)
+        advice = _advice_for_many(line, wanted[-1], line.loose)
         raise InputError(f"jaxstyle {line.command} {asked}", f"{len(line.loose)} words after the command", advice)
 
 
-def _of_many(line: Line, flag: Flag, many: Sequence[str]) -> str:
-    """Returns what to do with several values where one is wanted."""
+def _advice_for_many(line: Line, flag: Flag, many: Sequence[str]) -> str:
+    """Returns the advice for several values where one is expected."""
     spaced = _with_spaces(many)
     if spaced:
         return f"put a name with spaces between quotation marks: {shlex.quote(spaced)}"
@@ -240,17 +240,17 @@ def _of_many(line: Line, flag: Flag, many: Sequence[str]) -> str:
 
 
 def _with_spaces(words: Sequence[str]) -> str | None:
-    """Returns the name of a file with spaces that stands there as several words."""
+    """Returns the name of an existing file with spaces that was typed as several words, or None."""
     for start, end in combinations(range(len(words) + 1), 2):
         name = " ".join(words[start:end])
-        with contextlib.suppress(OSError, ValueError):  # no name of a file at all
+        with contextlib.suppress(OSError, ValueError):  # the text cannot be the name of a file
             if end - start > 1 and Path(name).exists():
                 return name
     return None
 
 
 def _check_required(line: Line) -> None:
-    """Raises for what is missing."""
+    """Raises `InputError` if a required flag is missing."""
     given = {flag.name for _, flag, _ in line.given if flag is not None}
     loose = len(line.loose)
     missing = []
@@ -271,5 +271,5 @@ def _check_required(line: Line) -> None:
 
 
 def _cut(text: str) -> str:
-    """Returns no more of a text than fits into a message."""
+    """Returns a text, shortened to `MOST_SHOWN` characters."""
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 3]}..."

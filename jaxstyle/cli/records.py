@@ -1,4 +1,4 @@
-"""JSON as its standard has it: numbers that are not finite become null."""
+"""JSON according to its standard: numbers that are not finite are written as null."""
 
 import json
 import math
@@ -15,7 +15,7 @@ def to_json(record: Any, *, indent: int | None = None) -> str:
 
 
 def as_number(value: Any) -> Any:
-    """Returns the number that a text says; anything else as it is.
+    """Returns the number that a text contains, or `value` unchanged if it is anything else.
 
     >>> as_number("50"), as_number("0.5"), as_number("keep"), as_number(1.0)
     (50, 0.5, 'keep', 1.0)

@@ -1,4 +1,4 @@
-"""`jaxstyle stylize --settings SUMMARY` repeats the run that wrote the summary: its flags come before those typed."""
+"""Repeats a run from its summary (`jaxstyle stylize --settings SUMMARY`): its flags are put before those typed."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -8,28 +8,28 @@ from jaxstyle.checks import InputError, check_choice
 from jaxstyle.cli.command_line import name_of
 from jaxstyle.cli.flags import Flag, flags_of
 
-#: The command that takes --settings, and is repeated.
+#: The command that has --settings and can be repeated.
 COMMAND = "stylize"
 
-#: Flags that do not come from the summary: those that its settings stand for, and those that say what else to write.
+#: Flags that are not taken from the summary: those that are part of its settings, and those for other output files.
 NOT_REPEATED = (
     "optimizer settings learning_rate beta1 beta2 eps optimizer_options iterations parameterization scales "
     "scale_iterations stop_delta stop_patience schedule overwrite summary history checkpoint_output "
     "checkpoint_iterations progress_write progress_plot print_iterations quiet verbose compilation_cache"
 )
 
-#: Flags of which only one may be given: one that is typed takes the place of all.
+#: Groups of flags of which only one may be given, so that one that is typed replaces all of its group.
 ALTERNATIVES = (("width", "height", "long_side"), ("content_layers", "content_weight_blend"))
 
 
 def with_flags_of_summary(words: Sequence[str], known: Mapping[str, type]) -> tuple[str, ...]:
-    """Returns the words of a command line, with those of the summary that --settings names put before them.
+    """Returns the words of a command line, after the flags of the summary that --settings names.
 
-    The optimizer and all that belongs to it come from the file itself, by `jaxstyle.optimize.settings.read_settings`.
+    The optimizer and its options are read from the same file by `jaxstyle.optimize.settings.read_settings`.
 
     Raises:
-        InputError: If the summary is of another command, or says what it cannot say.
-        OSError: If there is no such file.
+        InputError: If the summary is of another command, or has invalid contents.
+        OSError: If the file cannot be read.
     """
     path = _value_of("settings", words)
     if words[:1] != (COMMAND,) or not path or {"-h", "--help"} & set(words):
@@ -37,7 +37,7 @@ def with_flags_of_summary(words: Sequence[str], known: Mapping[str, type]) -> tu
     from jaxstyle.optimize.settings import read_record  # only here, as it loads JAX
 
     record = read_record(path)
-    if "flags" not in record:  # of `tune`
+    if "flags" not in record:  # settings that `tune` wrote
         return tuple(words)
     line = record.get("command_line")
     if not isinstance(line, list) or line[1:2] != [COMMAND]:
@@ -54,7 +54,7 @@ def with_flags_of_summary(words: Sequence[str], known: Mapping[str, type]) -> tu
         is_left_open = value is None or value is False or value == []  # 0 is a value
         if name in NOT_REPEATED.split() or name in typed or is_left_open:
             continue
-        if name == "initial_noiseblend" and record["flags"].get("initial") is None:  # its settings have it
+        if name == "initial_noiseblend" and record["flags"].get("initial") is None:  # it is part of the settings
             continue
         check_choice(f"each of the flags in {path!r}", name, flags)
         before += _as_words(flags[name], value, path)
@@ -62,7 +62,7 @@ def with_flags_of_summary(words: Sequence[str], known: Mapping[str, type]) -> tu
 
 
 def _value_of(name: str, words: Sequence[str]) -> str:
-    """Returns the last value of a flag, as typed; nothing where there is none."""
+    """Returns the last value of a flag, as typed, or an empty text if it was not given."""
     found = ""
     for word, following in pairwise([*words, ""]):
         if name_of(word) == name:
@@ -71,10 +71,10 @@ def _value_of(name: str, words: Sequence[str]) -> str:
 
 
 def _as_words(flag: Flag, value: Any, path: str) -> list[str]:
-    """Returns the words that give a flag its value from the summary, and that cannot be read as other flags.
+    """Returns the words for a flag with its value from the summary, none of which can be read as another flag.
 
     Raises:
-        InputError: If the value is not of the flag's kind, or would be read as a flag itself.
+        InputError: If the value does not have the flag's type, or begins like a flag.
     """
     if flag.is_switch:
         if value is not True:
@@ -85,10 +85,10 @@ def _as_words(flag: Flag, value: Any, path: str) -> list[str]:
         if isinstance(each, bool) or not isinstance(each, str | int | float):
             raise InputError(f"text or numbers for {flag.name!r}", f"{each!r} in {path!r}", "name another file")
     if not flag.is_list:
-        return [f"{flag.word}={value}"]  # one word: whatever the value is, it remains the value of this flag
+        return [f"{flag.word}={value}"]  # a single word, so that no value can be read as another flag
     words = [str(each) for each in values]
     for word in words:
-        if word.startswith("-"):  # a file is not to be trusted with flags, --overwrite among them
+        if word.startswith("-"):  # a file must not be able to add flags such as --overwrite
             raise InputError(
                 f"values of {flag.name!r} that do not begin with '-'",
                 f"{word!r} in {path!r}",

@@ -1,4 +1,4 @@
-"""Saving what a run made although its place was lost meanwhile: a full disk, a folder that is gone or read-only."""
+"""Saves a result in another place if its own cannot be written: a full disk, a missing or read-only folder."""
 
 import tempfile
 import time
@@ -10,7 +10,7 @@ from jaxstyle.checks import InputError
 
 
 class LostOutputError(OSError):
-    """A result could not be written anywhere."""
+    """An error for a result that could not be written to any place."""
 
 
 def save_somewhere(
@@ -21,22 +21,22 @@ def save_somewhere(
     *,
     other_suffix: str | None = None,
 ) -> str:
-    """Writes a result to its place or, failing that, beside it, in the current folder or in the system's temporary one.
+    """Writes a result to its place or, if this fails, to the same folder, the current or the temporary one.
 
     Args:
-        what: The result, for messages.
-        place: Where it belongs.
-        write: `write(place)` writes it, or raises `OSError`; or `InputError` if the format cannot hold it (a WebP
-            ends at 16,383 pixels).
-        warn: Prints a line that says where it went instead.
-        other_suffix: The ending of a format to try instead of one that cannot hold the result, if there is any.
+        what: Name of the result in messages.
+        place: Path to write to.
+        write: Function `write(place)` that writes the result. It raises `OSError` if this fails, and `InputError` if
+            the format cannot hold the result (a side of a WebP has at most 16,383 pixels).
+        warn: Function that prints a line about the other place.
+        other_suffix: File name extension of a format to use if the first cannot hold the result, or None.
 
     Returns:
-        Where it is now.
+        The path that the result was written to.
 
     Raises:
-        LostOutputError: If it could not be written to any of these places, or not in the other format either.
-        InputError: As `write` does, without another format.
+        LostOutputError: If the result could not be written to any of these places, or in the other format.
+        InputError: If `write` raises it and `other_suffix` is None.
     """
     try:
         write(place)
@@ -54,7 +54,7 @@ def save_somewhere(
         except OSError:
             tried.append(repr(str(rescue.parent)))
             continue
-        except InputError as error:  # no place would help
+        except InputError as error:  # another place does not help
             if other_suffix is None:
                 raise
             raise LostOutputError(str(error)) from None
@@ -67,10 +67,10 @@ def save_somewhere(
 
 
 def reason_of(error: OSError | InputError) -> str:
-    """Returns why a file could not be written: the system's words, or what a check expected and got."""
+    """Returns why a file could not be written: the system's message, or what a check expected and got."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    sentence, _, _ = str(error).rpartition("; ")  # without its advice, which comes too late
+    sentence, _, _ = str(error).rpartition("; ")  # without the advice, which would come too late
     return sentence or str(error)
 
 
@@ -78,7 +78,7 @@ def _rescue_places(place: Path, suffix: str) -> Iterator[Path]:
     name = f"{place.stem[:40]}-rescued-{time.time_ns()}{suffix}"  # `place` may have the longest name allowed
     folders: list[Path] = []
     for find in (lambda: place.parent.absolute(), Path.cwd, lambda: Path(tempfile.gettempdir())):
-        with suppress(OSError):  # the current folder may be gone, and no temporary one writable
+        with suppress(OSError):  # the current folder may not exist, and no temporary one may be writable
             folder = find()
             if folder not in folders:
                 folders.append(folder)

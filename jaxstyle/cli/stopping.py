@@ -1,11 +1,11 @@
-"""Signals that ask a command to stop: the first one to save what there is, a second one to end at once.
+"""Handles signals that stop a command: after the first, the best picture is saved; a second ends the command at once.
 
-Python runs its own handlers between two instructions of the main thread: an exception from there may strike inside a
-library that is being loaded, which then aborts, and none comes while XLA compiles. So a thread waits for the signals:
-it ends the process where there is nothing to save yet, and otherwise leaves a note that the run looks for.
+Python runs its handlers between two instructions of the main thread. An exception in a handler could be raised while a
+library is loaded, which then aborts, and no handler runs while XLA compiles. So a thread waits for the signals: it ends
+the process if there is nothing to save yet, and otherwise sets a flag that the run checks.
 
-A program in Python that calls `jaxstyle.cli.main` goes on after it: there, the first signal before there is anything to
-save, and a second one, end the command by an exception, as Ctrl-C ends everything else that is called from Python.
+A Python program that calls `jaxstyle.cli.main` must not end with the command. There, a signal before there is anything
+to save, and a second signal, raise an exception, as Ctrl-C does in all Python code.
 """
 
 import os
@@ -20,31 +20,31 @@ from typing import IO
 from jaxstyle.cli.invocation import current
 from jaxstyle.output_files import remove_unfinished_files
 
-#: Ctrl-C; `kill`, `timeout`, containers and schedulers; a terminal that closes; what batch systems send before the time
-#: is up (Slurm's --signal=USR1, Grid Engine's USR1, USR2 and XCPU); Ctrl-Break on Windows.
+#: Signals of Ctrl-C; of `kill`, `timeout`, containers and schedulers; of a terminal that closes; of batch systems
+#: before the time limit (Slurm's --signal=USR1, Grid Engine's USR1, USR2 and XCPU); of Ctrl-Break on Windows.
 SIGNALS = tuple(
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGBREAK")
     if hasattr(signal, name)
 )
 
-#: Those that are heeded within a program in Python; the others are its own.
+#: Signals that are handled if a Python program has called the command; it may use the others for itself.
 CALLERS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-#: Seconds within which another signal is the same request: `timeout` sends its signal to the process and to its group,
-#: a closing terminal is reported by the shell and by the kernel.
+#: Seconds within which another signal counts as the same request: `timeout` signals both the process and its group, and
+#: a closing terminal is reported by both the shell and the kernel.
 SAME_REQUEST_SECONDS = 0.2
 
-#: Seconds that the last line may take to print: a terminal that is stopped must not keep the process.
-PARTING_SECONDS = 1.0
+#: Longest time to print the last line, in seconds, because printing to a suspended terminal never ends.
+LAST_LINE_SECONDS = 1.0
 
 
 class StoppedError(KeyboardInterrupt):
-    """A signal that ends a command at once, within a program that goes on.
+    """An exception that ends a command because of a signal, if a Python program has called the command.
 
     Args:
         number: Number of the signal.
-        line: What to tell people.
+        line: Message to print.
     """
 
     def __init__(self, number: int, line: str):
@@ -53,16 +53,16 @@ class StoppedError(KeyboardInterrupt):
 
 
 class StopRequest:
-    """Whether the command was asked to stop, and how. Ending at once ends the process.
+    """The signals that the command has received. A request to end at once ends the process.
 
     Args:
-        stream: For the last line of a process that ends at once; `sys.stderr` may be somebody else's at that moment.
+        stream: Stream for the last line of a process that ends at once, because `sys.stderr` may be replaced then.
 
     Attributes:
-        number: Number of the first signal; 0 if none came.
-        is_anything_to_save: Whether a run has begun to give pictures. Before, a signal ends the process at once.
-        say: Prints a line that is no error: nothing, unless it is replaced.
-        close: Called before the process ends at once: clears what is on the terminal.
+        number: Number of the first signal; 0 before a signal.
+        is_anything_to_save: Whether a run has a picture. Until then, a signal ends the process at once.
+        say: Function that prints a line that is not an error; by default it does nothing.
+        close: Function that clears the terminal before the process ends at once; by default it does nothing.
     """
 
     def __init__(self, stream: IO[str] | None = None):
@@ -77,16 +77,16 @@ class StopRequest:
 
     @property
     def exit_code(self) -> int:
-        """128 and the signal's number, as shells have it."""
+        """Exit code of a stopped command: 128 + the signal's number, as in shells."""
         return 128 + (self.number or signal.SIGINT)
 
     def keep(self) -> None:
-        """Says that from now on there is something to save."""
+        """Records that there is something to save from now on."""
         with self._lock:
             self.is_anything_to_save = True
 
     def receive(self, number: int) -> None:
-        """Heeds a signal."""
+        """Handles a signal."""
         with self._lock:
             if self._is_over:
                 return
@@ -96,62 +96,62 @@ class StopRequest:
                 self.number, self._time = number, now
                 if not self.is_anything_to_save:
                     self._end(number, f"stopped by {name} before there was anything to save; nothing was written")
-                _within(PARTING_SECONDS, lambda: self.say(_stopping(name)))
-            elif name != "SIGXCPU" and now - self._time > SAME_REQUEST_SECONDS:  # that one comes every second
+                _call_within(LAST_LINE_SECONDS, lambda: self.say(_describe_stop(name)))
+            elif name != "SIGXCPU" and now - self._time > SAME_REQUEST_SECONDS:  # SIGXCPU is repeated every second
                 self._end(number, f"stopped by {name} at once; what was not saved yet is lost")
 
     def finish(self) -> None:
-        """Ignores signals from now on: the command is done."""
+        """Ignores signals from now on, because the command has ended."""
         with self._lock:
             self._is_over = True
 
     def _end(self, number: int, line: str) -> None:
-        def part() -> None:
+        def print_last_line() -> None:
             self.close()
             print(f"jaxstyle: {line}", file=self._stream, flush=True)
 
-        _within(PARTING_SECONDS, part)
+        _call_within(LAST_LINE_SECONDS, print_last_line)
         remove_unfinished_files()
         os._exit(128 + number)
 
 
 class CallersStopRequest(StopRequest):
-    """A request to a command that a program in Python has called. Ending at once raises `StoppedError`."""
+    """The signals of a command that a Python program has called. A request to end at once raises `StoppedError`."""
 
     def _end(self, number: int, line: str) -> None:
         raise StoppedError(number, line)
 
 
 def current_stop() -> StopRequest:
-    """Returns the request of the command that runs; outside of one, a request that nobody makes."""
+    """Returns the `StopRequest` of the running command; outside of a command, one that receives no signals."""
     invocation = current()
     return StopRequest() if invocation is None else invocation.stop
 
 
 @contextmanager
-def heed_signals(stream: IO[str], *, owns_process: bool = False) -> Iterator[StopRequest]:
-    """Heeds signals while it lasts, those that were ignored before (by nohup, in the background) excepted.
+def handle_signals(stream: IO[str], *, owns_process: bool = False) -> Iterator[StopRequest]:
+    """Handles signals during the block, except those that were ignored before (by nohup or in the background).
 
     Args:
-        stream: See `StopRequest`.
-        owns_process: Whether to heed all `SIGNALS` and end the process; otherwise a program in Python goes on.
+        stream: Stream for the last line of a process that ends at once.
+        owns_process: Whether to handle all `SIGNALS` and end the process; otherwise a Python program is the caller.
     """
     stop = StopRequest(stream) if owns_process else CallersStopRequest(stream)
-    if threading.current_thread() is not threading.main_thread():  # only that one may have handlers
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may install handlers
         yield stop
         return
-    heeded = [
+    handled = [
         number
         for number in (SIGNALS if owns_process else CALLERS_SIGNALS)
-        if signal.getsignal(number) not in (signal.SIG_IGN, None)  # None: a handler that is none of Python's
+        if signal.getsignal(number) not in (signal.SIG_IGN, None)  # None is a handler that Python did not install
     ]
-    with (_listening if owns_process else _handling)(stop, heeded):
+    with (_handle_in_thread if owns_process else _handle_directly)(stop, handled):
         yield stop
 
 
 @contextmanager
-def _handling(stop: StopRequest, heeded: Sequence[int]) -> Iterator[None]:
-    before = {number: signal.signal(number, lambda number, _: stop.receive(number)) for number in heeded}
+def _handle_directly(stop: StopRequest, handled: Sequence[int]) -> Iterator[None]:
+    before = {number: signal.signal(number, lambda number, _: stop.receive(number)) for number in handled}
     try:
         yield
     finally:
@@ -161,14 +161,14 @@ def _handling(stop: StopRequest, heeded: Sequence[int]) -> Iterator[None]:
 
 
 @contextmanager
-def _listening(stop: StopRequest, heeded: Sequence[int]) -> Iterator[None]:
+def _handle_in_thread(stop: StopRequest, handled: Sequence[int]) -> Iterator[None]:
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
-    thread = threading.Thread(target=_listen, args=(receiver, stop, frozenset(heeded)), daemon=True)
+    thread = threading.Thread(target=_receive_signals, args=(receiver, stop, frozenset(handled)), daemon=True)
     thread.start()
-    # Both are needed: numbers are sent for signals that have a handler, and this handler keeps the usual end away.
+    # The handler does nothing, but without it the signal would end the process, and its number would not be sent.
     before_wakeup = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-    before = {number: signal.signal(number, lambda *_: None) for number in heeded}
+    before = {number: signal.signal(number, lambda *_: None) for number in handled}
     try:
         yield
     finally:
@@ -181,21 +181,21 @@ def _listening(stop: StopRequest, heeded: Sequence[int]) -> Iterator[None]:
         receiver.close()
 
 
-def _listen(receiver: socket.socket, stop: StopRequest, heeded: frozenset[int]) -> None:
-    while numbers := receiver.recv(64):  # nothing once the other end is closed
+def _receive_signals(receiver: socket.socket, stop: StopRequest, handled: frozenset[int]) -> None:
+    while numbers := receiver.recv(64):  # empty after the other end is closed
         for number in numbers:
-            if number in heeded:
+            if number in handled:
                 stop.receive(number)
 
 
-def _stopping(name: str) -> str:
-    """Returns what a first signal leads to, once there is something to save."""
+def _describe_stop(name: str) -> str:
+    """Returns the line to print after a first signal, if there is something to save."""
     who, again = ("Ctrl-C", "Ctrl-C again") if name == "SIGINT" else (name, "a second signal")
     return f"{who}: finishing the current steps, then saving the best picture so far; {again} quits without saving"
 
 
-def _within(seconds: float, action: Callable[[], None]) -> None:
-    """Waits for `action`, but no longer."""
+def _call_within(seconds: float, action: Callable[[], None]) -> None:
+    """Calls `action` in a thread, and waits for it no longer than `seconds`."""
     thread = threading.Thread(target=action, daemon=True)
     thread.start()
     thread.join(seconds)

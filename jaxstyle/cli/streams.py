@@ -1,8 +1,8 @@
-"""The program's stdout and stderr, made such that printing cannot fail: a reader that leaves must not cost a run.
+"""Streams that replace stdout and stderr, so that a failure to print does not end a run.
 
-`jaxstyle.cli.main` puts a `GuardedStream` in the place of both, so that whatever prints goes through one: `print`,
-rich, the parser, warnings and logging. Called in another thread than the main one, it leaves both as they are, since
-they belong to all threads; what it prints itself goes through a `GuardedStream` nevertheless.
+`jaxstyle.cli.main` replaces both by a `GuardedStream`, so that everything is printed through one: by `print`, rich, the
+parser, warnings and logging. In a thread that is not the main one it does not replace them, because all threads share
+them, but its own output still goes through a `GuardedStream`.
 """
 
 import errno
@@ -13,21 +13,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TextIO
 
-#: Held while `sys.stdout` and `sys.stderr` are put in place or back: threads that did so in turns, each giving back
-#: what it found, would leave a stream of a call that has ended.
+#: Lock that is held while `sys.stdout` and `sys.stderr` are replaced or restored. Without it, two threads could restore
+#: a stream that belongs to a call which has ended.
 SWAPPING = threading.RLock()
 
 
 class GuardedStream:
-    """A text stream that never raises: after the first failure, all that is written to it is dropped.
+    """A text stream that never raises: after the first failure, all further text is dropped.
 
     Args:
-        stream: Where to write to.
-        number: Descriptor of the process's own stream, which leads nowhere after a failure; None for any other, which
-            is somebody else's and stays as it is.
+        stream: The stream to write to.
+        number: Descriptor of the process's own stream, which is redirected to the null device after a failure; None for
+            any other stream, which belongs to the caller and is not changed.
 
     Attributes:
-        failure: The first error, if there was one.
+        failure: The first error, or None.
     """
 
     def __init__(self, stream: TextIO, number: int | None = None):
@@ -49,17 +49,17 @@ class GuardedStream:
         return len(text)
 
     def flush(self) -> None:
-        """Hands on what is buffered."""
+        """Flushes the stream."""
         self._try(lambda: self._stream.flush())
 
     def isatty(self) -> bool:
-        """Returns whether it is a terminal that can still be written to."""
+        """Returns whether the stream is a terminal that has not failed."""
         with suppress(OSError, ValueError):
             return self.failure is None and self._stream.isatty()
         return False
 
     def __getattr__(self, name: str) -> Any:
-        """Returns any other attribute of the stream, for instance its encoding."""
+        """Returns another attribute of the stream, for instance its encoding."""
         return getattr(self._stream, name)
 
     def _try(self, action: Callable[[], None]) -> None:
@@ -67,22 +67,22 @@ class GuardedStream:
             return
         try:
             action()
-        except BlockingIOError:  # a pipe that is full and does not wait: this text is lost, the next may not be
+        except BlockingIOError:  # a non-blocking pipe is full: only this text is lost
             pass
         except (OSError, ValueError) as error:
             self.failure = error
-            # Python flushes what is left in the buffer when it exits, and would complain once more.
+            # Python flushes the rest of the buffer when it exits, and would print another error.
             with suppress(OSError, ValueError):
                 if self._number is not None and self._stream.fileno() == self._number:
-                    _redirect_to_nowhere(self._number)
+                    _redirect_to_null(self._number)
 
 
 class GuardedStreams(NamedTuple):
-    """Both streams of the program.
+    """The two output streams of the program.
 
     Attributes:
-        out: In the place of `sys.stdout`.
-        err: In the place of `sys.stderr`.
+        out: The stream that replaces `sys.stdout`.
+        err: The stream that replaces `sys.stderr`.
     """
 
     out: GuardedStream
@@ -90,9 +90,9 @@ class GuardedStreams(NamedTuple):
 
     @property
     def lost_output(self) -> str:
-        """Why text on stdout was lost, or nothing; that a reader has left is no loss: it has what it wanted."""
+        """Why text on stdout was lost, or an empty text; a pipe that its reader has closed does not count."""
         failure = self.out.failure
-        # On Windows, a pipe whose reader has left is an invalid argument.
+        # On Windows, writing to a pipe that its reader has closed is an invalid argument.
         if not isinstance(failure, OSError) or isinstance(failure, BrokenPipeError) or failure.errno == errno.EINVAL:
             return ""
         return failure.strerror or str(failure)
@@ -100,25 +100,25 @@ class GuardedStreams(NamedTuple):
 
 @contextmanager
 def guard_streams(*, owns_process: bool = False) -> Iterator[GuardedStreams]:
-    """Puts a `GuardedStream` in the place of `sys.stdout` and of `sys.stderr`, and flushes both at the end.
+    """Replaces `sys.stdout` and `sys.stderr` by a `GuardedStream` each, and flushes both at the end.
 
     Args:
-        owns_process: Whether the descriptors 0, 1 and 2 are the program's own: no caller's, who prints there later.
+        owns_process: Whether the descriptors 0, 1 and 2 belong to this program, not to a caller that prints later.
     """
-    # A file that is opened later would get the number of a stream that was closed at the start (`>&-`), and with it
-    # whatever is printed below Python.
+    # If a stream was closed at the start (`>&-`), the next file that is opened would get its number, and receive
+    # everything that C libraries print.
     for number in (0, 1, 2) if owns_process else ():
         try:
             os.fstat(number)
         except OSError:
-            _redirect_to_nowhere(number)
+            _redirect_to_null(number)
     own = (1, 2) if owns_process else (None, None)
     is_main = threading.current_thread() is threading.main_thread()
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 (a device)
+    with open(os.devnull, "w", encoding="utf-8") as null:  # noqa: PTH123 (a device)
         with SWAPPING:
             before = sys.stdout, sys.stderr
-            # Python has None for a stream that was closed.
-            out, err = (GuardedStream(stream or nowhere, number) for stream, number in zip(before, own, strict=True))
+            # Python uses None for a stream that was closed.
+            out, err = (GuardedStream(stream or null, number) for stream, number in zip(before, own, strict=True))
             if is_main:
                 sys.stdout, sys.stderr = out, err  # type: ignore[assignment]
         try:
@@ -126,15 +126,15 @@ def guard_streams(*, owns_process: bool = False) -> Iterator[GuardedStreams]:
         finally:
             out.flush()
             err.flush()
-            with SWAPPING:  # what somebody else has put there meanwhile stays
+            with SWAPPING:  # a stream that was replaced by others meanwhile is not restored
                 if sys.stdout is out:
                     sys.stdout = before[0]
                 if sys.stderr is err:
                     sys.stderr = before[1]
 
 
-def _redirect_to_nowhere(number: int) -> None:
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    if nowhere != number:
-        os.dup2(nowhere, number)
-        os.close(nowhere)
+def _redirect_to_null(number: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    if null != number:
+        os.dup2(null, number)
+        os.close(null)

@@ -1,7 +1,7 @@
-"""Small networks that are optimized themselves: a picture as a function of position, and regressions like it.
+"""Small networks whose weights are optimized: pictures as functions of position, and regressions like them.
 
-They are Flax (NNX) modules, and `functional` turns each into two pure functions, so that its parameters are an ordinary
-pytree like any other unknown. Nothing here is pretrained; the networks that give features are in `jaxstyle.vgg.module`.
+They are Flax (NNX) modules, and `functional` converts each to two pure functions, so that its parameters are an
+ordinary pytree. They are not pretrained; the networks that compute features are in `jaxstyle.vgg.module`.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,11 +21,11 @@ Initializer = jax.nn.initializers.Initializer
 
 _LECUN_NORMAL: Initializer = nnx.initializers.lecun_normal()
 
-#: Weights and widths of the coordinate network of Mordvintsev et al. (2018), by their published program (lucid).
+#: Layer widths of `CoordinateNetwork` and standard deviation of its initial biases, both from tensorflow/lucid.
 CPPN_WIDTHS = (2, 24, 24, 24, 24, 24, 24, 24, 24, 3)
 CPPN_BIAS_DEVIATION = 0.1
 
-# The root mean squares of arctan(z) and of arctan(z)^2 for a normal z of deviation 1, rounded as in lucid.
+# The root mean squares of arctan(z) and of arctan(z)^2 for a normal z of deviation 1, rounded as in tensorflow/lucid.
 _ARCTAN_SIZE, _ARCTAN_SQUARED_SIZE = 0.67, 0.6
 
 
@@ -33,8 +33,8 @@ class Functional(NamedTuple):
     """A module as two pure functions.
 
     Attributes:
-        init: `init(key) -> params`: nested dictionaries of arrays, strongly typed.
-        apply: `apply(params, *inputs)`: what the module returns, with these parameters in it.
+        init: Function `init(key) -> params` that returns nested dictionaries of strongly typed arrays.
+        apply: Function `apply(params, *inputs)` that returns the output of the module with these parameters.
     """
 
     init: Callable[[Key], dict[str, Any]]
@@ -42,20 +42,20 @@ class Functional(NamedTuple):
 
 
 def functional(make_module: Callable[[nnx.Rngs], nnx.Module]) -> Functional:
-    """Returns a module's pure `init` and `apply`, which can be jitted, differentiated and mapped like any others.
+    """Returns a module's pure functions `init` and `apply`, which can be jitted, differentiated and mapped.
 
     >>> network = functional(lambda rngs: MLP((2, 8, 3), rngs=rngs))
     >>> network.apply(network.init(jax.random.key(0)), jnp.zeros((5, 2))).shape
     (5, 3)
 
     Args:
-        make_module: Builds the module, drawing from the given `nnx.Rngs`. The module's only state may be parameters
-            (`nnx.Param`): a constant array is an input of `apply`, not a part of the module.
+        make_module: Function that builds the module with random numbers from the given `nnx.Rngs`. Its only state may
+            be parameters (`nnx.Param`); pass constant arrays as inputs of `apply`.
 
     Raises:
-        InputError: If the module holds other state, such as dropout's random numbers: it would be lost or hidden.
+        InputError: If the module has other state, such as dropout's random numbers, which would be lost or hidden.
     """
-    # Shapes only: this computes nothing. What is kept of it, the structure of the module, holds no array.
+    # This evaluates shapes only, and `structure`, which is used later, contains no array.
     shapes = nnx.eval_shape(lambda: make_module(nnx.Rngs(0)))
     structure, _, others = nnx.split(shapes, nnx.Param, ...)
     if names := [".".join(map(str, path)) for path, _ in nnx.to_flat_state(others)]:
@@ -76,15 +76,15 @@ class MLP(nnx.Module):
     Its parameters are `{"dense0": {"kernel": [in, out], "bias": [out]}, "dense1": ...}`.
 
     Args:
-        widths: Inputs, units of each hidden layer, outputs. `(2, 64, 3)` has one hidden layer.
-        activation: Works along the last axis. It may change that axis's length, as `arctan_pair` does.
-        kernel_init: Draws the weights; by default normal, of variance 1 / inputs (LeCun et al. 1998).
-        bias_init: Draws the biases.
-        last_kernel_init: Draws the last layer's weights, if not as the others.
-        rngs: Where all of them draw from.
+        widths: Numbers of inputs, of units in each hidden layer, and of outputs. `(2, 64, 3)` has one hidden layer.
+        activation: Activation between the layers. It may change the length of the last axis, as `arctan_pair` does.
+        kernel_init: Initializer of the weights; by default normal, of variance 1 / inputs (LeCun et al. 1998).
+        bias_init: Initializer of the biases.
+        last_kernel_init: Initializer of the last layer's weights; None is `kernel_init`.
+        rngs: Random number generators for all initializers.
 
     Raises:
-        InputError: If there are fewer than two widths, or one below 1.
+        InputError: If `widths` has fewer than two numbers, or one below 1.
     """
 
     def __init__(
@@ -112,17 +112,17 @@ class MLP(nnx.Module):
             inputs = jax.eval_shape(activation, jax.ShapeDtypeStruct((outputs,), jnp.float32)).shape[0]
 
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
-        """Returns the last layer's sums."""
+        """Returns the outputs of the last layer."""
         for index in range(self.depth):
             x = getattr(self, f"dense{index}")(x if index == 0 else self.activation(x))
         return x
 
 
 def arctan_pair(x: Float[Array, "*batch channels"]) -> Float[Array, "*batch twice_channels"]:
-    """Returns `[arctan(x) / 0.67, arctan(x)^2 / 0.6]`, joined along the last axis: an odd and an even curve.
+    """Returns `[arctan(x) / 0.67, arctan(x)^2 / 0.6]`, an odd and an even function, joined along the last axis.
 
-    The activation of the coordinate network of Mordvintsev et al. (2018), in their program's biased form. The divisors
-    give both halves a root mean square of 1 for normal x of deviation 1.
+    This is the activation of the coordinate network of Mordvintsev et al. (2018), in tensorflow/lucid's biased form.
+    The divisors give both halves a root mean square of 1 for normal x of deviation 1.
     """
     x = jnp.arctan(x)
     return jnp.concatenate([x / _ARCTAN_SIZE, jnp.square(x) / _ARCTAN_SQUARED_SIZE], axis=-1)
@@ -132,17 +132,17 @@ class CoordinateNetwork(nnx.Module):
     """A picture as a function from position to color (a compositional pattern-producing network, CPPN).
 
     Mordvintsev, Pezzotti, Schubert and Olah (2018), "Differentiable image parameterizations", with the architecture of
-    the program published with it (lucid): eight layers of 24 units, `arctan_pair` between, a sigmoid at the end;
-    truncated normal weights of variance 1 / inputs, biases of deviation 0.1, and zeros for the last layer's weights, so
-    that it starts from one color near middle gray.
+    tensorflow/lucid (https://github.com/tensorflow/lucid): eight layers of 24 units with `arctan_pair` after each, and
+    a sigmoid at the end; truncated normal weights of variance 1 / inputs, biases of deviation 0.1, and zeros for the
+    last layer's weights, so that the network starts from one color near middle gray.
 
-    Deviation: that program paints squares only, its outermost pixels at +-sqrt(3). With `pixel_positions`, pictures
-    may have any shape, and the edges of a square's outermost pixels are there (nearly).
+    Deviation: lucid's pictures are squares, with the centers of the outermost pixels at +-sqrt(3). With
+    `pixel_positions`, pictures may have any shape, and the outer edges of a square's pixels are near +-sqrt(3).
 
     Args:
-        widths: Inputs (2 for a position), units of each hidden layer, outputs (3 colors).
-        activation: Between the layers.
-        rngs: Where the initial weights are drawn from.
+        widths: Numbers of inputs (2 for a position), of units in each hidden layer, and of outputs (3 colors).
+        activation: Activation between the layers.
+        rngs: Random number generators for the initial weights.
     """
 
     def __init__(self, widths: Sequence[int] = CPPN_WIDTHS, *, activation: Activation = arctan_pair, rngs: nnx.Rngs):
@@ -155,22 +155,22 @@ class CoordinateNetwork(nnx.Module):
         )
 
     def __call__(self, positions: Float[Array, "*batch 2"]) -> Float[Array, "*batch 3"]:
-        """Returns the colors, in (0, 1), at `positions` such as those of `pixel_positions`."""
+        """Returns the colors, in (0, 1), at `positions` such as those that `pixel_positions` returns."""
         return nnx.sigmoid(self.layers(positions))
 
 
 def pixel_positions(height: int, width: int, *, like: tuple[int, int] | None = None) -> Float[Array, "height width 2"]:
-    """Returns the positions of a picture's pixels, (row, column), of mean 0 and standard deviation 1.
+    """Returns the positions (row, column) of a picture's pixels, with mean 0 and standard deviation 1.
 
-    The mean is taken from each axis by itself, and both are divided by one deviation, that of rows and columns
-    together, `sqrt((H^2 + W^2 - 2) / 24)` pixels: pixels stay square whatever the picture's shape. For a square
-    picture this is the same as normalizing each axis, or all numbers at once; the corners are near +-sqrt(3).
+    Each axis has mean 0, and both are divided by the same deviation, that of rows and columns together,
+    `sqrt((H^2 + W^2 - 2) / 24)` pixels, so that pixels are square for every shape of picture. For a square picture
+    this is the same as normalizing each axis, or all numbers at once; the corners are near +-sqrt(3).
 
     Args:
-        height: Pixels from top to bottom.
-        width: Pixels from left to right.
-        like: `(height, width)` of the picture whose mean and deviation are used, and over which the new pixels are
-            spread: what a network has learned of it can be painted at any size. The picture itself, if left out.
+        height: Height of the picture in pixels.
+        width: Width of the picture in pixels.
+        like: `(height, width)` of another picture, over whose positions the new pixels are spread, so that a network
+            which was trained on one size can be evaluated at another. None is the same size.
 
     Raises:
         InputError: If a size is below 1.
@@ -178,9 +178,9 @@ def pixel_positions(height: int, width: int, *, like: tuple[int, int] | None = N
     rows, columns = (height, width) if like is None else like
     if min(height, width, rows, columns) < 1:
         raise InputError("a size of at least 1 x 1", f"{height} x {width}", "pass positive numbers of pixels")
-    deviation = ((rows**2 + columns**2 - 2) / 24) ** 0.5 or 1.0  # a single pixel is at 0, whatever its unit
+    deviation = ((rows**2 + columns**2 - 2) / 24) ** 0.5 or 1.0  # a single pixel is at 0 with any divisor
     axes = [
-        # The centers of `new` pixels spread over `old` ones, counted in those, from the middle.
+        # The centers of `new` pixels that cover the same interval as `old` ones, relative to its middle.
         ((jnp.arange(new) + 0.5) / new - 0.5) * (old / deviation)
         for new, old in ((height, rows), (width, columns))
     ]
@@ -190,7 +190,7 @@ def pixel_positions(height: int, width: int, *, like: tuple[int, int] | None = N
 def draw_frequencies(
     key: Key, count: int, deviation: float, *, dimensions: int = 2
 ) -> Float[Array, "count dimensions"]:
-    """Draws the matrix B of `fourier_features`: normal, of the given deviation, in cycles per unit of position."""
+    """Draws the matrix B of `fourier_features`: normal, with this standard deviation in cycles per unit of position."""
     return deviation * jax.random.normal(key, (count, dimensions))
 
 
@@ -200,8 +200,8 @@ def fourier_features(
     """Returns `[cos(2 pi B v), sin(2 pi B v)]` for positions v and frequencies B.
 
     Tancik et al. (2020), "Fourier features let networks learn high frequency functions in low dimensional domains",
-    equation 5 with all amplitudes 1. B stays as it was drawn: it is no parameter.
+    equation 5 with all amplitudes 1. B is constant, not a parameter.
     """
-    # In full precision: half precision, which GPU and TPU would take, is off by a tenth of a turn at high frequencies.
+    # Full precision is needed: in GPUs' and TPUs' default precision, high frequencies are wrong by a tenth of a cycle.
     phases = 2 * jnp.pi * jnp.matmul(positions, frequencies.T, precision=lax.Precision.HIGHEST)
     return jnp.concatenate([jnp.cos(phases), jnp.sin(phases)], axis=-1)

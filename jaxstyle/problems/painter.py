@@ -1,12 +1,12 @@
-"""The image painter: a network learns one picture, as the color at each position.
+"""The image painter: a network learns one picture, as a function from position to color.
 
-The well-known regression exercise (as in P. K. Mital's course "Creative applications of deep learning with
-TensorFlow", session 2, 2016) and, by `fourier_features`, the answer of Tancik et al. (2020) to why such a network
-paints so blurred a picture. What the network is not shown (`holes`), it fills in; and it can paint at any size.
+This is the regression exercise of P. K. Mital's course "Creative applications of deep learning with TensorFlow" (2016,
+session 2, https://github.com/pkmital/CADL). Its pictures are blurred, for which `fourier_features` are the remedy of
+Tancik et al. (2020). Regions excluded from training (`holes`) are filled in, and pictures of any size can be painted.
 
-The published costs (171.7 after the first epoch, 41 after 499) are of the astronaut at 64x64, resized by an antialiased
-*bilinear* filter and measured by `full_cost`. Resized by the sharper cubic of `jaxstyle.pictures.images`, the same
-picture has more detail to learn, and costs a fifth more in the end.
+The published costs (171.7 after the first epoch, 41 after 499) are for the astronaut at 64x64, resized with an
+antialiased *bilinear* filter and measured by `full_cost`. Resized with the sharper cubic filter of
+`jaxstyle.pictures.images`, the same picture has more detail, and its final cost is a fifth higher.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,31 +27,31 @@ from jaxstyle.problems.networks import MLP, Functional, draw_frequencies, fourie
 from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, Picture, Scalar
 
-#: Colors are regressed on this scale.
+#: Largest value of the colors that the network learns.
 COLOR_SCALE = 255.0
 
-# The deviation of positions spread over a unit interval. Frequencies are given in cycles per such an interval, as in
-# Tancik et al. (2020), whereas positions have deviation 1 here.
+# Standard deviation of positions in a unit interval. Frequencies are given in cycles per unit interval, as in Tancik et
+# al. (2020), whereas positions have deviation 1 here.
 _UNIT_INTERVAL_DEVIATION = 12**-0.5
 
-# Pixels that are computed at once outside the training: 64 units of each are 4 MB.
+# Number of pixels that are computed at once outside of training; 64 units for each take 4 MB.
 _PIXELS_AT_ONCE = 2**14
 
 
 @dataclass(frozen=True)
 class PainterConfig:
-    """The network, and how it is shown the picture. The defaults are those of the published run.
+    """Architecture of the network and size of the batches. The defaults are those of the published run.
 
     Attributes:
-        hidden_widths: Units of each hidden layer, with ReLU after each; the last layer is linear.
+        hidden_widths: Number of units of each hidden layer, each followed by a ReLU; the last layer is linear.
         weight_deviation: Standard deviation of the initial weights; biases start at 0.
-        batch_size: Pixels per step.
-        fourier_features: Frequencies of the Fourier features put before the network; 0 for the plain network. The
-            network then has twice as many inputs.
+        batch_size: Number of pixels per step.
+        fourier_features: Number of random frequencies whose sine and cosine are the inputs of the network, which then
+            has twice as many inputs; with 0, the inputs are the positions.
         fourier_scale: Standard deviation of the frequencies, in cycles per side of a square picture. Tancik et al.
-            (2020) found 10 best for pictures of 512x512; at 64x64 half of that learns as fast, and leaves no grain
-            where it paints larger or fills holes.
-        fourier_seed: Seed of the frequencies, which are drawn once and stay.
+            (2020) found 10 best for pictures of 512x512; at 64x64, half of that learns as fast, and causes no grain in
+            larger pictures and in holes.
+        fourier_seed: Seed of the frequencies, which are drawn once and are constant.
     """
 
     hidden_widths: Sequence[int] = (64,) * 6
@@ -72,25 +72,24 @@ class PainterConfig:
 def make_problem(
     config: PainterConfig, picture: Picture, *, holes: Bool[Array, "height width"] | np.ndarray | None = None
 ) -> Problem:
-    """Returns the problem of learning `picture`, whose unknowns are a network's weights.
+    """Returns the problem of learning `picture`, whose parameters are a network's weights.
 
-    The loss of a step is the cost of a batch, drawn anew from the step's key: see `painter_loss`. What tells how far a
-    run has come is `full_cost` of its last parameters. The parameters of the lowest loss are merely those that met the
-    easiest batch.
+    The loss of a step is the cost of a random batch, drawn with the step's key (`painter_loss`). The progress of a run
+    is measured by `full_cost` of its last parameters, because the lowest loss belongs to the easiest batch only.
 
     Args:
         config: The network and the batches.
-        picture: `[height, width, 3]` in [0, 1].
-        holes: `[height, width]`, true (or above 0.5) where the picture is not shown to the network.
+        picture: Target, `[height, width, 3]` in [0, 1].
+        holes: Mask `[height, width]` that is true (or above 0.5) where pixels are excluded from training.
 
     Raises:
-        InputError: For a picture of the wrong shape, a mask of another size, one without a hole or with nothing
-            beside its holes, or fewer pixels than a batch has.
+        InputError: For a picture of the wrong shape, a mask of another size, a mask without a hole or with nothing
+            else, or fewer known pixels than a batch has.
     """
     check_kind("the config", config, PainterConfig)
     check_picture_shape("a picture", picture)
     is_hole = _check_holes(holes, picture.shape[:2])
-    shown = np.where(is_hole[..., None], 0, np.asarray(picture, np.float32))  # what is in the holes is not even there
+    shown = np.where(is_hole[..., None], 0, np.asarray(picture, np.float32))  # pixels in holes are not kept at all
     check_picture("a picture", shown)
     known = np.flatnonzero(~is_hole).astype(np.int32)
     if config.batch_size > known.size:
@@ -120,19 +119,19 @@ def make_problem(
 def painter_loss(
     params: dict[str, Any], args: dict[str, Any], key: Key, *, batch_size: int
 ) -> tuple[Scalar, dict[str, Scalar]]:
-    """Returns the cost of a random batch, and the same as the metric `cost`.
+    """Returns the cost of a random batch, and the same number as the term `cost`.
 
     `L = mean_i sum_c |f(x_i)_c - y_ic|`: the absolute error on the scale 0..255, summed over the three colors and
     averaged over the pixels i of the batch.
 
-    Deviation: the published run goes through all pixels once per epoch, in a new order each time. Here each batch is
-    drawn by itself, without repetition inside it: steps know a key, not their place in an epoch.
+    Deviation: the published run uses all pixels once per epoch, in a new order each time. Here each batch is drawn
+    independently, without repetition inside it, because a step has a key but no position in an epoch.
 
     Args:
         params: The network's weights.
-        args: See `make_problem`.
+        args: The `args` of the problem that `make_problem` returns.
         key: Random key of this step.
-        batch_size: Pixels to draw.
+        batch_size: Number of pixels to draw.
     """
     known = args["known"]
     cost = jnp.mean(_errors(params, args, known[draw_batch(key, known.size, batch_size)]))
@@ -141,20 +140,20 @@ def painter_loss(
 
 @jax.jit
 def full_cost(params: dict[str, Any], args: dict[str, Any]) -> Scalar:
-    """Returns the cost over all pixels that are no holes: `painter_loss` with everything in the batch."""
+    """Returns the cost over all pixels outside of holes: `painter_loss` with all of them in the batch."""
     errors = lax.map(lambda pixel: _errors(params, args, pixel), args["known"], batch_size=_PIXELS_AT_ONCE)
     return jnp.mean(errors)
 
 
 @partial(jax.jit, static_argnames=("height", "width"))
 def paint(params: dict[str, Any], args: dict[str, Any], height: int, width: int) -> Picture:
-    """Returns what the network paints, at any size, clipped to [0, 1].
+    """Returns the picture that the network has learned, at any size, clipped to [0, 1].
 
-    The new pixels are spread over the same positions as those of the picture that was learned.
+    Its pixels cover the same interval of positions as those of the picture that was learned.
 
     Args:
         params: The network's weights.
-        args: See `make_problem`.
+        args: The `args` of the problem that `make_problem` returns.
         height: Height of the painting, in pixels.
         width: Width of the painting, in pixels.
 
@@ -170,21 +169,21 @@ def draw_batch(key: Key, count: int, size: int) -> Int[Array, " size"]:
     """Draws `size` different numbers from 0 to `count - 1`; every set of them is equally likely.
 
     Floyd's algorithm (Bentley and Floyd 1987, "A sample of brilliance"): the i-th number t is drawn from 0 to
-    j = count - size + i, and is j instead if t has been taken before. Its work depends on `size` only, where
-    `jax.random.choice` without replacement sorts all `count` numbers at every step. In order of drawing the numbers are
-    not independent of their place: it is the set that is random.
+    j = count - size + i, and is replaced by j if t was drawn before. Its cost depends on `size` only, whereas
+    `jax.random.choice` without replacement sorts all `count` numbers at every step. The set of the numbers is random,
+    but their order is not.
 
     Args:
-        key: To draw from.
-        count: Numbers to choose from; at least `size`.
-        size: Numbers to draw.
+        key: Random key.
+        count: How many numbers to choose from; at least `size`.
+        size: How many numbers to draw.
     """
     last = count - size + jnp.arange(size)
     drawn = jax.random.randint(key, (size,), 0, last + 1)
     is_earlier = jnp.tri(size, k=-1, dtype=bool)
 
-    # What is taken depends on earlier numbers only, so that doing all at once, again until nothing changes, ends with
-    # what one by one would give; there are few collisions, and mostly two rounds.
+    # Each result depends on earlier results only, so updating all at once until nothing changes gives the same numbers
+    # as the sequential algorithm. Collisions are rare, so mostly two rounds are enough.
     def settle(taken: jax.Array) -> jax.Array:
         return jnp.where(jnp.any(is_earlier & (drawn[:, None] == taken), axis=1), last, drawn)
 
@@ -206,14 +205,14 @@ def _network(widths: tuple[int, ...], weight_deviation: float = 1.0) -> Function
 def _predict(
     params: dict[str, Any], args: dict[str, Any], positions: Float[Array, "*batch 2"]
 ) -> Float[Array, "*batch 3"]:
-    """Returns the colors at `positions`, on 0..255 but not clipped; the network's widths are those of its weights."""
+    """Returns the colors at `positions`, on 0..255, not clipped; the network's widths follow from `params`."""
     inputs = positions if "frequencies" not in args else fourier_features(positions, args["frequencies"])
     layers = [params[f"dense{index}"]["kernel"].shape for index in range(len(params))]
     return _network((layers[0][0], *(outputs for _, outputs in layers))).apply(params, inputs)
 
 
 def _errors(params: dict[str, Any], args: dict[str, Any], pixels: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
-    """Returns `sum_c |f(x)_c - y_c|` at pixels, counted row by row."""
+    """Returns `sum_c |f(x)_c - y_c|` at `pixels`, indices in row-major order."""
     predicted = _predict(params, args, args["positions"].reshape(-1, 2)[pixels])
     return jnp.sum(jnp.abs(predicted - args["colors"].reshape(-1, 3)[pixels]), axis=-1)
 
@@ -226,7 +225,7 @@ def _check_holes(holes: Any, size: tuple[int, ...]) -> np.ndarray:
     holes = np.asarray(holes)
     if holes.shape != size:
         raise InputError(f"a mask of holes of shape {size}", holes.shape, "make it as large as the picture")
-    if not (holes.min() >= 0 and holes.max() <= 1):  # nor with NaN
+    if not (holes.min() >= 0 and holes.max() <= 1):  # also true for NaN
         raise InputError("a mask of holes in [0, 1]", f"values from {holes.min()} to {holes.max()}", "divide by 255")
     is_hole = holes > 0.5
     if not is_hole.any():

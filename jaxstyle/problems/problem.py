@@ -1,4 +1,4 @@
-"""What the loop minimizes: a `Problem` says everything about an experiment but how to optimize it."""
+"""The interface between experiments and the loop: a `Problem` defines an experiment except how to optimize it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,19 +16,19 @@ Args = Any
 
 @dataclass(frozen=True, repr=False)
 class Problem:
-    """A loss over parameters, with all it takes to start from and to look at the result.
+    """A loss over parameters, with the initial parameters and a function that renders the result.
 
     Attributes:
-        name: For records and messages.
-        init_fn: `init_fn(key) -> params`: where to start.
-        loss_fn: `loss_fn(params, args, key) -> (loss, metrics)`: pure; metrics is a dictionary of scalars, the terms
-            of the loss. A deterministic problem ignores `key`.
-        args: A pytree with every array the loss needs (weights, targets, data). Never hide them in `loss_fn`'s
-            closure: closed-over arrays become part of the program's text, twice their size and compiled each time.
-        render_fn: `render_fn(params, args)`: what people look at; for pictures RGB in [0, 1].
-        project_fn: `project_fn(params) -> params`, applied after every update (for instance clipping to bounds).
-        is_stochastic: Whether the loss depends on `key`: then a value from an earlier step is stale.
-        is_bounded_below: Whether the loss is at least 0, so that "ten times the initial loss" means divergence.
+        name: Name of the problem in records and messages.
+        init_fn: Function `init_fn(key) -> params` that returns the initial parameters.
+        loss_fn: Pure function `loss_fn(params, args, key) -> (loss, terms)`, where `terms` is a dictionary of scalars,
+            the terms of the loss. A deterministic problem ignores `key`.
+        args: A pytree with every array that the loss needs (weights, targets, data). They must not be in `loss_fn`'s
+            closure: arrays in a closure become part of the program's text, twice their size and compiled each time.
+        render_fn: Function `render_fn(params, args)` that returns what is shown to people; for pictures RGB in [0, 1].
+        project_fn: Function `project_fn(params) -> params`, applied after every update (for instance clipping).
+        is_stochastic: Whether the loss depends on `key`, so that values of earlier steps cannot be compared with it.
+        is_bounded_below: Whether the loss is at least 0, so that a multiple of the initial loss means divergence.
     """
 
     name: str
@@ -41,23 +41,23 @@ class Problem:
     is_bounded_below: bool = True
 
     def __repr__(self) -> str:
-        """Names, numbers and shapes."""
+        """Returns the fields; arrays are shown by type and shape."""
         return short_repr(self)
 
 
 def reparameterize(
     problem: Problem, init: Callable[[Key, Params], Params], decode: Callable[[Params], Params], *, name: str = ""
 ) -> Problem:
-    """Returns `problem` with other unknowns: those of which `decode` makes the parameters that it had.
+    """Returns `problem` with new parameters, from which `decode` computes the parameters of `problem`.
 
     Args:
-        problem: Whose loss is minimized over the new unknowns.
-        init: `init(key, start) -> params`: unknowns that decode to `start` (or, if that cannot be, that suit it).
-        decode: `decode(params)`: the old parameters, differentiable.
-        name: Appended to the problem's name.
+        problem: The problem whose loss is minimized over the new parameters.
+        init: Function `init(key, start) -> params` whose result decodes to `start`, or to another start if none does.
+        decode: Differentiable function `decode(params)` that returns the parameters of `problem`.
+        name: Text that is appended to the problem's name.
 
     Raises:
-        ValueError: For a problem with a projection, which is of the old parameters.
+        ValueError: If `problem` has a projection, which is defined for the old parameters only.
     """
     check_kind("the problem", problem, Problem, "make one with make_problem")
     if problem.project_fn is not None:

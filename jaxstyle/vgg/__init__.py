@@ -1,1 +1,1 @@
-"""The network that looks at pictures: its layers, its weights on disk, and how it computes on each kind of device."""
+"""The VGG networks that compute features of pictures: their layers, their weight files, and fast convolutions."""

@@ -1,11 +1,11 @@
 """The 3x3 convolution of a frozen network: stride 1, zero padding, channels last, no batch axis.
 
-A frozen network never needs the gradient by its kernels, only by the picture. That gradient is a convolution too,
-with the kernel turned by 180 degrees and its channels swapped. Autodiff writes the turn into the program, where a
-loop on the CPU redoes it (and leaves the fast convolution path) at every step: jax issue 12868, about three times
-slower. So `freeze_kernel` does once whatever depends on the kernel alone, and the result travels as an argument.
+A frozen network needs the gradient with respect to the picture only, not to its kernels. That gradient is a convolution
+too, with the kernel rotated by 180 degrees and its channels swapped. Autodiff makes the rotation a part of the program,
+where a loop on the CPU repeats it at every step (and does not use the fast convolution): jax issue 12868, about three
+times slower. So `freeze_kernel` computes once what depends on the kernel alone, and its result is an argument.
 
-On a CPU most layers take Winograd's algorithm (`jaxstyle.vgg.winograd`); elsewhere the vendor's convolution wins.
+On a CPU most layers use Winograd's algorithm (`jaxstyle.vgg.winograd`); elsewhere the vendor's convolution is faster.
 """
 
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ from jaxstyle.vgg import winograd
 
 METHODS = ("direct", "winograd")
 
-#: With fewer channels the transforms cost more than they save.
+#: Fewest channels for Winograd's algorithm; with fewer, its transforms cost more than it saves.
 WINOGRAD_CHANNELS = 64
 
-#: Smaller pictures take milliseconds either way, and Winograd's programs take longer to compile.
+#: Fewest pixels for Winograd's algorithm. Smaller pictures take milliseconds anyway, and its programs compile slower.
 WINOGRAD_PIXELS = 96 * 96
 
 
@@ -38,8 +38,8 @@ class FrozenKernel:
 
     Attributes:
         forward: The kernel `[3, 3, in, out]` (direct), or its transform, six arrays `[6, in, out]` (winograd).
-        backward: The kernel turned by 180 degrees `[3, 3, out, in]` (direct); nothing (winograd), where one
-            transform serves both ways.
+        backward: The kernel rotated by 180 degrees, `[3, 3, out, in]` (direct); empty (winograd), because the same
+            transform serves the gradient.
         method: `direct` or `winograd`.
     """
 
@@ -54,12 +54,12 @@ def freeze_kernel(
     method: str = "direct",
     dtype: str | jnp.dtype = "float32",
 ) -> FrozenKernel:
-    """Returns what `convolve` needs of a kernel, computed once.
+    """Returns the forms of a kernel that `convolve` needs, computed once.
 
     Args:
-        kernel: `[3, 3, in, out]`, to be correlated with the features as every deep learning library does.
-        method: `direct` or `winograd`; see `choose_method`.
-        dtype: Type of the convolution: features are cast to it. Winograd is float32 only.
+        kernel: `[3, 3, in, out]`, used as a cross-correlation, as in every deep learning library.
+        method: `direct` or `winograd`, as `choose_method` returns it.
+        dtype: Type to which the features are cast for the convolution. Winograd's algorithm requires float32.
 
     Raises:
         InputError: For another shape, an unknown method, or Winograd in half precision.
@@ -70,8 +70,8 @@ def freeze_kernel(
         if jnp.dtype(dtype) != jnp.float32:
             raise InputError("float32 for Winograd's algorithm", dtype, "use the direct method")
         return FrozenKernel(winograd.transform_kernel(np.asarray(kernel)), (), method)
-    turned = kernel[::-1, ::-1].swapaxes(2, 3)
-    return FrozenKernel((jnp.asarray(kernel, dtype),), (jnp.asarray(turned, dtype),), method)
+    rotated = kernel[::-1, ::-1].swapaxes(2, 3)
+    return FrozenKernel((jnp.asarray(kernel, dtype),), (jnp.asarray(rotated, dtype),), method)
 
 
 def choose_method(
@@ -82,14 +82,14 @@ def choose_method(
     dtype: str | jnp.dtype = "float32",
     platform: str | None = None,
 ) -> str:
-    """Returns the method that was measured to be faster for such a layer; see benchmarks/speed/README.md.
+    """Returns the method that was measured to be faster for such a layer (benchmarks/speed/README.md).
 
     Args:
-        inputs: Channels in.
-        outputs: Channels out.
+        inputs: Number of input channels.
+        outputs: Number of output channels.
         pixels: Height times width of the network's picture (not of the layer).
         dtype: Type of the convolution.
-        platform: `cpu`, `gpu` or `tpu`; JAX's default one if left out.
+        platform: `cpu`, `gpu` or `tpu`; None is JAX's default platform.
     """
     is_cpu = (platform or jax.default_backend()) == "cpu"
     is_worth_it = min(inputs, outputs) >= WINOGRAD_CHANNELS and pixels >= WINOGRAD_PIXELS
@@ -98,10 +98,10 @@ def choose_method(
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def convolve(features: Features, kernel: FrozenKernel, bias: Float[Array, " outputs"], relu: bool) -> Features:
-    """Correlates `features` `[height, width, in]` with a kernel, adds the bias, and applies the ReLU if asked to.
+    """Correlates `features` `[height, width, in]` with a kernel, adds the bias, and applies a ReLU if `relu` is true.
 
-    The gradient by `features` is exact (the ReLU's is 0 at 0); the gradients by `kernel` and `bias` are defined as
-    zero, because the network is frozen.
+    The gradient with respect to `features` is exact (the ReLU's is 0 at 0); the gradients with respect to `kernel` and
+    `bias` are defined as zero, because the network is frozen.
     """
     if kernel.method == "winograd":
         return winograd.correlate(features, kernel.forward, bias, relu=relu)
@@ -113,7 +113,7 @@ def _convolve_forward(
     features: Features, kernel: FrozenKernel, bias: Array, relu: bool
 ) -> tuple[Any, tuple[Any, FrozenKernel]]:
     result = convolve(features, kernel, bias, relu)
-    # Where the result is positive says all that the ReLU's gradient needs; nothing before it is kept.
+    # The ReLU's gradient needs only where the result is positive, so the values before the ReLU are not stored.
     return result, (result if relu else None, kernel)
 
 

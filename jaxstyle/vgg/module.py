@@ -3,8 +3,8 @@
 Simonyan and Zisserman (2014), "Very deep convolutional networks for large-scale image recognition", table 1,
 columns D (VGG-16) and E (VGG-19). Layers are named `conv3_2`, `relu3_2` and `pool3`: block, then position.
 
-`features(params, picture, layers)` is what the rest of the code calls. It builds the module around the parameters it
-is given, while tracing, so that the parameters stay an ordinary argument and nothing is hidden in the module.
+The rest of the package calls `features(params, picture, layers)`. It builds the module from its parameters while it is
+traced, so that the parameters remain an ordinary argument and the module holds no hidden state.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,18 +22,18 @@ from jaxstyle.types import Features, NetworkParams, Picture
 from jaxstyle.vgg.convolution import FrozenKernel, choose_method, convolve, freeze_kernel
 from jaxstyle.vgg.pooling import average_pool, max_pool
 
-#: Convolutions in each of the five blocks.
+#: Number of convolutions in each of the five blocks.
 BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 
 POOLINGS = ("max", "avg")
 
 MEMORY_MODES = ("normal", "low")
 
-#: What each convolution sees beyond the border, by NumPy's names: zeros, as the networks were trained (they mark the
-#: border); the opposite border, for pictures that tile; or the border's own pixels again, which mark it little.
+#: Padding of each convolution's input, and NumPy's name for it. Zeros are what the networks were trained with, but they
+#: change the features near the border; `circular` is for pictures that tile; `edge` changes the features less.
 PADDINGS = {"zero": "constant", "circular": "wrap", "edge": "edge"}
 
-#: Types the features may have.
+#: Types that the features may have.
 DTYPES = ("float32", "bfloat16")
 
 #: The networks take pixels of 0..255, from which they subtract the training set's mean color.
@@ -56,12 +56,12 @@ def layer_names(architecture: str) -> tuple[str, ...]:
 
 
 def architecture_of(params: NetworkParams) -> str:
-    """Returns `vgg16` or `vgg19`, by the convolutions that `params` holds.
+    """Returns `vgg16` or `vgg19`, according to the convolutions in `params`.
 
-    They may end early (see `freeze`); where they end before the two networks part, either name is right.
+    The deepest convolutions may be missing (see `freeze`). If the others are common to both networks, it is `vgg16`.
 
     Raises:
-        InputError: If `params` is anything else.
+        InputError: If `params` is not the parameters of a VGG.
     """
     if not isinstance(params, Mapping):
         is_network = isinstance(getattr(params, "params", None), Mapping)
@@ -78,7 +78,7 @@ def architecture_of(params: NetworkParams) -> str:
 
 
 def convolutions_for(architecture: str, layers: Sequence[str]) -> tuple[str, ...]:
-    """Returns the convolutions that `layers` need: all up to the deepest.
+    """Returns the convolutions that must be computed for `layers`: all up to the deepest layer.
 
     >>> convolutions_for("vgg19", ["relu2_1", "conv1_1"])
     ('conv1_1', 'conv1_2', 'conv2_1')
@@ -105,7 +105,7 @@ def check_layers(params: NetworkParams, layers: Iterable[str]) -> tuple[str, ...
 
 
 def check_order(layers: Sequence[str]) -> tuple[str, ...]:
-    """Returns `layers` as a tuple, or raises `InputError` if they do not stand in the order of computation."""
+    """Returns `layers` as a tuple, or raises `InputError` if they are not in the order of computation."""
     names = layer_names("vgg19")  # VGG-16 has a part of these, in the same order
     layers = check_layer_names(layers)
     ordered = sorted(set(layers), key=lambda layer: names.index(check_choice("each layer", layer, names)))
@@ -115,9 +115,9 @@ def check_order(layers: Sequence[str]) -> tuple[str, ...]:
 
 
 def minimum_size(layers: Sequence[str]) -> int:
-    """Returns the least height and width, in pixels, at which every one of `layers` sees at least one whole cell.
+    """Returns the smallest height and width, in pixels, at which every layer has a cell that the border does not cut.
 
-    Each pooling halves the picture, and `relu5_1` lies behind four of them:
+    Each pooling halves the picture, and four poolings come before `relu5_1`:
 
     >>> minimum_size(["relu1_1", "relu5_1"])
     16
@@ -133,14 +133,14 @@ def _block(layer: str) -> int:
 def freeze(
     params: NetworkParams, *, layers: Sequence[str] | None = None, pixels: int = 0, dtype: str | None = None
 ) -> NetworkParams:
-    """Returns `params` with every kernel as a `FrozenKernel`: do it once, before a loop, for speed.
+    """Returns `params` with every kernel as a `FrozenKernel`; call it once before a loop, for speed.
 
     Args:
-        params: Plain parameters; frozen ones come back as they are.
-        layers: The layers to come: convolutions behind the deepest are left out. All are kept, if left out.
-        pixels: Height times width of the pictures to come: each layer gets the method that is the fastest for them
-            on this device. Any other size gives the same features, but for rounding.
-        dtype: Type of the features: one of `DTYPES`; the parameters' own, if left out.
+        params: Plain parameters; frozen ones are returned unchanged.
+        layers: The layers that will be computed; convolutions after the deepest are removed. None keeps all.
+        pixels: Height times width of the pictures for which each layer's method should be the fastest on this device.
+            Pictures of other sizes have the same features, apart from rounding.
+        dtype: Type of the features, one of `DTYPES`; None is the type of the parameters.
     """
 
     def freeze_layer(layer: dict[str, Any]) -> dict[str, Any]:
@@ -162,14 +162,14 @@ def freeze(
 
 
 class Convolution(nnx.Module):
-    """A 3x3 convolution with fixed weights. See `jaxstyle.vgg.convolution`."""
+    """A 3x3 convolution with fixed weights, computed by `jaxstyle.vgg.convolution`."""
 
     def __init__(self, kernel: FrozenKernel, bias: jax.Array):
         self.kernel = nnx.Param(kernel)
         self.bias = nnx.Param(bias)
 
     def __call__(self, features: Features, *, relu: bool) -> Features:
-        """Returns the convolution of `features` plus the bias, through a ReLU if asked for."""
+        """Returns the convolution of `features` plus the bias, followed by a ReLU if `relu` is true."""
         return convolve(features, self.kernel.get_value(), self.bias.get_value(), relu)
 
 
@@ -178,10 +178,10 @@ class VGG(nnx.Module):
 
     Args:
         params: `{"mean": [3], "conv1_1": {"kernel": [3, 3, 3, 64], "bias": [64]}, ...}`; the mean is RGB on 0..255.
-            Kernels may be frozen (`freeze`) or plain. Which of the two networks it is follows from the names.
-        pooling: `max`, as it was trained, or `avg`, which Gatys et al. (2016, section 2) found to please more.
-        padding: One of `PADDINGS`. With `circular`, the features of a picture that is rolled by a multiple of all
-            strides are its features rolled, if the strides divide its height and width.
+            Kernels may be frozen (`freeze`) or plain. The names determine which of the two networks it is.
+        pooling: `max`, as in training, or `avg`, which Gatys et al. (2016, section 2) found slightly more appealing.
+        padding: One of `PADDINGS`. With `circular`, rolling a picture by a multiple of all strides rolls its features,
+            if the strides divide its height and width.
     """
 
     def __init__(self, params: NetworkParams, *, pooling: str = "max", padding: str = "zero"):
@@ -194,12 +194,12 @@ class VGG(nnx.Module):
                 setattr(self, name, Convolution(value["kernel"], value["bias"]))
 
     def __call__(self, picture: Picture, layers: Sequence[str], *, memory: str = "normal") -> dict[str, Features]:
-        """Returns the features of `picture` (RGB in [0, 1]) at `layers`; nothing past the deepest is computed."""
+        """Returns the features of `picture` (RGB in [0, 1]) at `layers`; layers after the deepest are not computed."""
         check_picture("a picture", picture)
         layers = check_layer_names(layers)
         found: dict[str, Features] = {}
         picture = jnp.asarray(picture)
-        # Half precision has too few digits for pixels of 0..255, whatever the features are computed in.
+        # Half precision has too few digits for pixels of 0..255, even if the features are computed in it.
         picture = picture.astype(jnp.promote_types(picture.dtype, jnp.float32))
         hidden = picture * PIXEL_SCALE - self.mean.get_value()
         for steps in self._blocks(layers):
@@ -223,7 +223,7 @@ class VGG(nnx.Module):
             if name.startswith("conv"):
                 convolution = getattr(self, name)
                 hidden = hidden.astype(convolution.bias.get_value().dtype)
-                # The ReLU belongs to the convolution unless the sums before it are asked for.
+                # The convolution includes the ReLU, unless the values before the ReLU are requested as well.
                 hidden = self._convolve(convolution, hidden, relu=name not in layers)
             elif name.startswith("relu"):
                 hidden = jnp.maximum(hidden, 0) if f"conv{name[4:]}" in layers else hidden
@@ -236,17 +236,17 @@ class VGG(nnx.Module):
     def _convolve(self, convolution: Convolution, hidden: Features, *, relu: bool) -> Features:
         if self.padding == "zero":
             return convolution(hidden, relu=relu)
-        # One pixel more on every side is all that a 3x3 kernel sees; what it makes of the new border is cut off.
+        # A 3x3 kernel reads one pixel more on every side; the results at the added pixels are removed again.
         hidden = jnp.pad(hidden, ((1, 1), (1, 1), (0, 0)), mode=PADDINGS[self.padding])
         return convolution(hidden, relu=relu)[1:-1, 1:-1]
 
 
 def recompute(block: Callable[[Features], Any]) -> Callable[[Features], Any]:
-    """Returns `block`, a function of one array, with a gradient that computes it again instead of keeping its inside.
+    """Returns `block`, a function of one array, with a gradient that computes it again instead of storing its inside.
 
-    This is `jax.checkpoint`, but for what XLA makes of it on a CPU: there the barrier that should keep the second
-    computation apart from the first is dropped before common subexpressions are merged, and nothing is saved. Inside
-    a branch there is nothing to merge with.
+    This replaces `jax.checkpoint`, which saves no memory on a CPU: there XLA drops the barrier between the second
+    computation and the first before it merges common subexpressions, so the second one is removed. Here the second
+    computation is inside a branch, where XLA does not merge it with the first.
     """
 
     @jax.custom_vjp
@@ -257,7 +257,7 @@ def recompute(block: Callable[[Features], Any]) -> Callable[[Features], Any]:
         return block(hidden), hidden
 
     def backward(hidden: Features, cotangents: Any) -> tuple[Features]:
-        # True, but XLA cannot know it; and where it is false, the gradient is NaN anyway.
+        # Always true except for NaN, for which the gradient is NaN anyway; XLA cannot remove the branch.
         is_number = hidden[0, 0, 0] == hidden[0, 0, 0]
         again = lambda: jax.vjp(block, hidden)[1](cotangents)[0]
         return (lax.cond(is_number, again, lambda: jnp.full_like(hidden, jnp.nan)),)
@@ -278,21 +278,21 @@ def features(
     """Returns the features of a picture at the named layers, as a pure function of parameters and picture.
 
     Args:
-        params: A network's parameters (see `VGG`), plain or frozen.
+        params: A network's parameters, plain or frozen, in the form that `VGG` describes.
         picture: RGB in [0, 1], `[height, width, 3]`. Values outside are not clipped, so that gradients stay exact.
         layers: Names such as `relu4_2`, `conv3_1` or `pool3`.
         pooling: `max` or `avg`.
-        memory: `normal`, or `low`: a gradient then computes each block of layers a second time instead of keeping
-            what is in it, which takes about a third longer.
-        padding: `zero`, `circular` or `edge`: see `PADDINGS`.
+        memory: `normal`, or `low`, with which a gradient computes each block of layers a second time instead of storing
+            its inside; this takes about a third longer.
+        padding: `zero`, `circular` or `edge`, the keys of `PADDINGS`.
 
     Returns:
-        A dictionary with the given layers in the given order, each `[height, width, channels]`, where height and
-        width are halved, rounding up, by each pooling before the layer.
+        A dictionary with the given layers in the given order, each `[height, width, channels]`, where each pooling
+        before the layer halves height and width, rounding up.
 
     Raises:
-        InputError: If a layer, pooling or padding is unknown, `params` is not a VGG, or `picture` no picture: where
-            it is not traced, its values are checked as well.
+        InputError: If a layer, pooling or padding is unknown, `params` is not a VGG, or `picture` is not a picture.
+            The values of `picture` are checked too, unless it is traced.
     """
     layers = check_layers(params, layers)
     check_choice("memory", memory, MEMORY_MODES)

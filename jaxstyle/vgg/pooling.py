@@ -1,4 +1,4 @@
-"""2x2 pooling whose sizes round up, with gradients that are cheap on every device."""
+"""2x2 pooling that rounds sizes up, with gradients that are fast on every device."""
 
 from collections.abc import Callable
 
@@ -14,14 +14,14 @@ from jaxstyle.types import Features
 def max_pool(features: Features) -> Features:
     """Returns the maximum of each 2x2 cell, `[ceil(height / 2), ceil(width / 2), channels]`.
 
-    The gradient goes to the first maximum of a cell in row-major order, as in PyTorch. It is written as comparisons:
-    what autodiff makes of XLA's own pooling, `select_and_scatter`, runs element by element on a CPU.
+    The gradient goes to the first maximum of a cell in row-major order, as in PyTorch. It is written as comparisons,
+    because the gradient of XLA's own pooling, `select_and_scatter`, runs element by element on a CPU.
     """
     return _reduce(jnp.maximum, _corners(features, -jnp.inf))
 
 
 def average_pool(features: Features) -> Features:
-    """Returns the mean of each 2x2 cell; a cell cut off by the border is divided by the pixels that it has."""
+    """Returns the mean of each 2x2 cell; for a cell cut off by the border, the mean of the pixels inside."""
     height, width, _ = features.shape
     rows = np.where(np.arange(0, height, 2) + 1 < height, 2, 1)
     columns = np.where(np.arange(0, width, 2) + 1 < width, 2, 1)
@@ -35,7 +35,7 @@ def _reduce(combine: Callable[[Array, Array], Array], corners: list[Array]) -> A
 
 
 def _corners(features: Features, fill: float) -> list[Array]:
-    """Returns the four pixels of every cell as four pictures of half the size, in row-major order."""
+    """Returns four arrays of half the size, one for each of the four pixels of every cell, in row-major order."""
     height, width, _ = features.shape
     if height % 2 or width % 2:
         features = jnp.pad(features, ((0, height % 2), (0, width % 2), (0, 0)), constant_values=fill)

@@ -1,15 +1,15 @@
-"""Trained VGGs, shipped or on disk, as checked parameters.
+"""Loads and saves trained VGGs, and checks their parameters.
 
-`load_network()` is the VGG-19 that comes with the package; `load_network(path)` reads any of the formats in
-`jaxstyle.vgg.formats`, recognized by content. Whatever the file, the parameters come out in one convention: NumPy
-float32, `{"mean": [3], "conv1_1": {"kernel": [3, 3, in, out], "bias": [out]}, ...}`, for RGB pixels in 0..255 minus
-`mean`.
+`load_network()` returns the VGG-19 that comes with the package; `load_network(path)` reads any of the formats in
+`jaxstyle.vgg.formats`, recognized by content. For every format, the parameters have one convention: NumPy float32,
+`{"mean": [3], "conv1_1": {"kernel": [3, 3, in, out], "bias": [out]}, ...}`, for RGB pixels in 0..255 minus `mean`.
 
-A file may be hostile. What is promised of any file but the shipped one, which is known by its SHA-256: nothing in it is
-run, nothing outside it is read, and it is read in a process of its own that is killed after half a minute (longer for
-large files), so that a file which crashes, hangs or fills that process ends as an `InputError`. What is not promised: a
-file that makes a C library run code of its own has that process, which has the user's rights; and where the system does
-not limit address space (macOS, Windows) only time is limited. That the numbers are a good network's, nobody can tell.
+A file may be hostile. For any file except the shipped one, which is recognized by its SHA-256, three things are
+guaranteed: no code in it is run, no other file is read because of it, and it is read in a separate process that is
+killed after half a minute (longer for large files), so that a file which makes that process crash, hang or run out of
+memory raises `InputError`. Not guaranteed: if a file makes a C library run its code, that code runs in the separate
+process with the user's rights; where the system cannot limit address space (macOS, Windows), only time is limited; and
+there is no check whether the network is a good one.
 """
 
 import hashlib
@@ -35,17 +35,17 @@ from jaxstyle.vgg.formats.layout import (
 )
 from jaxstyle.vgg.formats.registry import check_file, read_network
 
-#: In a wheel, and in a checkout.
+#: Places of the shipped network, in a wheel and in a checkout.
 _SHIPPED = (
     Path(__file__).parents[1] / "shipped" / "vgg19.h5",
     Path(__file__).parents[2] / "weights" / "vgg19.h5",
 )
 
-#: SHA-256 and size of the shipped file. What has it needs no process of its own to be read in.
+#: SHA-256 and size (bytes) of the shipped file. A file that has them is read without a separate process.
 _SHIPPED_SHA256 = "93e4b6280b038044788e79287fc73c9e7e31cfcbcefb49f22734c40328053f5f"
 _SHIPPED_BYTES = 18_696_623
 
-#: Endings that `save_network` knows.
+#: File name extensions that `save_network` accepts.
 SAVED_SUFFIXES = (".h5", ".hdf5", ".npz", ".safetensors")
 
 
@@ -54,12 +54,12 @@ class Network:
     """A trained VGG.
 
     Attributes:
-        name: What to call it in reports.
+        name: Name of the network in reports.
         architecture: `vgg16` or `vgg19`.
-        params: NumPy float32 arrays; see the module's docstring.
-        checksum: SHA-256 of `params`, in hexadecimal: the same for the same network from any file format.
-        source: Where the weights come from, and their licence where it is known.
-        format: The format of the file that it was read from, or an empty text.
+        params: NumPy float32 arrays, `{"mean": [3], "conv1_1": {"kernel": [3, 3, in, out], "bias": [out]}, ...}`.
+        checksum: SHA-256 of `params`, in hexadecimal, which is the same for the same network from any file format.
+        source: Origin of the weights, and their licence if it is known.
+        format: Format of the file that the network was read from, or an empty text.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Network:
     format: str = ""
 
     def __repr__(self) -> str:
-        """Names, numbers and shapes."""
+        """Returns the fields; arrays are shown by type and shape."""
         return short_repr(self)
 
 
@@ -82,7 +82,7 @@ def load_network(path: str | Path | None = None, *, architectures: Architectures
         architectures: The networks that may be in the file.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If `path` does not exist.
         InputError: If the file is empty, damaged, hostile, of an unknown format, or holds another network.
 
     >>> load_network().architecture
@@ -104,19 +104,19 @@ def load_network(path: str | Path | None = None, *, architectures: Architectures
 
 
 def save_network(network: Network, path: str | Path, *, overwrite: bool = False) -> None:
-    """Saves a network with float32 kernels, in the format that the ending of `path` names.
+    """Saves a network with float32 kernels, in the format given by the extension of `path`.
 
-    The file is written beside its place and renamed into it, so a failure leaves nothing half done.
+    The file is written under a temporary name and then renamed, so a failure leaves no partial file.
 
     Args:
         network: The network; its arrays are checked first.
-        path: Ends in `.h5` or `.hdf5` (ours), `.npz` or `.safetensors`.
+        path: A name that ends in `.h5` or `.hdf5` (jaxstyle's format), `.npz` or `.safetensors`.
         overwrite: Whether an existing file is replaced.
 
     Raises:
-        FileExistsError: If `path` exists and is not to be overwritten.
+        FileExistsError: If `path` exists and `overwrite` is false.
         FileNotFoundError: If its folder does not exist.
-        InputError: If the ending is none of these, or `network` is not sound.
+        InputError: If the extension is none of these, or the arrays of `network` do not fit its architecture.
     """
     check_kind("the network", network, Network, "pass what load_network returns")
     path = check_destination(path, overwrite=overwrite)
@@ -125,7 +125,7 @@ def save_network(network: Network, path: str | Path, *, overwrite: bool = False)
     if blocks is None or set(layer_channels(blocks)) != convolutions:
         find_architecture(convolutions)
         raise InputError(f"one of {', '.join(ARCHITECTURES)}", repr(network.architecture), "name what it holds")
-    # Widths are the caller's business (a narrow VGG for tests can be saved), a sound chain of layers is not.
+    # Any numbers of channels are accepted (tests save narrow VGGs) if consecutive layers fit together.
     check_params(network.params, _widths(network.params, blocks))
     attributes = {
         "architecture": network.architecture,
@@ -143,12 +143,12 @@ def save_network(network: Network, path: str | Path, *, overwrite: bool = False)
 
 
 def check_destination(path: str | Path, *, overwrite: bool = False) -> Path:
-    """Returns `path` if `save_network` could write there; made before anything large is read.
+    """Returns `path` if `save_network` can write to it; called before a large file is read.
 
     Raises:
-        FileExistsError: If `path` exists and is not to be overwritten.
+        FileExistsError: If `path` exists and `overwrite` is false.
         FileNotFoundError: If its folder does not exist.
-        InputError: If its ending names no format.
+        InputError: If its extension is not that of a format.
     """
     path = Path(path)
     if path.suffix.lower() not in SAVED_SUFFIXES:
@@ -161,10 +161,10 @@ def check_params(params: NetworkParams, blocks: tuple[tuple[int, int], ...]) -> 
 
     Args:
         params: `{"mean": [3], "conv1_1": {"kernel": [3, 3, in, out], "bias": [out]}, ...}`.
-        blocks: Number and width of the convolutions of each block, as in `ARCHITECTURES`.
+        blocks: Number and output channels of the convolutions of each block, as in `ARCHITECTURES`.
 
     Raises:
-        InputError: If anything is missing, too much, of another shape or dtype, NaN or infinite.
+        InputError: If an array is missing, unexpected, of another shape or dtype, or contains NaN or infinity.
     """
     channels = layer_channels(blocks)
     find_architecture((name for name in params if name != "mean"), {"this network": blocks})
@@ -181,10 +181,10 @@ def check_params(params: NetworkParams, blocks: tuple[tuple[int, int], ...]) -> 
 
 
 def shipped_path() -> Path:
-    """Returns where the shipped VGG-19 is.
+    """Returns the path of the shipped VGG-19.
 
     Raises:
-        FileNotFoundError: If the package came without it.
+        FileNotFoundError: If the package was installed without it.
     """
     for path in _SHIPPED:
         if path.is_file():
@@ -195,7 +195,7 @@ def shipped_path() -> Path:
 
 
 def _is_shipped(path: Path) -> bool:
-    """Tells whether the file at `path` is the shipped one, byte for byte, wherever it is."""
+    """Returns whether the file at `path` has the same bytes as the shipped one."""
     if path.stat().st_size != _SHIPPED_BYTES:
         return False
     with path.open("rb") as stream:
@@ -203,7 +203,7 @@ def _is_shipped(path: Path) -> bool:
 
 
 def _widths(params: NetworkParams, blocks: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
-    """Returns `blocks` with the widths that `params` has."""
+    """Returns `blocks` with the numbers of output channels that `params` has."""
     return tuple(
         (count, int(np.shape(params[f"conv{block}_1"].get("bias"))[0]))
         for block, (count, _) in enumerate(blocks, start=1)

@@ -132,8 +132,8 @@ def correlate(
 
 
 def _tiles_per_strip(channels: int) -> int:
-    # Six transformed tiles of 64 channels and 512 tiles are 0.8 MB. Above 128 channels the products dominate, and they
-    # like many tiles.
+    # Six transformed tiles of 64 channels and 512 tiles are 0.8 MB. Above 128 channels the products dominate, and these
+    # are faster with many tiles.
     return 32768 // channels if channels <= 128 else 1024
 
 

@@ -92,7 +92,7 @@ def test_what_comes_from_a_child_is_not_trusted(path, monkeypatch, name):
 
 def test_a_child_that_does_not_start_is_no_fault_of_the_file(path, monkeypatch):
     monkeypatch.setattr(isolation, "_PROGRAM", "raise SystemExit(5)")
-    with pytest.raises(OSError, match="exit code 5 before it began; see what"):
+    with pytest.raises(OSError, match="exit code 5 before it began; run"):
         load_network(path, architectures=TINY)
     monkeypatch.setattr(sys, "executable", "")
     with pytest.raises(OSError, match="plain Python"):
@@ -238,7 +238,7 @@ def processor_seconds(process: int) -> float:
 
 
 def test_a_program_that_has_ended_before_is_no_parent():
-    program = "from jaxstyle.vgg.formats import isolation; isolation._end_with(1); print('goes on')"
+    program = "from jaxstyle.vgg.formats import isolation; isolation._die_with_parent(1); print('goes on')"
     if sys.platform == "linux":
         result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
         assert result.stdout == ""

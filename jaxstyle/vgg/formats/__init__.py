@@ -1,8 +1,8 @@
-"""Readers of the files that VGG weights come in, one module per format.
+"""Readers of VGG weight files, one module per format.
 
-Every reader has `recognize(head, names, path)`, which gets the first bytes and the names of a zip's members and never
-looks at the file's name, and `read(path, architectures)`, which returns a `layout.StoredNetwork` in this package's
-convention. All files are taken for hostile: declared sizes, counts and shapes are checked before anything is read, no
-reader runs code from a file, and no reader follows a link out of one. `registry` chooses the reader; `isolation` does
-so in a child process, for what C libraries do not check; `jaxstyle.vgg.weights` checks the result.
+Every reader has two functions. `recognize(head, names, path)` gets the file's first bytes and the names of its members
+if it is a zip; it does not use the file's name. `read(path, architectures)` returns a `layout.StoredNetwork` in this
+package's convention. Every file is treated as hostile: declared sizes, counts and shapes are checked before data is
+read, no reader runs code from a file, and no reader follows a link out of one. `registry` chooses the reader;
+`isolation` runs it in a child process, because C libraries check less; `jaxstyle.vgg.weights` checks the result.
 """

@@ -1,7 +1,7 @@
-"""Reading HDF5 without trusting it: the part that our own format and Keras's share.
+"""Functions that read untrusted HDF5 files, shared by jaxstyle's own format and Keras's.
 
-libhdf5 can be led out of its file (external and soft links, external and virtual storage) and into code that is not
-its own (filter plugins), so every step down the tree and every dataset is looked at before it is opened or read.
+A file can make libhdf5 read other files (external and soft links, external and virtual storage) and load other code
+(filter plugins), so every step down the tree and every dataset is checked before it is opened or read.
 """
 
 import io
@@ -18,20 +18,20 @@ from jaxstyle.vgg.formats.layout import StoredArray, check_size
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
-#: Filters that libhdf5 carries itself; any other would be looked for among the plugins of the machine.
+#: Filters that are built into libhdf5; for any other, libhdf5 would search the plugins installed on the machine.
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 
-#: Libraries make chunks of at most a megabyte by themselves, and no real one is much larger than its dataset.
+#: Bytes by which a chunk may exceed its dataset. Libraries choose chunks of at most a megabyte by default.
 _CHUNK_BYTES = 2**22
 
-#: A VGG has 40 groups, and whole models have some hundred.
+#: Largest number of names in a group or file, and of nested groups. A VGG has 40 groups, whole models some hundred.
 _MAX_NAMES = 10_000
 _MAX_DEPTH = 12
 
 
 @contextmanager
 def open_hdf5(path: Path | io.BytesIO) -> Iterator[h5py.File]:
-    """Opens a file for reading; what goes wrong inside libhdf5 is raised as `InputError`."""
+    """Opens a file for reading, and raises errors of libhdf5 as `InputError`."""
     try:
         with h5py.File(str(path) if isinstance(path, Path) else path, "r") as file:
             yield file
@@ -43,17 +43,17 @@ def open_hdf5(path: Path | io.BytesIO) -> Iterator[h5py.File]:
 
 
 def get_names(group: h5py.Group) -> list[str]:
-    """Returns what stands in `group`; links are named, not followed."""
+    """Returns the names of all members of `group`, links included; links are not followed."""
     if len(group) > _MAX_NAMES:
         raise InputError(f"at most {_MAX_NAMES} names in a group", len(group), "this is no network's file")
     return [str(name) for name in group]
 
 
 def find_arrays(file: h5py.File) -> list[str]:
-    """Returns the paths of all datasets, groups in the order of their names; a group with two names is gone into once.
+    """Returns the sorted paths of all datasets; a group that has two names is searched once.
 
     Raises:
-        InputError: For soft and external links, and for more than a network has.
+        InputError: For soft and external links, and for more names than a network has.
     """
     paths: list[str] = []
     seen: set[h5py.Group] = set()
@@ -75,10 +75,10 @@ def find_arrays(file: h5py.File) -> list[str]:
 
 
 def get_item(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset | None:
-    """Returns what `path` names below `group`, or None if there is nothing.
+    """Returns the group or dataset at `path` below `group`, or None if it does not exist.
 
     Raises:
-        InputError: If a soft or an external link lies on the way.
+        InputError: If a part of `path` is a soft or an external link.
     """
     item: h5py.Group | h5py.Dataset = group
     for part in path.split("/"):
@@ -96,10 +96,10 @@ def get_item(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset | None:
 
 
 def get_array(group: h5py.Group, path: str) -> StoredArray | None:
-    """Returns the dataset `path` below `group`, not yet read, or None if there is none.
+    """Returns the dataset at `path` below `group`, not yet read, or None if it does not exist.
 
     Raises:
-        InputError: For links, and for data that lies outside the file or needs a filter plugin.
+        InputError: For links, and for data that is outside the file or needs a filter plugin.
     """
     dataset = get_item(group, path)
     if not isinstance(dataset, h5py.Dataset):
@@ -110,14 +110,14 @@ def get_array(group: h5py.Group, path: str) -> StoredArray | None:
     filters = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
     if not _FILTERS.issuperset(filters):
         raise InputError("gzip or no compression", f"filter {max(filters)} for {path}", "write it with gzip")
-    if len(set(filters)) < len(filters):  # gzip within gzip makes 3 GB of 11 kB
+    if len(set(filters)) < len(filters):  # gzip within gzip expands 11 kB to 3 GB
         raise InputError("each filter once", f"one of them twice for {path}", "the file is hostile: do not use it")
     shape, dtype = dataset.shape, dataset.dtype
     if shape is None or dtype is None:
         raise InputError(f"an array for {path}", "an empty dataset", "check the file")
     size = math.prod(shape) * dtype.itemsize
     check_size(path, size)
-    # A chunk is decompressed whole, however little of it belongs to the dataset.
+    # libhdf5 decompresses a whole chunk, even if only a small part of it belongs to the dataset.
     chunk = math.prod(dataset.chunks or (1,)) * dtype.itemsize
     if chunk > size + _CHUNK_BYTES:
         expected = f"chunks of at most {size + _CHUNK_BYTES} bytes for {path}"
@@ -126,7 +126,7 @@ def get_array(group: h5py.Group, path: str) -> StoredArray | None:
 
 
 def get_text(group: h5py.Group, name: str) -> str:
-    """Returns the text attribute `name`, or an empty string if there is none or it is no text."""
+    """Returns the text attribute `name`, or an empty string if it does not exist or is not text."""
     value = group.attrs.get(name, "")
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")

@@ -1,17 +1,17 @@
-"""Reading weights in a process of their own, which may crash, hang or run out of memory without harm.
+"""Reads weights in a child process, which may crash, hang or run out of memory without harm to this one.
 
-What the readers here check, they check; but a file also passes through C libraries (HDF5, zlib, zip) that promise less:
-damaged bytes have hung libhdf5 for ever, deaf to Ctrl-C, and let 45 kB grow into 3 GB. So everything but the network
-that ships is read in a child with a deadline and a limit to its memory, and killed when either is passed. The deadline
-is kept even where the child cannot be killed, or has left a process behind; and on Linux the child ends with the
-program, however suddenly that ends.
+The readers check files, but files also pass through C libraries (HDF5, zlib, zip) that check less: damaged bytes have
+made libhdf5 hang for ever, where Ctrl-C has no effect, and 45 kB grow to 3 GB. So every file except the shipped network
+is read in a child process with a deadline and a memory limit, and the child is killed if it exceeds either. The
+deadline holds even if the child cannot be killed or has started another process. On Linux the child ends when this
+process ends, in whatever way that ends.
 
-The child is this interpreter with this `sys.path`, started with nothing else of the program: it needs no
-`if __name__ == "__main__"` and works from threads and notebooks. What it sends back is as plain as can be, in case a
-file took it over: a line that says it has started, a line of JSON with texts, and then the numbers of a network whose
-shapes are known here. Nothing of it is unpickled.
+The child runs this interpreter with this `sys.path` and nothing else of the calling program: the caller needs no
+`if __name__ == "__main__"`, and may be a thread or a notebook. In case a file has taken over the child, its answer has
+the simplest form: a line when it has started, a line of JSON with texts, and then the numbers of a network whose shapes
+are known here. Nothing is unpickled.
 
-Where the system does not limit address space (Windows, macOS), the deadline holds and the limit of memory does not.
+Where the system cannot limit address space (Windows, macOS), the deadline holds but the memory limit does not.
 """
 
 import json
@@ -35,22 +35,22 @@ from jaxstyle.checks import InputError, printable, shorten
 from jaxstyle.vgg.formats.layout import KERNEL_SIZE, MAX_FILE_BYTES, Architectures, StoredNetwork, layer_channels
 from jaxstyle.vgg.formats.registry import read_network
 
-#: A VGG-19 with its classifier takes 5 seconds; slow disks get a second per 8 MB beside.
+#: Deadline in seconds, plus a second per 8 MB for slow disks. A VGG-19 with its classifier takes 5 seconds.
 SECONDS = 30
 _BYTES_PER_SECOND = 2**23
 
-#: Starting takes a second, and much longer where the disk is busy, which is no fault of the file.
+#: Seconds to start and to end the child. Starting takes a second, and much longer where the disk is busy.
 _START_SECONDS = 120
 _END_SECONDS = 10
 
-#: What reading may take, beyond what the started process has. MatConvNet's files, half a gigabyte of compressed
-#: numbers, are unpacked in memory, with a copy. All others need less; of the larger files, which training leaves
-#: behind, no more than the file itself is in memory.
+#: Memory that reading may take, in addition to that of the started process. MatConvNet's files, half a gigabyte of
+#: compressed numbers, are decompressed in memory, with a copy. All others need less; for the larger files, which
+#: training writes, at most the file itself is in memory.
 _BYTES = 2**30
 _BYTES_PER_FILE_BYTE = 4
 _MOST_BYTES_FOR_FILE = MAX_FILE_BYTES
 
-#: One thread is all it needs; and "::" is how HDF5 spells "no plugins".
+#: The child needs one thread only; "::" makes HDF5 load no plugins.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
 
 _HOSTILE = "the file is damaged or hostile: fetch it again"
@@ -73,10 +73,10 @@ serve(**request)
 
 
 def read_isolated(path: Path, architectures: Architectures) -> tuple[str, StoredNetwork]:
-    """Does what `registry.read_network` does, in a child process; afterwards the child is gone.
+    """Calls `registry.read_network` in a child process, and ends the child.
 
     Raises:
-        InputError: As there, and if the file crashes its reader, or takes too long or too much memory.
+        InputError: If `registry.read_network` does, or the file crashes its reader, takes too long or too much memory.
         OSError: If no process can be started.
     """
     if not sys.executable or getattr(sys, "frozen", False):
@@ -101,12 +101,12 @@ def read_isolated(path: Path, architectures: Architectures) -> tuple[str, Stored
     )
     has_started = False
     try:
-        messages = _converse(process, request, architectures)
+        messages = _send(process, request, architectures)
         has_started = messages.get(timeout=_START_SECONDS)
         answer = messages.get(timeout=seconds) if has_started else None
         if isinstance(answer, tuple):
             return answer
-        if isinstance(answer, Exception) and not isinstance(answer, _CutShortError):
+        if isinstance(answer, Exception) and not isinstance(answer, _IncompleteAnswerError):
             raise answer
         with suppress(subprocess.TimeoutExpired):
             process.wait(1)  # for its exit code
@@ -118,28 +118,28 @@ def read_isolated(path: Path, architectures: Architectures) -> tuple[str, Stored
         raise InputError(f"weights that can be read in {seconds:.0f} seconds", got, _HOSTILE) from None
     finally:
         process.kill()
-        with suppress(subprocess.TimeoutExpired):  # a disk that does not answer keeps even a killed process
+        with suppress(subprocess.TimeoutExpired):  # a killed process remains while it waits for a disk
             process.wait(_END_SECONDS)
     code = process.returncode
     signals = {-known: known.name for known in signal.Signals}
     end = signals.get(code, f"exit code {code}")
     if not has_started:
-        advice = f"see what {sys.executable} -c 'import jaxstyle.vgg.formats.isolation' says"
+        advice = f"run {sys.executable} -c 'import jaxstyle.vgg.formats.isolation' to see why"
         raise OSError(f"expected a process that reads weights, got {end} before it began; {advice}")
     raise InputError("weights that can be read", f"{path.name}, which ends its reader with {end}", _HOSTILE)
 
 
 def serve(path: str, architectures: Architectures, memory: int, seconds: int, parent: int) -> None:
-    """Does the child's part: reads the file that it is told, and writes what came of it to standard output."""
-    _end_with(parent)
+    """Runs in the child: reads the file at `path`, and writes the network or the error to standard output."""
+    _die_with_parent(parent)
     with os.fdopen(os.dup(1), "wb") as output:
-        # What C libraries print belongs to nobody: the parent takes what comes from here for an answer.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
+        # The parent reads this process's standard output as the answer, so what C libraries print must not go there.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
         output.write(_STARTED)
         output.flush()
-        _limit(memory, seconds)
+        _limit_resources(memory, seconds)
         arrays: list[np.ndarray] = []
         try:
             kind, network = read_network(Path(path), architectures)
@@ -152,7 +152,7 @@ def serve(path: str, architectures: Architectures, memory: int, seconds: int, pa
         except InputError as error:
             head = {"error": str(error)}
         except OSError as error:
-            got = f"{Path(path).name}, which gives {error.strerror or error}"
+            got = f"{Path(path).name}, which raises {error.strerror or error}"
             head = {"error": str(InputError("a file that can be read", got, "check the disk and the permissions"))}
         except MemoryError:
             got = f"{Path(path).name}, which needs more"
@@ -162,24 +162,24 @@ def serve(path: str, architectures: Architectures, memory: int, seconds: int, pa
             output.write(np.ascontiguousarray(array, "<f4").data.cast("B"))
 
 
-def _converse(process: subprocess.Popen, request: dict[str, Any], architectures: Architectures) -> queue.SimpleQueue:
-    """Sends `request` to a child, and returns where its messages come in.
+def _send(process: subprocess.Popen, request: dict[str, Any], architectures: Architectures) -> queue.SimpleQueue:
+    """Sends `request` to a child, and returns the queue of its messages.
 
-    They are whether it has started, and then its answer, or the exception that the answer amounts to. A thread of their
-    own waits for them: what the child leaves behind may hold the pipe open for ever, and a thread can be left waiting.
+    The first message is whether the child has started, the second its answer, or the exception that reading the answer
+    raised. A daemon thread waits for them: another process that the child started may hold the pipe open for ever.
     """
     messages: queue.SimpleQueue = queue.SimpleQueue()
     stdin, stdout = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
 
     def converse() -> None:
         with stdout:
-            with suppress(OSError), stdin:  # whatever has ended it shows below
+            with suppress(OSError), stdin:  # if the child has ended, the next line finds it out
                 stdin.write(json.dumps(request).encode() + b"\n")
             has_started = stdout.readline(_MAX_LINE) == _STARTED
             messages.put(has_started)
             try:
                 answer = _receive_network(stdout, architectures) if has_started else None
-            except Exception as error:  # for the thread that waits
+            except Exception as error:  # raised by the thread that waits
                 answer = error
         messages.put(answer)
 
@@ -187,22 +187,22 @@ def _converse(process: subprocess.Popen, request: dict[str, Any], architectures:
     return messages
 
 
-class _CutShortError(Exception):
-    """The child's answer is not complete, or not an answer."""
+class _IncompleteAnswerError(Exception):
+    """An answer of the child that is incomplete or malformed."""
 
 
 def _receive_head(stream: IO[bytes]) -> dict[str, str]:
-    """Returns the texts of an answer; one that is an error is raised."""
+    """Returns the texts of an answer, or raises the error that it reports."""
     try:
         head = json.loads(stream.readline(_MAX_LINE))
     except (ValueError, RecursionError) as error:
-        raise _CutShortError from error
+        raise _IncompleteAnswerError from error
     if not isinstance(head, dict) or not all(isinstance(text, str) for text in head.values()):
-        raise _CutShortError
+        raise _IncompleteAnswerError
     texts = defaultdict(str, {name: _one_line(text) for name, text in head.items()})
     if "error" in texts:
         error = InputError("", "")
-        error.args = (texts["error"],)  # it has its three parts already
+        error.args = (texts["error"],)  # the text has its three parts already
         raise error
     return texts
 
@@ -210,7 +210,7 @@ def _receive_head(stream: IO[bytes]) -> dict[str, str]:
 def _receive_network(stream: IO[bytes], architectures: Architectures) -> tuple[str, StoredNetwork]:
     head = _receive_head(stream)
     if head["architecture"] not in architectures:
-        raise _CutShortError
+        raise _IncompleteAnswerError
     channels = layer_channels(architectures[head["architecture"]])
     params: dict[str, Any] = {"mean": _receive_array(stream, (3,))}
     for name, (inputs, outputs) in channels.items():
@@ -222,37 +222,37 @@ def _receive_network(stream: IO[bytes], architectures: Architectures) -> tuple[s
 
 def _receive_array(stream: IO[bytes], shape: tuple[int, ...]) -> np.ndarray:
     array = np.empty(shape, "<f4")
-    # A buffered pipe fills the whole of it, unless it ends before.
+    # Reading from a buffered pipe fills the whole array, unless the pipe ends before.
     if cast(BufferedReader, stream).readinto(array.data.cast("B")) != array.nbytes:
-        raise _CutShortError
+        raise _IncompleteAnswerError
     return array
 
 
 def _one_line(text: str) -> str:
-    """Returns a text from a file as it may be printed among others, which it may be already."""
+    """Returns a text from a file shortened, escaped and on one line; applying it twice changes nothing more."""
     return printable(shorten(text, _MAX_TEXT)).replace("\n", "\\n")
 
 
-def _end_with(parent: int) -> None:
-    """Has Linux kill this process when its parent ends, which may be too sudden for killing it."""
+def _die_with_parent(parent: int) -> None:
+    """Makes Linux kill this process when its parent ends, in case the parent cannot do so itself."""
     if sys.platform != "linux":
         return
     with suppress(ImportError, OSError, AttributeError):
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it has ended before
+    if os.getppid() != parent:  # the parent has ended already
         raise SystemExit
 
 
-def _limit(memory: int, seconds: int) -> None:
-    """Limits this process's memory and time beyond what it has taken, in case nobody is left to kill it."""
+def _limit_resources(memory: int, seconds: int) -> None:
+    """Limits the further memory (bytes) and CPU time (seconds) of this process, in case its parent cannot kill it."""
     try:
         import resource
     except ImportError:  # Windows
         return
     limits = {resource.RLIMIT_CPU: math.ceil(time.process_time()) + seconds, resource.RLIMIT_CORE: 0}
-    with suppress(OSError):  # Linux alone has this file; macOS does not enforce the limit anyway
+    with suppress(OSError):  # only Linux has this file; macOS does not enforce the limit anyway
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limits[resource.RLIMIT_AS] = pages * resource.getpagesize() + memory
     for kind, value in limits.items():

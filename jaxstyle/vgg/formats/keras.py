@@ -1,13 +1,13 @@
-"""Keras's VGG files, with or without the classifier: `.h5` of Keras 1 to 3, `.weights.h5` and `.keras`.
+"""Reader of Keras's VGG files, with or without the classifier: `.h5` of Keras 1 to 3, `.weights.h5` and `.keras`.
 
-Up to Keras 2, and in `.h5` files of Keras 3, a layer's arrays stand below its name: `block1_conv1_W_1:0`, `kernel:0` or
-`kernel`, in `block1_conv1`, or in one more group of that name, at the top, below `model_weights`, or below a model's
-name where a VGG is a layer of another model. In `.weights.h5`, and in the file of that kind within the zip that
-`.keras` is, names are lost: `layers/conv2d/vars/0` is the first kernel, `layers/conv2d_1/vars/1` the second bias, and
+Up to Keras 2, and in `.h5` files of Keras 3, a layer's arrays are `block1_conv1_W_1:0`, `kernel:0` or `kernel` in the
+group `block1_conv1`, or in a second group of that name inside it. That group is at the top, below `model_weights`, or
+below a model's name if the VGG is a layer of another model. In `.weights.h5`, and in the file of that kind inside a
+`.keras` zip, names are lost: `layers/conv2d/vars/0` is the first kernel, `layers/conv2d_1/vars/1` the second bias, and
 so on in the order of the layers (`_layer_checkpoint_dependencies` for `layers` in Keras 2.12).
 
-Kernels are `[height, width, in, out]`. These are the original Caffe networks, which take BGR, so conv1_1's input
-channels are flipped; the mean is not in the file but in Keras's preprocessing.
+Kernels are `[height, width, in, out]`. The networks are the original Caffe networks, which take BGR, so conv1_1's input
+channels are flipped. The mean is not in the file but in Keras's preprocessing.
 """
 
 import io
@@ -34,34 +34,34 @@ from jaxstyle.vgg.formats.layout import (
     read_layers,
 )
 
-#: What `.keras` files keep their weights in.
+#: Member of a `.keras` zip that holds the weights.
 _MEMBER = "model.weights.h5"
 
 _NAMED = re.compile(r"(?P<prefix>.*?)block(?P<block>\d)_conv(?P<index>\d)/(.*[/_])?(?P<kind>kernel|bias|W|b)(_1)?(:0)?")
 _NUMBERED = re.compile(r"(?P<prefix>.*?)conv2d(_(?P<index>\d{1,4}))?/vars/(?P<kind>[01])")
 _KERNELS = ("kernel", "W", "0")
 
-#: Where training keeps an optimizer's moments, under the names of the weights that they belong to.
+#: Groups in which training stores the optimizer's moments, under the names of the weights that they belong to.
 _OPTIMIZER = re.compile(r"optimizer(_weights)?/")
 
-#: Per layer, by name or number, the paths of its kernel and bias.
+#: Maps each layer, by name or number, to the paths of its kernel and bias.
 _Layers = dict[str | int, dict[str, str]]
 
 
 def recognize(head: bytes, names: list[str], path: Path) -> bool:
-    """Tells whether the file is HDF5 (`native` comes first), or a zip with weights of Keras in it."""
+    """Returns whether the file is HDF5 (the reader `native` is tried before), or a zip with weights of Keras."""
     return head.startswith(hdf5.SIGNATURE) or _MEMBER in names
 
 
 def read(path: Path, architectures: Architectures) -> StoredNetwork:
-    """Reads the convolutions of a Keras VGG; the classifier is left unread.
+    """Reads the convolutions of a Keras VGG; the classifier is not read.
 
     Raises:
-        InputError: If the file is damaged, has links, or holds another network, or two of them.
+        InputError: If the file is damaged, has links, or holds two networks or another one.
     """
     with _open(path) as file:
         paths = hdf5.find_arrays(file)
-        layers = _choose(paths, architectures)
+        layers = _find_vgg(paths, architectures)
         if not layers:
             arrays = {name: hdf5.get_array(file, name) for name in paths[:10]}
             found = describe({name: array for name, array in arrays.items() if array})
@@ -79,25 +79,25 @@ def read(path: Path, architectures: Architectures) -> StoredNetwork:
 
 @contextmanager
 def _open(path: Path) -> Iterator[h5py.File]:
-    """Opens the HDF5 file at `path`, or in the zip at `path`."""
+    """Opens the HDF5 file at `path`, or the one inside the zip at `path`."""
     if not zipfile.is_zipfile(path):
         with hdf5.open_hdf5(path) as file:
             yield file
         return
     with zipfile.ZipFile(path) as archive:
         member = archive.getinfo(_MEMBER)
-        if member.compress_type != zipfile.ZIP_STORED:  # what is stored is no larger than the file
+        if member.compress_type != zipfile.ZIP_STORED:  # a member that is not compressed is no larger than the file
             check_size(_MEMBER, member.file_size)
         data = archive.read(member)
     with hdf5.open_hdf5(io.BytesIO(data)) as file:
         yield file
 
 
-def _choose(paths: list[str], architectures: Architectures) -> _Layers:
-    """Returns the layers of the one VGG that `paths` has, by our names, or else of what is nearest to one.
+def _find_vgg(paths: list[str], architectures: Architectures) -> _Layers:
+    """Returns the layers of the one VGG among `paths`, by our names; if none is complete, those of the largest group.
 
     Raises:
-        InputError: If there are two, or the convolutions without names are not as many as any VGG's.
+        InputError: If there are two VGGs, or the number of convolutions without names fits no VGG.
     """
     groups: dict[str, _Layers] = defaultdict(lambda: defaultdict(dict))
     for path in paths:

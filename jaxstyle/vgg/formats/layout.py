@@ -1,7 +1,7 @@
-"""What a VGG file must hold: names, shapes and dtypes of its convolutions, and how foreign conventions become ours.
+"""Names, shapes and dtypes that a VGG file must have, and conversions from other conventions to ours.
 
-Our convention: kernels are `[3, 3, in, out]` (height, width, input, output channels), used as cross-correlations
-with zero padding on RGB pixels in 0..255 from which `mean` is subtracted.
+Our convention: kernels are `[3, 3, in, out]` (height, width, input channels, output channels), used as
+cross-correlations with zero padding on RGB pixels in 0..255 from which `mean` is subtracted.
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxstyle.checks import InputError, shorten
 
-#: Per architecture, per block: number of convolutions and their width (Simonyan and Zisserman 2014, table 1, D and E).
+#: For each block, the number of convolutions and their output channels (Simonyan and Zisserman 2014, table 1, D and E).
 Architectures = Mapping[str, tuple[tuple[int, int], ...]]
 ARCHITECTURES: Architectures = {
     "vgg16": ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)),
@@ -24,24 +24,24 @@ ARCHITECTURES: Architectures = {
 #: Mean RGB of ImageNet's training set in 0..255, as the original networks subtract it.
 IMAGENET_MEAN = (123.68, 116.779, 103.939)
 
-#: Nothing inside a file may be larger: the largest array of a VGG, between its classifier's layers, has 0.41e9 bytes.
+#: Largest size of an array in a file, in bytes. The largest array of a VGG, in its classifier, has 0.41e9 bytes.
 MAX_BYTES = 2**30
 
-#: No file may be larger. A VGG-19 has 0.57e9 bytes, and 1.7e9 with Adam's two moments of each number.
+#: Largest size of a file, in bytes. A VGG-19 has 0.57e9 bytes, and 1.7e9 with Adam's two moments of each number.
 MAX_FILE_BYTES = 2**32
 
 KERNEL_SIZE = 3
 
-#: How many of a file's arrays a message names, and with how many characters.
+#: Number of a file's arrays that a message names, and the characters of each name that it shows.
 _DESCRIBED, _LONGEST_NAME = 4, 60
 
-#: What is converted to float32; anything else (integers, objects) is somebody else's file.
+#: Types that are converted to float32; a file with any other (integers, objects) is not one of VGG weights.
 _FLOATS = (np.float16, np.float32, np.float64, ml_dtypes.bfloat16)
 
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array that is still in its file: what the file declares, and how to read it."""
+    """An array that has not been read from its file yet: the declared shape and dtype, and a function that reads it."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -50,7 +50,7 @@ class StoredArray:
 
 @dataclass(frozen=True)
 class StoredNetwork:
-    """What a reader found: parameters in our convention, not yet compared with the stored checksum."""
+    """A network that a reader returns: parameters in our convention, not yet compared with the stored checksum."""
 
     architecture: str
     params: dict[str, Any]
@@ -60,7 +60,7 @@ class StoredNetwork:
 
 
 def layer_channels(blocks: Iterable[tuple[int, int]]) -> dict[str, tuple[int, int]]:
-    """Returns each convolution's name with its input and output channels, from the image up.
+    """Returns each convolution's name with its numbers of input and output channels, from the image up.
 
     >>> list(layer_channels(((1, 64), (2, 128))).items())
     [('conv1_1', (3, 64)), ('conv2_1', (64, 128)), ('conv2_2', (128, 128))]
@@ -77,24 +77,17 @@ def find_architecture(names: Iterable[str], architectures: Architectures = ARCHI
     """Returns the architecture that has exactly the convolutions in `names`.
 
     Raises:
-        InputError: If none has; the message names what is missing or too much in the nearest one.
+        InputError: If no architecture has; the message names what the nearest one has besides, or lacks.
     """
     found = set(names)
     layers = {name: set(layer_channels(blocks)) for name, blocks in architectures.items()}
     nearest = min(layers, key=lambda name: len(layers[name] ^ found))
     missing, extra = sorted(layers[nearest] - found), sorted(found - layers[nearest])
-    if missing:
-        raise InputError(
-            f"the {len(layers[nearest])} convolutions of {nearest}",
-            f"a file without {', '.join(missing[:3])}{' and others' if len(missing) > 3 else ''}",
-            f"use the weights of one of {', '.join(architectures)}",
-        )
-    if extra:
-        raise InputError(
-            f"the {len(layers[nearest])} convolutions of {nearest}",
-            f"also {', '.join(extra[:3])}",
-            f"use the weights of one of {', '.join(architectures)}",
-        )
+    if missing or extra:
+        others = " and others" if len(missing) > 3 else ""
+        got = f"a file without {', '.join(missing[:3])}{others}" if missing else f"also {', '.join(extra[:3])}"
+        expected = f"the {len(layers[nearest])} convolutions of {nearest}"
+        raise InputError(expected, got, f"use the weights of one of {', '.join(architectures)}")
     return nearest
 
 
@@ -105,7 +98,7 @@ def read_layers(
     architectures: Architectures,
     axes: str = "HWIO",
 ) -> tuple[str, dict[str, dict[str, np.ndarray]]]:
-    """Reads the convolutions of one network, checking everything declared before the first byte is read.
+    """Reads the convolutions of one network, after checking all declared shapes and types.
 
     Args:
         kernels: The stored kernel of each convolution, by our name (`conv1_1`).
@@ -117,7 +110,7 @@ def read_layers(
         The architecture, and per convolution a float32 kernel `[3, 3, in, out]` and bias `[out]`.
 
     Raises:
-        InputError: For a missing or extra layer, a wrong shape or dtype, NaN or infinity.
+        InputError: For a missing or unexpected layer, a wrong shape or dtype, NaN or infinity.
     """
     architecture = find_architecture(kernels, architectures)
     channels = layer_channels(architectures[architecture])
@@ -127,7 +120,7 @@ def read_layers(
         if name not in biases:
             raise InputError(f"a bias for every convolution of {architecture}", f"none for {name}", "check the file")
         stored = biases[name]
-        if math.prod(stored.shape) == max(stored.shape, default=1):  # MatConvNet keeps [1, out] or [out, 1]
+        if math.prod(stored.shape) == max(stored.shape, default=1):  # MatConvNet stores [1, out] or [out, 1]
             stored = StoredArray((math.prod(stored.shape),), stored.dtype, stored.read)
         check_declared(f"{name}'s bias", stored, (outputs,))
     order = [axes.index(axis) for axis in "HWIO"]
@@ -140,7 +133,7 @@ def read_layers(
 
 
 def read_mean(stored: StoredArray) -> np.ndarray:
-    """Reads a mean color, float32 `[3]`.
+    """Reads a mean color and returns it as float32 `[3]`.
 
     Raises:
         InputError: For a wrong shape or dtype, NaN or infinity.
@@ -153,9 +146,9 @@ def to_float32(what: str, array: np.ndarray) -> np.ndarray:
     """Returns `array` as little-endian float32.
 
     Raises:
-        InputError: If it holds NaN, infinity or a number beyond float32's range.
+        InputError: If it contains NaN, infinity or a number beyond float32's range.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # the check below says it better than a warning
+    with np.errstate(over="ignore", invalid="ignore"):  # the check below raises an error instead of a warning
         array = np.asarray(array).astype("<f4")
     if not np.isfinite(array).all():
         raise InputError(f"finite numbers in {what}", "NaN or infinity", "the file is damaged: fetch it again")
@@ -163,17 +156,17 @@ def to_float32(what: str, array: np.ndarray) -> np.ndarray:
 
 
 def flip_input_channels(layers: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
-    """Returns `layers` of a network that takes BGR as those of the same network taking RGB."""
+    """Returns the layers of a network for BGR pixels, changed so that the network takes RGB pixels."""
     first = layers["conv1_1"]
     kernel = np.ascontiguousarray(first["kernel"][:, :, ::-1])
     return {**layers, "conv1_1": {**first, "kernel": kernel}}
 
 
 def read_exactly(stream: BinaryIO, count: int, what: str) -> bytes:
-    """Returns the next `count` bytes.
+    """Returns the next `count` bytes of `stream`.
 
     Raises:
-        InputError: If `count` is beyond the size limit or the stream ends before.
+        InputError: If `count` is beyond the size limit or the stream ends too early.
     """
     check_size(what, count)
     data = stream.read(count)
@@ -189,7 +182,7 @@ def check_size(what: str, size: int) -> None:
 
 
 def describe(arrays: Mapping[str, StoredArray]) -> str:
-    """Returns what is in a file, for a message that says that it is not a VGG: some names and shapes.
+    """Returns some names and shapes of a file's arrays, for the message that the file is not a VGG.
 
     >>> describe({"a": StoredArray((3, 3), np.dtype("f4"), lambda: np.zeros((3, 3)))})
     "'a' [3, 3]"
@@ -198,7 +191,7 @@ def describe(arrays: Mapping[str, StoredArray]) -> str:
 
 
 def describe_names(names: Iterable[str]) -> str:
-    """Returns some of the names in a file, for a message that says that it is not a VGG.
+    """Returns some of the names in a file, for the message that the file is not a VGG.
 
     >>> describe_names(["a", "b"])
     "'a', 'b'"

@@ -1,15 +1,15 @@
-"""MatConvNet's VGG files: `imagenet-vgg-verydeep-16.mat` and `-19.mat`, in both their layouts.
+"""Reader of MatConvNet's VGG files: `imagenet-vgg-verydeep-16.mat` and `-19.mat`, in both their layouts.
 
-A cell array `layers` of structs, each with a `name` and either `weights` (a cell of kernel and bias) or, in older
-files, `filters` and `biases`. The mean is `normalization.averageImage`, at the top (up to MatConvNet's beta 16) or
-below `meta`, as a picture or as one color. The network takes RGB, so no channel is flipped.
+A file has a cell array `layers` of structs, each with a `name` and either `weights` (a cell of kernel and bias) or, in
+older files, `filters` and `biases`. The mean is `normalization.averageImage`, at the top (up to MatConvNet's beta 16)
+or below `meta`, as a picture or as one color. The network takes RGB, so no channel is flipped.
 
-Kernels are `[height, width, in, out]`. The well-known TensorFlow programs swap their first two
-axes, believing them width first; that gives a network whose kernels are mirrored at the diagonal. Published print-outs
-of conv1_1 of verydeep-19 equal the Keras conversion of the same network index by index, without the swap (top row of
-filter 0, red: 0.39416704, 0.37740308, -0.04594866; see tests/vgg/test_weights.py). And the energy of the
-kernels in most deeper layers is two to eight times as symmetric left to right as top to bottom along the axes so named,
-which training on pictures mirrored left to right explains and a swap would contradict.
+Kernels are `[height, width, in, out]`. TensorFlow programs such as https://github.com/anishathalye/neural-style (at its
+`vgg.py`) take the width for the first axis and swap the first two, which mirrors every kernel at its diagonal.
+Published print-outs of conv1_1 of verydeep-19 equal the Keras conversion of the same network index by index, without
+the swap (top row of filter 0, red: 0.39416704, 0.37740308, -0.04594866; see tests/vgg/test_weights.py). In most deeper
+layers, the energy of the kernels is two to eight times as symmetric left to right as top to bottom along the axes so
+named. Training on pictures mirrored left to right explains this, and a swap would contradict it.
 """
 
 import math
@@ -32,15 +32,15 @@ from jaxstyle.vgg.formats.matfile import HEADER_BYTES, Value, read_variables
 
 
 def recognize(head: bytes, names: list[str], path: Path) -> bool:
-    """Tells whether the file has a MATLAB header, of whichever version."""
+    """Returns whether the file has a MATLAB header of any version."""
     return head.startswith(b"MATLAB ")
 
 
 def read(path: Path, architectures: Architectures) -> StoredNetwork:
-    """Reads the convolutions and the mean of a MatConvNet VGG; the classifier is left undecoded.
+    """Reads the convolutions and the mean of a MatConvNet VGG; the classifier is not decoded.
 
     Raises:
-        InputError: If the file is of version 7.3, damaged, too large when unpacked, or holds another network.
+        InputError: If the file is of version 7.3, damaged, too large when decompressed, or holds another network.
     """
     with path.open("rb") as stream:
         head = stream.read(HEADER_BYTES)
@@ -68,7 +68,7 @@ def read(path: Path, architectures: Architectures) -> StoredNetwork:
 
 
 def _mean(variables: dict[str, Value]) -> np.ndarray:
-    """Returns the mean RGB, `[3]`, averaged over height and width where the file keeps a picture of it."""
+    """Returns the mean RGB, `[3]`, averaged over height and width if the file has a mean picture."""
     normalization = variables.get("normalization") or _field(variables.get("meta"), "normalization")
     stored = _field(normalization, "averageImage")
     if not isinstance(stored, StoredArray):
@@ -82,5 +82,5 @@ def _mean(variables: dict[str, Value]) -> np.ndarray:
 
 
 def _field(struct: Value, name: str) -> Value:
-    """Returns a field of a struct, or None if there is no such struct or field."""
+    """Returns a field of a struct, or None if `struct` is not a struct or lacks the field."""
     return struct.get(name) if isinstance(struct, dict) else None

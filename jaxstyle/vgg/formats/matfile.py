@@ -1,11 +1,11 @@
-"""The part of MATLAB's MAT-file format (versions 5 to 7) that network files use: numbers, texts, cells and structs.
+"""Reader of the part of MATLAB's MAT-file format (versions 5 to 7) that network files use.
 
-Not SciPy's reader: in SciPy 1.17 a few damaged bytes end the process with a segmentation fault, and it cannot leave out
-the half gigabyte of classifier that stands in the same variable as the convolutions. Here every length is checked
-against what contains it, and numbers are decoded when they are asked for.
+It replaces SciPy's reader for two reasons: in SciPy 1.17 a few damaged bytes end the process with a segmentation fault,
+and it cannot skip the half gigabyte of classifier that is in the same variable as the convolutions. Here every length
+is checked against the element that contains it, and numbers are decoded only when they are needed.
 
-The format is a sequence of elements, each a type, a length and its bytes; an array is an element that holds elements:
-flags, dimensions, name, and then what its class asks for.
+The format is a sequence of elements, each with a type, a length and bytes. An array is an element that contains
+elements: flags, dimensions, name, and then the content, which depends on the array's class.
 """
 
 import math
@@ -20,7 +20,7 @@ import numpy as np
 from jaxstyle.checks import InputError
 from jaxstyle.vgg.formats.layout import MAX_BYTES, StoredArray
 
-#: None stands for what is of no use here: sparse arrays, objects, struct arrays.
+#: The value of a variable; None for kinds that are not read: sparse arrays, objects and struct arrays.
 Value = StoredArray | str | list["Value"] | dict[str, "Value"] | None
 
 HEADER_BYTES = 128
@@ -29,32 +29,21 @@ _LITTLE_ENDIAN_MARK = b"IM"
 _MATRIX, _COMPRESSED = 14, 15
 _DTYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _CELL, _STRUCT, _CHAR = 1, 2, 4
-_CLASS_DTYPES = {
-    6: "f8",
-    7: "f4",
-    8: "i1",
-    9: "u1",
-    10: "i2",
-    11: "u2",
-    12: "i4",
-    13: "u4",
-    14: "i8",
-    15: "u8",
-}
+_CLASS_DTYPES = dict(enumerate(("f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"), start=6))
 
-#: MatConvNet's files go to depth 4, and have about 20,000 elements, most of them the thousand classes' names.
+#: MatConvNet's files have depth 4 and about 20,000 elements, most of which are the names of the thousand classes.
 _MAX_DEPTH = 16
 _MAX_ELEMENTS = 200_000
 
-#: Kernels hardly shrink by compression, and what is small may shrink as it likes.
+#: Largest decompressed size: this many bytes plus this many times the compressed size. Kernels hardly compress.
 _UNPACKED_BYTES = 2**26
 _RATIO = 32
 
-#: NumPy's arrays may have as many axes; MatConvNet's structs have a dozen fields.
+#: Largest numbers of axes, which is NumPy's, and of fields in a struct; MatConvNet's structs have a dozen.
 _MAX_AXES = 32
 _MAX_FIELDS = 1000
 
-#: Names of layers are short, and nobody asks for other texts.
+#: Bytes of a text that are read: only the names of layers are used, and they are short.
 _MAX_TEXT = 1000
 
 
@@ -62,9 +51,9 @@ def read_variables(path: Path) -> dict[str, Value]:
     """Returns the variables of a file by name: arrays, texts, lists for cells and dictionaries for 1x1 structs.
 
     Raises:
-        InputError: If anything does not fit into what contains it, or unpacks to more than `layout.MAX_BYTES`.
+        InputError: If an element is longer than its container, or more than `layout.MAX_BYTES` are decompressed.
     """
-    with path.open("rb") as stream:  # mapped, so that a classifier that is not asked for stays on disk
+    with path.open("rb") as stream:  # mapped, so that the classifier is not read from the disk
         data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
     reader = _Reader("<" if bytes(data[126:HEADER_BYTES]) == _LITTLE_ENDIAN_MARK else ">")
     variables: dict[str, Value] = {}
@@ -72,8 +61,8 @@ def read_variables(path: Path) -> dict[str, Value]:
     while position < len(data):
         kind, body, position = reader.read_element(data, position)
         if kind == _COMPRESSED:
-            position = position - -len(body) % 8  # alone among elements, this one is not padded
-            body = _unpack(body, min(MAX_BYTES - unpacked, _UNPACKED_BYTES + _RATIO * len(body)))
+            position = position - -len(body) % 8  # this is the only kind of element that is not padded
+            body = _decompress(body, min(MAX_BYTES - unpacked, _UNPACKED_BYTES + _RATIO * len(body)))
             unpacked += len(body)
             kind, body, _ = reader.read_element(body, 0)
         if kind == _MATRIX:
@@ -82,7 +71,7 @@ def read_variables(path: Path) -> dict[str, Value]:
     return variables
 
 
-def _unpack(body: memoryview, limit: int) -> memoryview:
+def _decompress(body: memoryview, limit: int) -> memoryview:
     unpacker = zlib.decompressobj()
     data = unpacker.decompress(body, limit + 1)
     if len(data) > limit:
@@ -95,20 +84,20 @@ def _unpack(body: memoryview, limit: int) -> memoryview:
 
 @dataclass
 class _Reader:
-    """Reads arrays in one byte order, and counts their elements."""
+    """A reader of arrays in one byte order, which counts their elements."""
 
     order: str
     count: int = 0
 
     def read_element(self, data: memoryview, position: int) -> tuple[int, memoryview, int]:
-        """Returns an element's type and bytes, and where the next one starts."""
+        """Returns an element's type, its bytes, and the position of the next element."""
         self.count += 1
         if self.count > _MAX_ELEMENTS:
             raise InputError(f"at most {_MAX_ELEMENTS} elements in the MAT-file", "more", "this is no network's file")
         if position + 8 > len(data):
             raise InputError("another element in the MAT-file", "its end", "the file is cut short: fetch it again")
         kind, count = np.frombuffer(data[position : position + 8], f"{self.order}u4").tolist()
-        if kind >> 16:  # up to four bytes stand in the tag itself
+        if kind >> 16:  # up to four bytes are stored in the tag itself
             kind, count, start, end = kind & 0xFFFF, kind >> 16, position + 4, position + 8
         else:
             start = position + 8
@@ -118,7 +107,7 @@ class _Reader:
         return kind, data[start : start + count], end
 
     def elements(self, data: memoryview) -> Iterator[tuple[int, memoryview]]:
-        """Goes through the elements in `data`; asking for one too many raises `InputError`."""
+        """Yields the elements in `data`, and raises `InputError` instead of stopping after the last one."""
         position = 0
         while True:
             kind, body, position = self.read_element(data, position)
@@ -126,7 +115,7 @@ class _Reader:
 
     def read_matrix(self, data: memoryview, depth: int) -> tuple[str, Value]:
         """Returns an array's name and its value."""
-        if not data:  # how MATLAB writes an empty array within another
+        if not data:  # MATLAB writes an empty array inside another like this
             return "", None
         if depth > _MAX_DEPTH:
             raise InputError(f"at most {_MAX_DEPTH} arrays within each other", "more", "this is no network's file")
@@ -141,7 +130,7 @@ class _Reader:
     def read_content(
         self, kind: int, shape: tuple[int, ...], elements: Iterator[tuple[int, memoryview]], depth: int
     ) -> Value:
-        """Returns what stands behind an array's name, by the array's class."""
+        """Returns the content of an array, which follows its name and depends on its class."""
         if kind in _CLASS_DTYPES:
             return self.read_numbers(kind, shape, next(elements))
         if kind == _CHAR:
@@ -149,7 +138,7 @@ class _Reader:
             wide = "utf-16-le" if self.order == "<" else "utf-16-be"
             return str(body[:_MAX_TEXT], wide, "replace") if kind in (4, 17) else _text(body)
         if kind == _CELL:
-            # Each takes an element at least, so a wrong count soon meets the end.
+            # Each child takes at least one element, so a count that is too large soon reaches the end of the data.
             return [self.read_child(elements, depth) for _ in range(math.prod(shape))]
         if kind == _STRUCT and math.prod(shape) == 1:
             (length,) = self.integers(next(elements))
@@ -172,7 +161,7 @@ class _Reader:
         return self.read_matrix(body, depth + 1)[1]
 
     def read_numbers(self, kind: int, shape: tuple[int, ...], element: tuple[int, memoryview]) -> StoredArray:
-        """Returns a numeric array; MATLAB stores one of doubles as the smallest integers that hold its values."""
+        """Returns a numeric array; MATLAB stores whole doubles as the smallest type of integer that can hold them."""
         stored, body = element
         dtype = np.dtype(self.order + _DTYPES[stored])
         if len(body) != math.prod(shape) * dtype.itemsize:
@@ -181,7 +170,7 @@ class _Reader:
         return StoredArray(shape, target, lambda: np.frombuffer(body, dtype).astype(target).reshape(shape, order="F"))
 
     def integers(self, element: tuple[int, memoryview]) -> list[int]:
-        """Returns the numbers in an element of integers."""
+        """Returns the integers in an element."""
         kind, body = element
         if len(body) > 8 * _MAX_AXES:
             raise InputError(f"at most {_MAX_AXES} integers in an element", f"{len(body)} bytes", "the file is damaged")

@@ -1,9 +1,9 @@
-"""Our own network files: HDF5, with kernels as float32 or as 8-bit codes into a codebook per layer.
+"""Reader and writer of jaxstyle's own HDF5 files, whose kernels are float32 or 8-bit codes into a codebook per layer.
 
 Layout (`format` = "jaxstyle-network", `version` = 1): the dataset `mean` `[3]`; per convolution a group with `bias`
 `[out]` and either `kernel` `[3, 3, in, out]`, all float32, or `codes`, uint8 of the kernel's shape, and `codebook`,
-float32 `[256]`, with kernel = codebook[codes]. Root attributes: `architecture`, `input`, `checksum`
-(`layout`-independent, see `content_checksum`), `name`, `source`, and where known `license` and `attribution`.
+float32 `[256]`, with kernel = codebook[codes]. Root attributes: `architecture`, `input`, `checksum` (the same for every
+format: see `content_checksum`), `name`, `source`, and, if known, `license` and `attribution`.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ CODEBOOK_SIZE = 256
 def content_checksum(params: Mapping[str, Any]) -> str:
     """Returns the SHA-256, in hexadecimal, of a network's names, shapes and float32 numbers.
 
-    It is taken after decoding, so it stays the same whatever format and compression the network is kept in.
+    It is computed after decoding, so it is the same for every format and compression in which the network is stored.
     """
     digest = hashlib.sha256()
     arrays = {"mean": params["mean"]}
@@ -48,7 +48,7 @@ def content_checksum(params: Mapping[str, Any]) -> str:
 
 
 def recognize(head: bytes, names: list[str], path: Path) -> bool:
-    """Tells whether the file is HDF5 and says that it is one of ours."""
+    """Returns whether the file is HDF5 with our `format` attribute."""
     if not head.startswith(hdf5.SIGNATURE):
         return False
     with hdf5.open_hdf5(path) as file:
@@ -56,10 +56,10 @@ def recognize(head: bytes, names: list[str], path: Path) -> bool:
 
 
 def read(path: Path, architectures: Architectures) -> StoredNetwork:
-    """Reads a file of ours.
+    """Reads a network file of jaxstyle.
 
     Raises:
-        InputError: For another version, a damaged file, or another network than its attributes say.
+        InputError: For another version, a damaged file, or an `architecture` attribute that does not fit the layers.
     """
     with hdf5.open_hdf5(path) as file:
         version = file.attrs.get("version")
@@ -78,14 +78,14 @@ def read(path: Path, architectures: Architectures) -> StoredNetwork:
             raise InputError("a dataset named mean", "none", "the file is damaged: fetch it again")
         declared = hdf5.get_text(file, "architecture")
         if declared != architecture:
-            raise InputError(f"architecture {architecture}, as its layers say", repr(declared), "check the file")
+            raise InputError(f"architecture {architecture}, which its layers have", repr(declared), "check the file")
         notes = [hdf5.get_text(file, name) for name in ("source", "license", "attribution")]
         return StoredNetwork(
             architecture,
             {"mean": read_mean(mean), **layers},
             name=hdf5.get_text(file, "name"),
             source="; ".join(note for note in notes if note),
-            # An empty text never equals a checksum, so that a file whose checksum was lost is refused.
+            # An empty text never equals a checksum, so a file that has lost its checksum is refused.
             checksum=hdf5.get_text(file, "checksum"),
         )
 
@@ -110,17 +110,17 @@ def _kernel(file: h5py.File, layer: str) -> StoredArray | None:
 
 
 def write(path: Path, params: Mapping[str, Any], attributes: Mapping[str, str], *, compress: bool = True) -> None:
-    """Writes a network of ours; the same input gives the same bytes (with the same HDF5 and zlib).
+    """Writes a network in jaxstyle's format; the same input gives the same bytes (with the same HDF5 and zlib).
 
     Args:
-        path: The file to write; an existing one is replaced.
-        params: `mean`, and per convolution either `kernel` and `bias` or `codes`, `codebook` and `bias`.
+        path: The file to write; an existing file is replaced.
+        params: `mean`, and for each convolution either `kernel` and `bias` or `codes`, `codebook` and `bias`.
         attributes: `architecture`, `checksum`, `name`, `source`, ...
         compress: Whether kernels are compressed; float32 kernels shrink by less than a tenth.
     """
     options: dict[str, Any] = {"compression": "gzip", "compression_opts": 9} if compress else {}
-    # Times would make every build differ; h5py leaves them out of groups by itself.
-    # The file is made in memory: libhdf5 crashes when a full disk keeps it from closing one (HDF5 1.14).
+    # Timestamps would make every build differ; h5py writes none for groups.
+    # The file is made in memory, because libhdf5 crashes if it cannot close a file on a full disk (HDF5 1.14).
     with h5py.File("network", "w", libver="earliest", driver="core", backing_store=False) as file:
         for name, value in {"format": FORMAT, "version": VERSION, "input": INPUT, **attributes}.items():
             file.attrs[name] = value

@@ -1,6 +1,6 @@
-"""NumPy archives with our names: `mean`, `conv1_1/kernel` `[3, 3, in, out]`, `conv1_1/bias`, ...; a `.` may be the `/`.
+"""Reader and writer of NumPy archives with our names: `mean`, `conv1_1/kernel` `[3, 3, in, out]`, `conv1_1/bias`, ...
 
-A zip member may declare any size and an array header any shape, so both are compared before anything is unpacked.
+Names may have `.` for `/`. A zip member may declare any size and an array header any shape, so both are compared first.
 """
 
 import math
@@ -27,7 +27,7 @@ _MAX_HEADER = 10_000
 
 
 def recognize(head: bytes, names: list[str], path: Path) -> bool:
-    """Tells whether the file is a zip of `.npy` members."""
+    """Returns whether the file is a zip with `.npy` members."""
     return any(name.endswith(".npy") for name in names)
 
 
@@ -46,7 +46,7 @@ def read(path: Path, architectures: Architectures) -> StoredNetwork:
 
 
 def assemble(arrays: Mapping[str, StoredArray], architectures: Architectures) -> StoredNetwork:
-    """Makes a network of stored arrays that have our names, as `.npz` and safetensors keep them."""
+    """Returns the network in stored arrays that have our names, with `/` or `.` between their parts."""
     named = {name.replace(".", "/"): array for name, array in arrays.items()}
     kernels, biases = (
         {name.removesuffix(ending): array for name, array in named.items() if name.endswith(ending)}
@@ -61,7 +61,7 @@ def assemble(arrays: Mapping[str, StoredArray], architectures: Architectures) ->
 def write(path: Path, params: Mapping[str, Any]) -> None:
     """Writes `mean` and each convolution's `kernel` and `bias` to an uncompressed `.npz`."""
     arrays = {f"{layer}/{name}": array for layer in params if layer != "mean" for name, array in params[layer].items()}
-    with path.open("wb") as stream:  # given a name, savez would append .npz to it
+    with path.open("wb") as stream:  # savez would append .npz to a name
         np.savez(stream, allow_pickle=False, mean=params["mean"], **arrays)
 
 
@@ -70,7 +70,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _stored(archive: zipfile.ZipFile, name: str) -> StoredArray:
-    """Reads the header of a member and compares it with the size that the zip declares."""
+    """Returns a member that is not read yet, after comparing its header with the size that the zip declares."""
     info = archive.getinfo(name)
     check_size(name, info.file_size)
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

@@ -1,10 +1,10 @@
-"""An interpreter for the pickles of `torch.save`, in which nothing can happen but the building of plain data.
+"""An interpreter for the pickles of `torch.save` that can do nothing but build plain data.
 
-A pickle is a program. Python's own interpreter would call `__setstate__` of whatever a file names, hash keys before
-anybody can look at them (a tuple that contains itself twice at each of 60 levels never ends), and set attributes. So
-this one carries out the instructions that a state dictionary needs and no others. Its values are numbers, texts,
-tuples, lists, dictionaries, and the two records below, which no instruction can change. Nothing recurses, no method of
-a value is looked up by a name from the file, and the globals are names in a list, never objects of Python.
+A pickle is a program. Python's own interpreter would call `__setstate__` of any class that a file names, set
+attributes, and hash keys before they can be checked (for a tuple that contains itself twice at each of 60 levels this
+never ends). This interpreter executes only the instructions that a state dictionary needs. Its values are numbers,
+texts, tuples, lists, dictionaries, and the two records below, which no instruction can change. Nothing recurses, no
+method of a value is looked up by a name from the file, and globals are names in a list, never Python objects.
 """
 
 import io
@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxstyle.checks import InputError, shorten
 
-#: The program of a VGG with its optimizer's state has 0.1e6 bytes; half a million instructions take about a second.
+#: Largest size of a pickle in bytes, whose execution takes about a second; a VGG with its optimizer's state has 0.1e6.
 MAX_PROGRAM = 2**19
 
 _MAX_AXES = 8
@@ -36,17 +36,8 @@ _DTYPES = {
 }
 
 #: Instructions that push their argument, and those that push an empty container or a constant.
-_ARGUMENTS = {
-    "BININT",
-    "BININT1",
-    "BININT2",
-    "LONG1",
-    "BINFLOAT",
-    "BINUNICODE",
-    "SHORT_BINUNICODE",
-    "BINSTRING",
-    "SHORT_BINSTRING",
-}
+_NUMBERS = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT")
+_TEXTS = ("BINUNICODE", "SHORT_BINUNICODE", "BINSTRING", "SHORT_BINSTRING")
 _CONSTANTS: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,
@@ -60,7 +51,7 @@ _DAMAGED = "the file is damaged"
 
 
 class Storage(NamedTuple):
-    """Numbers in the file, as the pickle declares them."""
+    """A block of numbers in the file, as the pickle declares it."""
 
     key: str
     dtype: np.dtype
@@ -68,7 +59,7 @@ class Storage(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """A view of a storage; whoever makes the view compares it with the bytes that are really there."""
+    """A view of a storage, as the pickle declares it; it is compared with the bytes in the file when it is read."""
 
     storage: Storage
     offset: int
@@ -77,7 +68,7 @@ class Tensor(NamedTuple):
 
     @property
     def last(self) -> int:
-        """Index of the last number that the view sees, or -1 if it sees none."""
+        """Index in the storage of the view's last number, or -1 if the view is empty."""
         if 0 in self.shape:
             return -1
         return self.offset + sum((size - 1) * step for size, step in zip(self.shape, self.strides, strict=True))
@@ -89,7 +80,7 @@ class _Global(NamedTuple):
 
 
 class _OrderedDict(dict):
-    """A dictionary that the pickle made as an `OrderedDict`, the one kind of object whose state may be set."""
+    """A dictionary that the pickle made as an `OrderedDict`, the only kind of object whose state may be set."""
 
     __slots__ = ()
 
@@ -98,10 +89,10 @@ def run(stream: io.BytesIO) -> tuple[Any, dict[str, Storage]]:
     """Runs the next pickle in `stream`.
 
     Returns:
-        Its value, and the storages it named, by key.
+        The value of the pickle, and the storages that it declares, by key.
 
     Raises:
-        InputError: If it is no plain data, or cut short.
+        InputError: If the pickle is not plain data, or is cut short.
     """
     machine = _Machine()
     try:
@@ -124,9 +115,9 @@ class _Machine:
         self.storages: dict[str, Storage] = {}
 
     def do(self, name: str, argument: Any) -> None:
-        """Carries out one instruction."""
+        """Executes one instruction."""
         stack = self.stack
-        if name in _ARGUMENTS:
+        if name in _NUMBERS or name in _TEXTS:
             stack.append(argument)
         elif name in _CONSTANTS:
             stack.append(_CONSTANTS[name]())
@@ -141,7 +132,7 @@ class _Machine:
             self.push(self.pop_to_mark())
         elif name == "DICT":
             items = self.pop_to_mark()
-            self.push(_fill({}, items))
+            self.push(_add_items({}, items))
         elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
             count = int(name[-1])
             items = [stack.pop() for _ in range(count)]
@@ -151,7 +142,7 @@ class _Machine:
             _expect(self.stack[-1], list, "a list to append to").extend(items)
         elif name in ("SETITEM", "SETITEMS"):
             items = [stack.pop(), stack.pop()][::-1] if name == "SETITEM" else self.pop_to_mark()
-            _fill(_expect(self.stack[-1], dict, "a dictionary to add to"), items)
+            _add_items(_expect(self.stack[-1], dict, "a dictionary to add to"), items)
         elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
             index = len(self.memo) if name == "MEMOIZE" else argument
             self.memo[index] = stack[-1]
@@ -163,7 +154,7 @@ class _Machine:
             arguments = _expect(stack.pop(), tuple, "a tuple of arguments")
             stack.append(_call(_expect(stack.pop(), _Global, "a known function"), arguments))
         elif name == "BUILD":
-            stack.pop()  # torch notes a version there, as `_metadata`, which says nothing about numbers
+            stack.pop()  # torch stores a version there, as `_metadata`, which is not needed to read the numbers
             _expect(stack[-1], _OrderedDict, "a state for an OrderedDict alone")
         elif name == "BINPERSID":
             self.push_storage(stack.pop())
@@ -171,32 +162,32 @@ class _Machine:
             raise InputError("a plain state dictionary", f"the pickle instruction {name}", "save model.state_dict()")
 
     def push(self, value: Any) -> None:
-        """Puts `value` on the stack that is the uppermost now."""
+        """Pushes `value` on the current stack."""
         self.stack.append(value)
 
     def pop_to_mark(self) -> list[Any]:
-        """Returns what stands above the last mark, and goes back to what stands below it."""
+        """Returns the values above the last mark, and makes the values below it the current stack."""
         above, self.stack = self.stack, self.below.pop()
         return above
 
     def push_global(self, argument: str | None) -> None:
-        """Pushes a name of the list, and refuses any other."""
+        """Pushes a global if its name is in the list, and raises `InputError` if it is not."""
         if argument is None:
             name, module = self.stack.pop(), self.stack.pop()
         else:
             module, _, name = argument.partition(" ")
         found = _Global(_expect(module, str, "a module's name"), _expect(name, str, "a global's name"))
         if found not in _CALLS and not (found.module == "torch" and found.name in _DTYPES):
-            # Whole models, pickled with their code, come out here.
+            # Whole models, pickled by `torch.save(model)`, end here.
             raise InputError(
                 "a state dictionary of tensors",
-                f"a pickle that asks for {shorten(f'{module}.{name}', 80)!r}",
+                f"a pickle that needs {shorten(f'{module}.{name}', 80)!r}",
                 "load the model where its code is, and save its model.state_dict() alone",
             )
         self.stack.append(found)
 
     def push_storage(self, pid: Any) -> None:
-        """Pushes a storage: `("storage", type, key, location, count)`, with None behind it in legacy files."""
+        """Pushes the storage for `("storage", type, key, location, count)`, which ends with None in legacy files."""
         parts = _expect(pid, tuple, "a tuple for a storage")
         match parts[:5] if parts[5:] == (None,) else parts:
             case ("storage", _Global() as kind, str(key), _, int(count)) if kind.name in _DTYPES and 0 <= count < 2**63:
@@ -209,14 +200,14 @@ class _Machine:
 
 
 def _expect(value: Any, kind: type, what: str) -> Any:
-    """Returns `value` if it is of `kind`; an `_OrderedDict` is a dictionary, but a record is no tuple."""
+    """Returns `value` if its type is exactly `kind`; an `_OrderedDict` counts as a dictionary."""
     if type(value) is kind or (kind is dict and type(value) is _OrderedDict):
         return value
     raise InputError(f"{what} in the pickle", f"a value of type {type(value).__name__}", _DAMAGED)
 
 
-def _fill(target: dict, items: list[Any]) -> dict:
-    """Adds keys and values in turn; a key must be a text or an integer, which are hashed in no time."""
+def _add_items(target: dict, items: list[Any]) -> dict:
+    """Adds alternating keys and values; a key must be a text or an integer, whose hashing is fast."""
     if len(items) % 2:
         raise InputError("a value for every key in the pickle", "a key alone", _DAMAGED)
     for key, value in zip(items[::2], items[1::2], strict=True):
@@ -227,14 +218,14 @@ def _fill(target: dict, items: list[Any]) -> dict:
 
 
 def _call(function: _Global, arguments: tuple) -> Any:
-    """Returns what a function of the list makes of `arguments`."""
+    """Calls a function of the list and returns its result."""
     if function not in _CALLS:
         raise InputError("a function in the pickle", f"a call of {function.module}.{function.name}", _DAMAGED)
     return _CALLS[function](arguments)
 
 
 def _make_dict(arguments: tuple) -> _OrderedDict:
-    """Makes an empty dictionary, or one of a list of pairs, as Python 2 wrote it."""
+    """Returns an empty dictionary, or one made of a list of pairs, which is the form that Python 2 wrote."""
     if len(arguments) > 1:
         raise InputError("one argument for OrderedDict", len(arguments), _DAMAGED)
     made = _OrderedDict()
@@ -242,7 +233,7 @@ def _make_dict(arguments: tuple) -> _OrderedDict:
         for pair in _expect(pairs, list, "a list of pairs"):
             if type(pair) not in (list, tuple) or len(pair) != 2:
                 raise InputError("pairs for OrderedDict", f"a value of type {type(pair).__name__}", _DAMAGED)
-            _fill(made, list(pair))
+            _add_items(made, list(pair))
     return made
 
 

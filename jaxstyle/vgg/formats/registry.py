@@ -1,4 +1,4 @@
-"""Which reader a file of weights belongs to, by its content, and what its failure means to people."""
+"""Chooses the reader of a weight file by the file's content, and turns exceptions of parsers into `InputError`."""
 
 import zipfile
 from pathlib import Path
@@ -8,7 +8,7 @@ from jaxstyle.checks import InputError, shorten
 from jaxstyle.vgg.formats import keras, matconvnet, native, npz, safetensors_file, torch_pickle
 from jaxstyle.vgg.formats.layout import MAX_FILE_BYTES, Architectures, StoredNetwork
 
-#: In the order of asking: Keras's reader takes every HDF5 file that is not one of ours.
+#: The readers in the order in which they are tried: Keras's accepts every HDF5 file that is not one of ours.
 READERS: dict[str, ModuleType] = {
     "jaxstyle HDF5": native,
     "Keras HDF5": keras,
@@ -20,17 +20,17 @@ READERS: dict[str, ModuleType] = {
 
 _HEAD_BYTES = 128
 
-#: How zip archives begin, the last one when they are empty.
+#: First bytes of a zip archive, and of an empty one.
 _ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def check_file(path: Path) -> None:
-    """Checks that there is a file of a size that weights can have.
+    """Checks that `path` is a readable file of a size that weights can have.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        PermissionError: If it may not be read.
-        InputError: If it is no file, empty, or too large.
+        FileNotFoundError: If `path` does not exist.
+        PermissionError: If the file may not be read.
+        InputError: If `path` is not a regular file, or the file is empty or too large.
     """
     if not path.exists():
         raise FileNotFoundError(f"expected a file of VGG weights, got {path}, which does not exist; check the path")
@@ -46,10 +46,10 @@ def check_file(path: Path) -> None:
 
 
 def recognize_format(path: Path) -> str:
-    """Returns the name of the format of a file, by its content.
+    """Returns the name of the format of a file, which is recognized by its content.
 
     Raises:
-        InputError: If it is damaged or of no known format.
+        InputError: If the file is damaged or has no known format.
     """
     with path.open("rb") as stream:
         head = stream.read(_HEAD_BYTES)
@@ -64,7 +64,7 @@ def recognize_format(path: Path) -> str:
         except MemoryError:
             raise
         except Exception as error:  # an HDF5 file that is damaged
-            raise _unreadable(path, f"{kind} file", error) from error
+            raise _unreadable_error(path, f"{kind} file", error) from error
     raise InputError(
         f"VGG weights in one of the formats {', '.join(READERS)}", f"{path.name}, which is none", "convert it first"
     )
@@ -74,7 +74,7 @@ def read_network(path: Path, architectures: Architectures) -> tuple[str, StoredN
     """Returns the name of a file's format, and the network in it.
 
     Raises:
-        InputError: If the file is damaged, hostile, of no known format, or holds another network.
+        InputError: If the file is damaged or hostile, has no known format, or holds another network.
     """
     kind = recognize_format(path)
     try:
@@ -84,23 +84,23 @@ def read_network(path: Path, architectures: Architectures) -> tuple[str, StoredN
         raise
     except MemoryError:
         raise
-    except Exception as error:  # parsers of damaged files raise whatever they stumble over
-        raise _unreadable(path, f"{kind} file", error) from error
+    except Exception as error:  # parsers may raise any exception for a damaged file
+        raise _unreadable_error(path, f"{kind} file", error) from error
 
 
 def _list_zip(path: Path) -> list[str]:
-    """Returns the names of a zip's members."""
+    """Returns the names of the members of a zip archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
     except MemoryError:
         raise
-    except Exception as error:  # BadZipFile, and whatever else a damaged directory makes zipfile stumble over
-        raise _unreadable(path, "zip archive (.pth, .npz or .keras)", error) from error
+    except Exception as error:  # BadZipFile, and any other that zipfile raises for a damaged directory
+        raise _unreadable_error(path, "zip archive (.pth, .npz or .keras)", error) from error
 
 
-def _unreadable(path: Path, what: str, error: Exception) -> InputError:
-    """Returns what a parser's exception means to the person who passed the file, in one line."""
+def _unreadable_error(path: Path, what: str, error: Exception) -> InputError:
+    """Returns the error that reports a parser's exception to the user, in one line."""
     lines = str(error).splitlines() or [""]
     reason = f"{type(error).__name__}: {shorten(lines[0], 200)}".rstrip(": ")
     return InputError(f"a readable {what}", f"{path.name}, damaged ({reason})", "fetch the file again")

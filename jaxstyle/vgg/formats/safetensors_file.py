@@ -1,7 +1,7 @@
-"""Safetensors files, with our names (`mean`, `conv1_1.kernel` `[3, 3, in, out]`, `conv1_1.bias`) or PyTorch's.
+"""Reader and writer of safetensors files, with our names (`mean`, `conv1_1.kernel`, `conv1_1.bias`, ...) or PyTorch's.
 
-The format is a JSON header with a shape, a dtype and a range of bytes per tensor, all checked by the safetensors
-library against each other and the file's length when it is opened; nothing in it is ever run.
+Our kernels are `[3, 3, in, out]`. The format is a JSON header with a shape, a dtype and a range of bytes for each
+tensor. The safetensors library checks them against each other and against the file's length, and runs no code of it.
 """
 
 from collections.abc import Mapping
@@ -28,13 +28,13 @@ _DTYPES = {
     "U8": np.uint8,
 }
 
-#: The header's length stands before it in 8 bytes. The library takes 100 MB of it, a million names, which are half a
-#: minute's work; a network with ten thousand tensors fits into this.
+#: Largest size of the header, in bytes, which is enough for ten thousand tensors. The library accepts 100 MB, a million
+#: names, whose reading takes half a minute. The size is stored in the file's first 8 bytes.
 _MAX_HEADER = 2**20
 
 
 def recognize(head: bytes, names: list[str], path: Path) -> bool:
-    """Tells whether the file begins with a length and then JSON."""
+    """Returns whether the file begins with the length of a header and then JSON."""
     return head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= MAX_BYTES
 
 
@@ -67,7 +67,7 @@ def read(path: Path, architectures: Architectures) -> StoredNetwork:
 def write(path: Path, params: Mapping[str, Any], attributes: Mapping[str, str]) -> None:
     """Writes `mean` and each convolution's `kernel` and `bias`, with `attributes` as the file's metadata."""
     arrays = {f"{layer}.{name}": array for layer in params if layer != "mean" for name, array in params[layer].items()}
-    path.write_bytes(save({"mean": params["mean"], **arrays}, metadata=dict(attributes)))  # errors are then OSErrors
+    path.write_bytes(save({"mean": params["mean"], **arrays}, metadata=dict(attributes)))  # raises OSError only
 
 
 def _stored(file: Any, name: str) -> StoredArray:

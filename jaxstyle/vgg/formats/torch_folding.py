@@ -1,15 +1,15 @@
-"""Making what PyTorch programs compute around the convolutions of a VGG a part of the convolutions.
+"""Folds color scales and batch normalizations of PyTorch's VGGs into the weights of the convolutions.
 
-Three scales of colors are about, and names do not tell the last two apart:
+Files of PyTorch weights use three color scales, and the last two have the same names:
 
 - `conv1_1.weight`, ...: the Caffe networks, which take BGR in 0..255 minus the mean;
-- `features.0.weight`, ... from torchvision, trained by itself on RGB in [0, 1] with a mean and a deviation per channel;
-- `features.0.weight`, ... holding the Caffe networks (the files of the Torch programs), BGR in 0..255 again.
+- `features.0.weight`, ... from torchvision, trained anew on RGB in [0, 1] with a mean and a deviation per channel;
+- `features.0.weight`, ... with the Caffe networks (https://github.com/jcjohnson/pytorch-vgg), BGR in 0..255 again.
 
-The magnitude of conv1_1 is no safe sign: nothing ties it to the inputs' scale, since biases and later layers make up
-for it (the original VGG-19's largest entry is 0.65, for inputs of +-120, and an initialization for inputs of +-2 gives
-such entries too). But there is one original VGG-16 and one original VGG-19, so conv1_1 is compared with theirs, by
-value; what differs is torchvision's kind.
+The magnitude of conv1_1 does not distinguish them: it does not follow from the inputs' scale, since biases and later
+layers can compensate for it (the original VGG-19's largest entry is 0.65, for inputs of +-120, and an initialization
+for inputs of +-2 gives such entries too). But there is only one original VGG-16 and one original VGG-19, so conv1_1 is
+compared with theirs, by value; a network that differs is taken for one of torchvision's kind.
 """
 
 import math
@@ -31,35 +31,36 @@ from jaxstyle.vgg.formats.layout import (
 TORCHVISION_MEAN = (0.485, 0.456, 0.406)
 TORCHVISION_DEVIATION = (0.229, 0.224, 0.225)
 
-#: Top left entry of filter 0 of the original conv1_1, for blue, green and red, from the Keras and MatConvNet files.
+#: Top left entries of filter 0 of the original conv1_1, for blue, green and red, from the Keras and MatConvNet files.
 ORIGINAL_CORNER = {"vgg16": (0.42947057, 0.55037946, 0.48001540), "vgg19": (0.34119523, 0.46418372, 0.39416704)}
 
-#: Wide enough for a copy in half precision or 8-bit codes; two networks that agree so by accident: one pair in 1e7.
+#: Largest difference from the original. It allows for half precision and 8-bit codes; one of 1e7 pairs of networks
+#: agrees this well by accident.
 _CORNER_TOLERANCE = 2e-3
 
-#: PyTorch's default, which torchvision's networks keep; it is not in the file.
+#: PyTorch's default, which torchvision's networks use; it is not stored in the file.
 BATCH_NORM_EPSILON = 1e-5
 
 _Layer = dict[str, np.ndarray]
 
 
 def is_original(architecture: str, layers: Mapping[str, _Layer]) -> bool:
-    """Tells whether `layers`, as they are stored, are those of the original network."""
+    """Returns whether `layers`, in the stored order of channels, are those of the original network."""
     corner = layers["conv1_1"]["kernel"][0, 0, :, 0]
     original = np.asarray(ORIGINAL_CORNER.get(architecture, (np.inf,) * 3), np.float32)
     return np.allclose(corner, original, rtol=0, atol=_CORNER_TOLERANCE)
 
 
 def fold_original(architecture: str, layers: dict[str, _Layer]) -> StoredNetwork:
-    """Makes a network for BGR in 0..255 minus the mean one for RGB."""
+    """Converts a network for BGR in 0..255 minus the mean to one for RGB."""
     mean = np.asarray(IMAGENET_MEAN, np.float32)
     return StoredNetwork(architecture, {"mean": mean, **flip_input_channels(layers)})
 
 
 def fold_scale(architecture: str, layers: dict[str, _Layer]) -> StoredNetwork:
-    """Makes a network for (x / 255 - m) / s one for x - 255 m, by dividing conv1_1's kernel by 255 s per channel.
+    """Converts a network for (x / 255 - m) / s to one for x - 255 m, by dividing conv1_1's kernel by 255 s per channel.
 
-    This is exact at the border too: zero padding is zero on both scales.
+    This is exact at the border too, because the padding is zero on both scales.
     """
     scale = 255 * np.asarray(TORCHVISION_DEVIATION)
     first = layers["conv1_1"]
@@ -69,14 +70,14 @@ def fold_scale(architecture: str, layers: dict[str, _Layer]) -> StoredNetwork:
 
 
 def fold_colors(architecture: str, layers: dict[str, _Layer], colors: Mapping[str, StoredArray]) -> StoredNetwork:
-    """Makes a network that begins with a change of colors, y = A x + b for RGB x in [0, 1], one for 255 x - mean.
+    """Converts a network that begins with a map of colors, y = A x + b for RGB x in [0, 1], to one for 255 x - mean.
 
-    The mean is the color whose y is 0, so that A (x - mean / 255) = y, and A / 255 goes into conv1_1. With zero padding
-    behind the change of colors, this would be exact. AdaIN's program pads by reflection, at every convolution, and its
-    poolings round odd sizes up (`ceil_mode`); there the features near the border are others than here.
+    The mean is the color whose y is 0, so that A (x - mean / 255) = y, and conv1_1's kernel is multiplied by A / 255.
+    With zero padding after the map, this is exact. https://github.com/naoto0804/pytorch-AdaIN pads by reflection, at
+    every convolution, and its poolings round up (`ceil_mode`), so its features near the border differ from these.
 
     Raises:
-        InputError: If A has no inverse, or has another shape.
+        InputError: If A has another shape or no inverse.
     """
     check_declared("the change of colors", colors["weight"], (3, 3, 1, 1))
     if "bias" in colors:
@@ -98,14 +99,13 @@ def fold_colors(architecture: str, layers: dict[str, _Layer], colors: Mapping[st
 
 
 def fold_normalization(name: str, layer: _Layer, normalization: Mapping[str, StoredArray]) -> _Layer:
-    """Makes a batch normalization, which at inference is affine per channel, a part of the convolution before it.
+    """Folds a batch normalization, which at inference is affine per channel, into the convolution before it.
 
-    With running mean m and variance v, scale g and shift s: kernel * g / sqrt(v + eps) and
-    (bias - m) * g / sqrt(v + eps) + s. This is exact, since both are affine and nothing
-    stands between them.
+    With running mean m and variance v, scale g and shift s, the new kernel is kernel * g / sqrt(v + eps), and the new
+    bias (bias - m) * g / sqrt(v + eps) + s. This is exact, because both layers are affine and nothing is between them.
 
     Raises:
-        InputError: If a part is missing, or of another shape than the convolution asks for.
+        InputError: If an array is missing, or its shape does not fit the convolution.
     """
     outputs = layer["bias"].shape
     parts = {}

@@ -1,15 +1,15 @@
-"""State dictionaries of PyTorch VGGs, from `.pth` or safetensors: which tensor is which layer.
+"""Assigns the tensors of a PyTorch state dictionary, from `.pth` or safetensors, to the layers of a VGG.
 
-Kernels are `[out, in, height, width]`. Layers go by two kinds of names, below any prefix (`module.`, `state_dict.`,
+Kernels are `[out, in, height, width]`. Layers have two kinds of names, after any prefix (`module.`, `state_dict.`,
 `vgg.`, `model.encoder.`, ...):
 
 - `conv1_1.weight`, ...: conversions of the Caffe networks (`vgg_conv.pth`), which take BGR in 0..255 minus the mean;
 - `features.0.weight`, `0.weight` or `slice1.0.weight`, ...: a sequence whose numbers count activations, poolings,
-  paddings and normalizations too. Its convolutions are taken in their order, since what stands between them differs.
+  paddings and normalizations too. Its convolutions are identified by their order, since other layers differ.
 
-A batch normalization behind a convolution has its number plus one. A 1x1 convolution of 3 channels before all others is
-the change of colors that the files of AdaIN's family (`vgg_normalised.pth`) begin with. `torch_folding` makes both, and
-the scale of the colors, part of the convolutions.
+A batch normalization after a convolution has the convolution's number plus one. A 1x1 convolution of 3 channels before
+all others is the linear map of colors with which AdaIN's files (`vgg_normalised.pth`) begin. `torch_folding` folds
+both, and the scale of the colors, into the convolutions.
 """
 
 import re
@@ -29,21 +29,21 @@ from jaxstyle.vgg.formats.layout import (
 )
 from jaxstyle.vgg.formats.torch_folding import fold_colors, fold_normalization, fold_original, fold_scale, is_original
 
-#: What a convolution and a normalization are made of; a counter of batches says nothing about numbers.
+#: Kinds of tensors of convolutions and normalizations that are read; the counter of batches is not needed.
 _WEIGHTS = ("weight", "bias")
 _STATISTICS = ("running_mean", "running_var")
 
-#: Per layer, by name (`conv1_1`) or number (12), its tensors by kind.
+#: Maps each layer, by name (`conv1_1`) or number (12), to its tensors by kind.
 _Layers = dict[str | int, dict[str, StoredArray]]
 
 
 def convert_tensors(tensors: Mapping[str, StoredArray], architectures: Architectures) -> StoredNetwork:
-    """Turns a state dictionary into a network of ours, reading only its convolutions.
+    """Converts a state dictionary to our convention, reading only its convolutions and their normalizations.
 
     Raises:
-        InputError: If the names or shapes are another network's, or there are two networks.
+        InputError: If the names or shapes belong to another network, or to two networks.
     """
-    prefix, layers = _choose(_group(tensors), architectures)
+    prefix, layers = _find_vgg(_group_layers(tensors), architectures)
     if not layers:
         raise InputError(
             f"the convolutions of one of {', '.join(architectures)}",
@@ -51,15 +51,15 @@ def convert_tensors(tensors: Mapping[str, StoredArray], architectures: Architect
             "use the state dictionary of such a network",
         )
     is_numbered = any(isinstance(name, int) for name in layers)
-    colors = _take_colors(layers) if is_numbered else None
+    colors = _find_color_map(layers) if is_numbered else None
     normalizations: dict[str, dict[str, StoredArray]] = {}
     if is_numbered:
         layers, normalizations = _name_by_order(prefix, layers, architectures)
     used = [*layers.values(), *normalizations.values(), colors or {}]
-    _check_rest(prefix, tensors, {id(tensor) for layer in used for tensor in layer.values()})
+    _check_unused_tensors(prefix, tensors, {id(tensor) for layer in used for tensor in layer.values()})
     kernels = {str(name): layer["weight"] for name, layer in layers.items() if "weight" in layer}
     biases = {str(name): layer["bias"] for name, layer in layers.items() if "bias" in layer}
-    for name in normalizations:  # which has a shift of its own, so that many convolutions before one have no bias
+    for name in normalizations:  # a normalization has a shift, so many convolutions before one have no bias
         biases.setdefault(name, _zeros(kernels[name].shape[:1]))
     architecture, params = read_layers(kernels, biases, architectures=architectures, axes="OIHW")
     has_original_scale = not is_numbered or is_original(architecture, params)
@@ -70,8 +70,8 @@ def convert_tensors(tensors: Mapping[str, StoredArray], architectures: Architect
     return (fold_original if has_original_scale else fold_scale)(architecture, params)
 
 
-def _group(tensors: Mapping[str, StoredArray]) -> list[tuple[str, _Layers]]:
-    """Returns the layers below each prefix, those with names apart from those with numbers."""
+def _group_layers(tensors: Mapping[str, StoredArray]) -> list[tuple[str, _Layers]]:
+    """Returns the layers below each prefix; those with names and those with numbers are separate groups."""
     names: dict[str, _Layers] = defaultdict(lambda: defaultdict(dict))
     numbers: dict[str, _Layers] = defaultdict(lambda: defaultdict(dict))
     for name, tensor in tensors.items():
@@ -87,8 +87,8 @@ def _group(tensors: Mapping[str, StoredArray]) -> list[tuple[str, _Layers]]:
     return [*names.items(), *numbers.items()]
 
 
-def _choose(groups: list[tuple[str, _Layers]], architectures: Architectures) -> tuple[str, _Layers]:
-    """Returns the prefix and the layers of the one VGG among `groups`, or else of what is nearest to one."""
+def _find_vgg(groups: list[tuple[str, _Layers]], architectures: Architectures) -> tuple[str, _Layers]:
+    """Returns the prefix and the layers of the one VGG in `groups`; if none is complete, those of the largest group."""
     counts = {len(layer_channels(blocks)) for blocks in architectures.values()}
     sized = [(len(_convolutions(layers)), prefix, layers) for prefix, layers in groups]
     sized.sort(key=lambda group: group[0])
@@ -110,8 +110,8 @@ def _is_kernel(shape: tuple[int, ...]) -> bool:
     return len(shape) == 4 and tuple(shape[2:]) != (1, 1)
 
 
-def _take_colors(layers: _Layers) -> dict[str, StoredArray] | None:
-    """Returns the change of colors that stands before all convolutions, if there is one."""
+def _find_color_map(layers: _Layers) -> dict[str, StoredArray] | None:
+    """Returns the linear map of colors before all convolutions, or None if the sequence begins otherwise."""
     first = layers[min(name for name in layers if isinstance(name, int))]
     return first if "weight" in first and tuple(first["weight"].shape) == (3, 3, 1, 1) else None
 
@@ -119,13 +119,13 @@ def _take_colors(layers: _Layers) -> dict[str, StoredArray] | None:
 def _name_by_order(
     prefix: str, layers: _Layers, architectures: Architectures
 ) -> tuple[_Layers, dict[str, dict[str, StoredArray]]]:
-    """Gives numbered convolutions our names, by their order.
+    """Returns numbered convolutions under our names, which follow from their order.
 
     Returns:
-        The convolutions, and the normalization behind each that has one.
+        The convolutions by name, and the batch normalizations by the name of the convolution before them.
 
     Raises:
-        InputError: If their number is no architecture's.
+        InputError: If no architecture has this number of convolutions.
     """
     convolutions = _convolutions(layers)
     for blocks in architectures.values():
@@ -133,7 +133,7 @@ def _name_by_order(
         if len(names) == len(convolutions):
             break
     else:
-        raise _wrong_count(prefix, convolutions, architectures)
+        raise _mismatch_error(prefix, convolutions, architectures)
     normalizations = {}
     for name, index in zip(names, convolutions, strict=True):
         behind = layers.get(int(index) + 1, {})
@@ -142,14 +142,14 @@ def _name_by_order(
     return dict(zip(names, convolutions.values(), strict=True)), normalizations
 
 
-def _check_rest(prefix: str, tensors: Mapping[str, StoredArray], used: set[int]) -> None:
-    """Checks that nothing below `prefix` but what is `used` changes what the convolutions see.
+def _check_unused_tensors(prefix: str, tensors: Mapping[str, StoredArray], used: set[int]) -> None:
+    """Checks that no unused tensor below `prefix` changes the inputs of the convolutions.
 
-    A state dictionary does not say where its layers stand. One number per channel is a normalization (or the slope of
-    an activation), and without it the network would be another one, whose features look sound.
+    A state dictionary does not contain the structure of a network. A tensor with one number per channel belongs to a
+    normalization (or is the slope of an activation); if it were ignored, the features would be wrong without an error.
 
     Raises:
-        InputError: If there is such a tensor, outside of a classifier.
+        InputError: If such a tensor exists outside of a classifier.
     """
     for name, tensor in tensors.items():
         stem, _, kind = name.rpartition(".")
@@ -160,19 +160,19 @@ def _check_rest(prefix: str, tensors: Mapping[str, StoredArray], used: set[int])
             below = place.removeprefix(f"{prefix}." if prefix else "")
             if (not prefix or below != place) and not re.search(r"(^|\.)(classifier|fc)", below):
                 raise InputError(
-                    "no normalization or slope but that of a batch normalization right behind its convolution",
+                    "no normalization or slope except a batch normalization right after its convolution",
                     describe({name: tensor}),
                     "make it a part of the convolutions, or save the VGG apart from other networks",
                 )
 
 
 def _join_slices(prefix: str) -> str:
-    """Returns the name that the slices of one sequence share: programs that cut it go on counting."""
+    """Returns a prefix with `sliceN` replaced by `slice`: the numbers of layers continue from one slice to the next."""
     return re.sub(r"(^|\.)slice\d(?=\.|$)", r"\1slice", prefix)
 
 
-def _wrong_count(prefix: str, convolutions: _Layers, architectures: Architectures) -> InputError:
-    """Returns what a sequence lacks, or has too much, compared with the nearest one of torchvision's, or its count."""
+def _mismatch_error(prefix: str, convolutions: _Layers, architectures: Architectures) -> InputError:
+    """Returns an error that names the first difference from the nearest torchvision network, or the wrong count."""
     found = describe({f"{prefix}.{name}.weight".lstrip("."): layer["weight"] for name, layer in convolutions.items()})
     advice = f"use the weights of one of {', '.join(architectures)}"
     if 0 not in convolutions:
@@ -190,7 +190,7 @@ def _feature_places(blocks: tuple[tuple[int, int], ...]) -> dict[str | int, str]
     """Returns the convolution at each number of torchvision's `features`, which counts ReLUs and poolings too."""
     places, index = {}, 0
     for layer in layer_channels(blocks):
-        # The first of a later block stands behind a pooling.
+        # The first convolution of a later block follows a pooling.
         index += 1 if layer.endswith("_1") and index else 0
         places[index] = layer
         index += 2

@@ -1,7 +1,7 @@
-"""PyTorch's `.pth` files, zip and legacy, read without PyTorch and without trusting the pickle inside.
+"""Reader of PyTorch's `.pth` files, zip and legacy, that needs no PyTorch and does not trust the pickle in them.
 
-The pickle runs in `pickle_machine`, which makes records of the storages and tensors that it names. The numbers are
-read from the file afterwards, storage by storage, and only those that are asked for.
+`pickle_machine` interprets the pickle and returns records of its storages and tensors. The numbers are read from the
+file afterwards, storage by storage, and only those that are needed.
 """
 
 import io
@@ -24,13 +24,13 @@ _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 _LEGACY_HEAD = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 
-#: Names longer than this, and dictionaries deeper than this, hold nothing of a VGG.
+#: Longest name and deepest nesting of dictionaries that are searched for the tensors of a VGG.
 _MAX_NAME = 200
 _MAX_DEPTH = 4
 
 
 def recognize(head: bytes, names: list[str], path: Path) -> bool:
-    """Tells whether the file is a legacy file of `torch.save`, or a zip with a `data.pkl` in it."""
+    """Returns whether the file is a legacy file of `torch.save`, or a zip that contains a `data.pkl`."""
     return head.startswith(_LEGACY_HEAD) or any(name.endswith("/data.pkl") for name in names)
 
 
@@ -38,7 +38,7 @@ def read(path: Path, architectures: Architectures) -> StoredNetwork:
     """Reads a VGG from a `.pth` file.
 
     Raises:
-        InputError: If the pickle asks for anything but tensors, the file is damaged, or holds another network.
+        InputError: If the pickle contains anything but tensors, the file is damaged, or it holds another network.
     """
     with path.open("rb") as stream:
         return convert_tensors(read_tensors(stream), architectures)
@@ -48,7 +48,7 @@ def read_tensors(stream: BinaryIO) -> dict[str, StoredArray]:
     """Returns the tensors of a state dictionary by name; they can be read while `stream` is open.
 
     Raises:
-        InputError: If the pickle asks for anything but tensors, or the file is damaged.
+        InputError: If the pickle contains anything but tensors, or the file is damaged.
     """
     head = stream.read(len(_LEGACY_HEAD))
     stream.seek(0)
@@ -63,10 +63,10 @@ def read_tensors(stream: BinaryIO) -> dict[str, StoredArray]:
 
 
 def _flatten(state: dict) -> dict[str, Tensor]:
-    """Returns the tensors of dictionaries within each other, by their names joined with dots.
+    """Returns the tensors of nested dictionaries, by their names joined with dots.
 
-    Training programs keep a state dictionary below a name of their own (`state_dict`, `model`, `params_ema`) beside the
-    optimizer's. A dictionary that stands in many places, or in itself, is looked into once.
+    Training programs store a state dictionary under another name (`state_dict`, `model`, `params_ema`) next to the
+    optimizer's state. A dictionary that occurs several times, or in itself, is searched once.
     """
     tensors: dict[str, Tensor] = {}
     seen, waiting = set(), [("", 0, state)]
@@ -92,15 +92,15 @@ def _open_zip(stream: BinaryIO) -> tuple[Any, Callable[[Storage], bytes]]:
         raise InputError("one data.pkl in the .pth file", len(programs), "save model.state_dict() again")
     root = programs[0].removesuffix("data.pkl")
     order = f"{root}byteorder"
-    if order in archive.namelist() and _member(archive, order, len("little")) != b"little":
+    if order in archive.namelist() and _read_member(archive, order, len("little")) != b"little":
         raise InputError("little-endian numbers", "another order", "save the file again on another machine")
-    program = _member(archive, programs[0], MAX_PROGRAM)
+    program = _read_member(archive, programs[0], MAX_PROGRAM)
 
-    @lru_cache(maxsize=1)  # many tensors may see one storage
+    @lru_cache(maxsize=1)  # many tensors may be views of one storage
     def read_storage(storage: Storage) -> bytes:
         size = storage.count * storage.dtype.itemsize
         check_size(f"storage {storage.key}", size)
-        data = _member(archive, f"{root}data/{storage.key}", size)
+        data = _read_member(archive, f"{root}data/{storage.key}", size)
         if len(data) != size:
             raise InputError(f"{size} bytes for storage {storage.key}", len(data), "the file is damaged")
         return data
@@ -108,9 +108,9 @@ def _open_zip(stream: BinaryIO) -> tuple[Any, Callable[[Storage], bytes]]:
     return run(io.BytesIO(program))[0], read_storage
 
 
-def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+def _read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     info = archive.getinfo(name)
-    # PyTorch never compresses; refusing what is keeps what is read as small as the file.
+    # PyTorch never compresses. Refusing compressed members bounds the bytes read by the size of the file.
     if info.compress_type != zipfile.ZIP_STORED or info.file_size > limit:
         raise InputError(f"at most {limit} uncompressed bytes for {name}", info.file_size, "the file is damaged")
     return archive.read(info)
@@ -129,13 +129,13 @@ def _open_legacy(stream: BinaryIO) -> tuple[Any, Callable[[Storage], bytes]]:
     if not are_texts or sorted(keys) != sorted(storages):
         raise InputError("a key for every storage in the .pth file", "others", "the file is damaged")
     places, position = {}, head.tell()
-    for key in keys:  # each storage: its count as 64 bits, then its numbers
+    for key in keys:  # each storage is its count as 64 bits, then its numbers
         size = storages[key].count * storages[key].dtype.itemsize
         check_size(f"storage {key}", size)
         places[key] = position
         position += 8 + size
 
-    @lru_cache(maxsize=1)  # many tensors may see one storage
+    @lru_cache(maxsize=1)  # many tensors may be views of one storage
     def read_storage(storage: Storage) -> bytes:
         stream.seek(places[storage.key])
         (count,) = struct.unpack("<q", read_exactly(stream, 8, f"storage {storage.key}"))
@@ -147,7 +147,7 @@ def _open_legacy(stream: BinaryIO) -> tuple[Any, Callable[[Storage], bytes]]:
 
 
 def _view(data: bytes, tensor: Tensor) -> np.ndarray:
-    """Returns a copy of what `tensor` sees of its storage, after a comparison with the bytes that are there."""
+    """Returns a copy of the tensor's numbers, after checking that the view fits into the storage's bytes."""
     numbers = np.frombuffer(data, tensor.storage.dtype)
     check_size("a tensor", math.prod(tensor.shape) * numbers.itemsize)
     if tensor.last >= numbers.size or tensor.offset > numbers.size:
