@@ -1,6 +1,6 @@
 """The problems whose unknowns are pictures: style transfer, reconstruction, texture, dream.
 
-Photographs are cropped to a square, paintings are painted at one. The default rates of `jaxstyle.optimize.optimizers`
+Photographs and paintings are cropped to a square. The default rates of `jaxstyle.optimize.optimizers`
 were measured on the astronaut with the swirl, which is why that pair is one to tune on and never one to score on.
 """
 

@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-#: Value of --compilation-cache for none.
+import platformdirs
+
+#: The value of --compilation-cache that turns the cache off.
 OFF = "off"
 
 _HIT, _MISS = "/jax/compilation_cache/cache_hits", "/jax/compilation_cache/cache_misses"
@@ -25,12 +27,12 @@ _HIT, _MISS = "/jax/compilation_cache/cache_hits", "/jax/compilation_cache/cache
 
 @dataclass
 class CompilationCache:
-    """Where compiled programs are kept, and how often that helped.
+    """A folder of compiled programs, with the number of hits and misses.
 
     Attributes:
         folder: The folder, or None without a cache.
-        complaint: Why there is none, or nothing.
-        counts: Hits and misses so far.
+        complaint: The reason why a cache was asked for and could not be used; otherwise empty.
+        counts: The numbers of `hits` and `misses` so far.
     """
 
     folder: Path | None = None
@@ -38,14 +40,14 @@ class CompilationCache:
     counts: dict[str, int] = field(default_factory=lambda: {"hits": 0, "misses": 0})
 
     @classmethod
-    def enable(cls, folder: str | None, say: Callable[[str], None] = lambda line: None) -> "CompilationCache":
-        """Turns JAX's persistent cache on in `folder`, in the user's own cache folder for None, nowhere for `off`.
+    def enable(cls, folder: str | None, warn: Callable[[str], None] = lambda line: None) -> "CompilationCache":
+        """Turns on JAX's persistent cache.
 
-        A folder that cannot be made private is a reason to go on without a cache, and to say so.
+        If the folder cannot be made private, there is no cache, and `complaint` gives the reason.
 
         Args:
-            folder: Where to keep programs.
-            say: Called with a line, at most once, if entries of the cache are unusable or cannot be written.
+            folder: The folder to keep programs in; None for the user's own cache folder, `off` for no cache.
+            warn: Called with a line, at most once, if entries of the cache are unusable or cannot be written.
         """
         if folder == OFF:
             return cls()
@@ -61,7 +63,7 @@ class CompilationCache:
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
         # JAX warns of each entry that cannot be used, in two lines, every time; `CheckedEntries` says so once.
         warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
-        _install(CheckedEntries(place, say))
+        _install(CheckedEntries(place, warn))
         cache = cls(place)
         jax.monitoring.register_event_listener(cache._count)
         return cache
@@ -76,24 +78,24 @@ class CompilationCache:
 
 
 class CheckedEntries:
-    """The entries of a cache, in place of JAX's own class for them, which trusts whatever it finds.
+    """Replaces JAX's own class for the entries of a cache, which does not check what it reads.
 
-    An entry is what JAX gives, followed by the SHA-256 of its key and of that. JAX's keys already tell programs,
-    versions, flags and the features of the processor apart.
+    An entry is the content that JAX passes, followed by the SHA-256 of its key and content. JAX's keys already differ
+    between programs, versions, flags and the features of processors.
 
     Args:
-        folder: Where the entries are, each in a file of its own.
-        say: Called with a line when the first entry proves unusable, or cannot be written.
+        folder: The folder of the entries, each in a file of its own.
+        warn: Called with a line when the first entry proves unusable, or cannot be written.
     """
 
-    def __init__(self, folder: Path, say: Callable[[str], None]):
+    def __init__(self, folder: Path, warn: Callable[[str], None]):
         self._path = folder  # by this name JAX logs where a cache is
-        self._say = say
+        self._warn = warn
         self._read: set[str] = set()
-        self._has_spoken = False
+        self._has_warned = False
 
     def get(self, key: str) -> bytes | None:
-        """Returns the entry of `key`, or None if there is none that can be trusted; such a one is deleted."""
+        """Returns the entry of `key`, or None if there is none; an entry with another checksum is deleted."""
         place = self._place(key)
         if not os.path.lexists(place):
             return None
@@ -104,7 +106,7 @@ class CheckedEntries:
         if content == _with_checksum(key, value):
             self._read.add(key)
             return value
-        self._tell("has a damaged or foreign entry, which is deleted and made again")
+        self._warn_once("has a damaged or foreign entry, which is deleted and made again")
         with contextlib.suppress(OSError):
             if place.is_dir() and not place.is_symlink():
                 shutil.rmtree(place)
@@ -113,15 +115,15 @@ class CheckedEntries:
         return None
 
     def put(self, key: str, value: bytes) -> None:
-        """Writes the entry of `key`, whole or not at all; a failure does not matter to the run."""
+        """Writes the entry of `key`, whole or not at all; a failure is a warning and does not end the run."""
         if key in self._read:  # JAX compiles again what it read, if it could not be loaded
-            self._tell("has an entry that cannot be loaded, which is made again")
+            self._warn_once("has an entry that cannot be loaded, which is made again")
         part = self._path / f".{secrets.token_hex(8)}.part"
         try:
             part.write_bytes(_with_checksum(key, value))
             part.replace(self._place(key))
         except OSError as error:
-            self._tell(f"cannot keep all compiled programs: {error.strerror}")
+            self._warn_once(f"cannot keep all compiled programs: {error.strerror}")
         finally:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -129,10 +131,10 @@ class CheckedEntries:
     def _place(self, key: str) -> Path:
         return self._path / f"{key}-cache"
 
-    def _tell(self, what: str) -> None:
-        if not self._has_spoken:
-            self._say(f"the compilation cache {str(self._path)!r} {what}")
-        self._has_spoken = True
+    def _warn_once(self, what: str) -> None:
+        if not self._has_warned:
+            self._warn(f"the compilation cache {str(self._path)!r} {what}")
+        self._has_warned = True
 
 
 def _with_checksum(key: str, value: bytes) -> bytes:
@@ -151,9 +153,8 @@ def _install(entries: CheckedEntries) -> None:
 
 
 def default_folder() -> Path:
-    """Returns the user's own folder for compiled programs, by the XDG convention."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "jaxstyle" / "compiled"
+    """Returns the user's own folder for compiled programs; on Linux `$XDG_CACHE_HOME/jaxstyle/compiled`."""
+    return platformdirs.user_cache_path("jaxstyle", appauthor=False) / "compiled"
 
 
 def make_private(folder: Path) -> Path:

@@ -56,7 +56,7 @@ def read_scaled(
 ) -> np.ndarray:
     """Returns the picture that `source` (a file or sample:NAME) names, in its own shape, with one side as asked for.
 
-    Samples that are painted are painted at that size; everything else is resized. Without a side it keeps its size.
+    Sample styles are loaded at that size; everything else is resized. Without a side it keeps its size.
     Files of more than 16.8 million pixels are read only as finely as that side needs (`read_picture`).
     `method` is that of `jaxstyle.pictures.images.resize`; `flag` is what people type for another size, if no flag of
     that name.
@@ -97,7 +97,7 @@ def read_scaled(
 
 
 def _painted_side(source: str, width: int | None, height: int | None, long_side: int | None) -> dict[str, int | None]:
-    """Returns the side to paint a sample at, as `jaxstyle.pictures.samples.load_sample` takes it."""
+    """Returns the side to load a sample style at, as `jaxstyle.pictures.samples.load_sample` takes it."""
     from jaxstyle.pictures.samples import PREFIX, SAMPLES
 
     sample = SAMPLES.get(source.removeprefix(PREFIX))

@@ -1,8 +1,8 @@
-"""Pictures on disk: files in, float arrays out, and the other way round.
+"""Reads picture files into float arrays, and writes float arrays to picture files.
 
 A picture that was read is float32 `[height, width, 3]`, RGB, sRGB encoded, in [0, 1] (`jaxstyle.pictures.images`).
-Gray, palette, 1-bit, CMYK, 16-bit and transparent files all become that; a color profile is converted to
-sRGB, and the orientation that a camera noted is applied. Of an animated file the first frame is read.
+Gray, palette, 1-bit, CMYK, 16-bit and transparent files are all converted to that; a color profile is converted to
+sRGB, and the orientation that a camera stored is applied. Of an animated file the first frame is read.
 
 16-bit files keep their precision, unless their profile differs from sRGB: Pillow manages colors in 8 bits.
 """
@@ -35,21 +35,21 @@ from jaxstyle.pictures.image_decoding import (
     too_large,
 )
 
-#: Larger than what ordinary cameras make (24 to 60 million), and 1.2 GB as float32; a tiny file may declare
-#: far more.
+#: The most pixels of a picture that is read: more than ordinary cameras make (24 to 60 million), and 1.2 GB as float32.
+#: A small file may declare far more.
 MAX_PIXELS = 100_000_000
 
-#: File name endings that can be written, and Pillow's names of their formats.
+#: The endings of file names that can be written, with Pillow's names of their formats.
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 
 _DEEP_FORMATS = ("PNG", "TIFF")  # they have 16 bits a sample
 _MAX_SIDE = {"JPEG": 65_500, "WEBP": 16_383}  # libjpeg's JPEG_MAX_DIMENSION; the 14 bits of a WebP header
 _QUALITY = 95  # above it, files of both lossy formats grow fast with no visible gain
 
-_BLOCK_PIXELS = 2**20  # that become floats at a time
+_BLOCK_PIXELS = 2**20  # the number of pixels that are converted to floats at a time
 _MAX_FACTOR = 256
 
-# EXIF 2.3, tag 0x0112: how to turn the stored array into the one to look at.
+# EXIF 2.3, tag 0x0112: the function that turns the stored array into the upright picture.
 _ORIENT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -60,7 +60,7 @@ _ORIENT = {
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: lambda a: a.swapaxes(0, 1)[::-1],
 }
-_BACK = {6: 8, 8: 6}  # the others undo themselves
+_INVERSE = {6: 8, 8: 6}  # each of the others is its own inverse
 
 
 def read_picture(
@@ -74,32 +74,32 @@ def read_picture(
 ) -> np.ndarray:
     """Reads a PNG, JPEG, WebP, AVIF, TIFF, GIF or BMP picture.
 
-    An embedded color profile is converted to sRGB (relative colorimetric, black point compensated); a broken
-    one, or one for another kind of picture, is ignored as if the picture were sRGB. CMYK without a profile
-    becomes `(1 - ink) (1 - black)`. Transparency is composited as `alpha c + (1 - alpha) matte` on encoded
-    values, as browsers do.
+    An embedded color profile is converted to sRGB (relative colorimetric, black point compensated). A damaged profile,
+    or one for another kind of picture, is ignored as if the picture were sRGB. CMYK without a profile is converted by
+    `(1 - ink) (1 - black)`. Transparency is composited as `alpha c + (1 - alpha) matte` on encoded values, as in
+    browsers.
 
-    Beside the result, which takes 12 bytes a pixel, reading takes up to 4 bytes for each pixel of a file (6 of a
-    progressive JPEG, 8 with 16 bits a channel; about 20 for WebP and AVIF, whose decoders keep copies, before there is
-    a result).
+    The result takes 12 bytes per pixel. In addition, reading takes up to 4 bytes per pixel of the file, 6 for a
+    progressive JPEG and 8 for 16 bits a channel. The decoders of WebP and AVIF keep copies and take about 20, before
+    the result exists.
 
     Args:
-        path: The file. What is in it decides, not its ending.
-        matte: The RGB color in [0, 1] that shows through transparent pixels.
-        max_pixels: The most pixels of the result, checked before any is decoded.
-        width: How wide the picture is needed, if it is to be made smaller afterwards. Of a file with more than 16.8
-            million pixels (up to 200 million; 100 million for WebP and AVIF) a smaller picture is then returned,
-            usually at least three times as large as needed: each of its pixels is the mean of a square of pixels.
-        height: The same for its height.
-        long_side: The same for the longer of the two.
+        path: The path of the file. Its content decides on the format, not its ending.
+        matte: The RGB color in [0, 1] behind transparent pixels.
+        max_pixels: The most pixels of the result, checked before any pixel is decoded.
+        width: The width that the caller will resize the picture to, or None. From a file of more than 16.8 million
+            pixels (up to 200 million; 100 million for WebP and AVIF) a smaller picture is then returned, usually at
+            least three times as large as that, each of whose pixels is the mean of a square of pixels.
+        height: The height that the caller will resize the picture to, or None.
+        long_side: The longer side that the caller will resize the picture to, or None.
 
     Returns:
         Float32 `[height, width, 3]`, sRGB encoded, in [0, 1].
 
     Raises:
         FileNotFoundError, IsADirectoryError, PermissionError: If there is no file to be read.
-        InputError: If the file is empty, cut short, damaged, too large, too laborious to decode, or none of these
-            formats, or `matte` is not a color.
+        InputError: If the file is empty, cut short, damaged, too large, takes too long to decode or has none of these
+            formats, or if `matte` is not a color.
     """
     if len(matte) != 3 or not all(0 <= value <= 1 for value in matte):
         raise InputError("a matte of three numbers between 0 and 1", matte, "pass for example (1, 1, 1)")
@@ -115,10 +115,10 @@ def read_picture(
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False, bit_depth: int = 8) -> Path:
-    """Checks, before any long work, that `write_picture` will be able to write there.
+    """Checks, before any long work, that `write_picture` will be able to write a file.
 
     Args:
-        path: Where the picture is to go; its ending chooses the format.
+        path: The path of the file; its ending chooses the format.
         overwrite: Whether a file that exists may be replaced.
         bit_depth: 8, or 16 for PNG and TIFF.
 
@@ -126,10 +126,10 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False, bit_d
         The path as a `Path`.
 
     Raises:
-        InputError: If the ending is unknown, or its format lacks that bit depth.
+        InputError: If the ending is unknown, or its format does not have that bit depth.
         FileNotFoundError, NotADirectoryError, PermissionError: If the folder cannot be written into.
         IsADirectoryError: If the path is a folder.
-        FileExistsError: If there is something already that may not be replaced.
+        FileExistsError: If a file exists that may not be replaced.
     """
     check_path("a picture", path)
     path = Path(path)
@@ -143,22 +143,22 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False, bit_d
 
 
 def write_picture(path: str | os.PathLike[str], picture: Any, *, bit_depth: int = 8, overwrite: bool = False) -> None:
-    """Writes a picture, in the format that the ending of `path` names, with an sRGB profile.
+    """Writes a picture with an sRGB profile, in the format that the ending of `path` names.
 
-    JPEG has quality 95 and full color resolution (4:4:4); WebP is lossy, with quality 95 (and, as always in
-    lossy WebP, half the color resolution); PNG and TIFF are lossless. The same picture gives the same bytes.
-    The file is written beside its place and renamed into it, so that nobody ever sees half a picture.
+    JPEG has quality 95 and full color resolution (4:4:4). WebP is lossy, with quality 95 and half the color resolution,
+    as always in lossy WebP. PNG and TIFF are lossless. The same picture gives the same bytes. A temporary file in the
+    same folder is renamed at the end, so that no other program reads an incomplete picture.
 
     Args:
-        path: Where to write; see `check_output`.
-        picture: What NumPy reads as floats `[height, width, 3]`; clipped to [0, 1] and rounded to nearest.
+        path: The path of the file, as for `check_output`.
+        picture: An array-like of floats `[height, width, 3]`; it is clipped to [0, 1] and rounded to nearest.
         bit_depth: 8, or 16 for PNG and TIFF.
         overwrite: Whether a file that exists may be replaced.
 
     Raises:
         InputError: If the picture has another shape or type, is larger than the format allows, or has a value
             that is not finite.
-        OSError: As `check_output`, or as the disk says.
+        OSError: If `check_output` raises one, or if the file cannot be written.
     """
     path = check_output(path, overwrite=overwrite, bit_depth=bit_depth)
     picture_format = SUFFIXES[path.suffix.lower()]
@@ -172,13 +172,13 @@ def write_picture(path: str | os.PathLike[str], picture: Any, *, bit_depth: int 
 
 
 def parse_color(text: str) -> tuple[float, float, float]:
-    """Reads a color such as `white`, `#ff8000` or `rgb(255, 128, 0)`.
+    """Returns the RGB values in [0, 1] of a color such as `white`, `#ff8000` or `rgb(255, 128, 0)`.
 
     >>> parse_color("#ff0000")
     (1.0, 0.0, 0.0)
 
     Raises:
-        InputError: If Pillow knows no such color, or if it has an alpha.
+        InputError: If Pillow does not know the color, or if it is not opaque.
     """
     try:
         color = ImageColor.getrgb(text)
@@ -191,7 +191,7 @@ def parse_color(text: str) -> tuple[float, float, float]:
 
 
 def _message(expected: str, got: str, advice: str) -> str:
-    """The three parts of an `InputError`, for those errors that are an `OSError` of some kind."""
+    """Returns a message in the form of `InputError`, for errors that are a kind of `OSError`."""
     return str(InputError(expected, got, advice))
 
 
@@ -211,7 +211,7 @@ def _check_readable(path: Path) -> Path:
 
 
 def _factor(stored: Stored, needed: NeededSize, max_pixels: int, path: Path) -> int:
-    """How many pixels a side are to be averaged into one."""
+    """Returns the side of the squares of stored pixels that are averaged into one pixel; 1 for no averaging."""
     pixels = stored.width * stored.height
     if pixels <= min(EXACT_PIXELS, max_pixels):
         return 1
@@ -224,10 +224,11 @@ def _factor(stored: Stored, needed: NeededSize, max_pixels: int, path: Path) -> 
 
 
 def _to_floats(stored: Stored, matte: tuple[float, float, float], factor: int) -> np.ndarray:
-    """The picture as it is to be looked at, each pixel the mean of `factor` x `factor` stored ones."""
+    """Returns the upright picture; each pixel is the mean of `factor` x `factor` stored ones."""
     rows, columns = -(-stored.height // factor), -(-stored.width // factor)
     picture = np.empty((columns, rows, 3) if stored.is_turned else (rows, columns, 3), np.float32)
-    place = _ORIENT[_BACK.get(stored.orientation, stored.orientation)](picture)  # as the stored array lies
+    # A view of the result in the orientation of the stored array.
+    view = _ORIENT[_INVERSE.get(stored.orientation, stored.orientation)](picture)
     transform, channels = None, 0
     for left, top, right, bottom in _boxes(rows, columns, max(1, _BLOCK_PIXELS // factor**2)):
         edges = (min(right * factor, stored.width), min(bottom * factor, stored.height))
@@ -241,12 +242,12 @@ def _to_floats(stored: Stored, matte: tuple[float, float, float], factor: int) -
         if alpha is not None:
             opacity = alpha[..., None].astype(np.float32) / np.iinfo(alpha.dtype).max
             block = block * opacity + np.asarray(matte, np.float32) * (1 - opacity)
-        place[top:bottom, left:right] = block if factor == 1 else _average(block, factor)
+        view[top:bottom, left:right] = block if factor == 1 else _average(block, factor)
     return picture
 
 
 def _boxes(rows: int, columns: int, pixels: int) -> Iterator[Box]:
-    """Parts of about `pixels` pixels that together are an array of `rows` x `columns`."""
+    """Yields boxes of about `pixels` pixels that together cover an array of `rows` x `columns`."""
     wide = min(columns, pixels)
     high = max(1, pixels // wide)
     for top in range(0, rows, high):
@@ -255,7 +256,7 @@ def _boxes(rows: int, columns: int, pixels: int) -> Iterator[Box]:
 
 
 def _average(block: np.ndarray, factor: int) -> np.ndarray:
-    """The means of squares of `factor` x `factor` pixels; of fewer, at the right and lower edge of the picture."""
+    """Returns the means of squares of `factor` x `factor` pixels, which are smaller at the right and lower edges."""
     for axis in (0, 1):
         starts = np.arange(0, block.shape[axis], factor)
         counts = np.diff(starts, append=block.shape[axis]).astype(np.float32)
@@ -278,7 +279,7 @@ def quantize(picture: Any, bit_depth: int = 8) -> np.ndarray:
 
 def _encode(file: BinaryIO, samples: np.ndarray, picture_format: str) -> None:
     if picture_format == "TIFF":
-        import tifffile  # here, since it takes as long to import as all else in this file together
+        import tifffile  # imported here because it takes as long as all other imports of this file together
 
         options: dict[str, Any] = {"photometric": "rgb", "compression": "zlib", "predictor": True}
         # No description and no program name: they would hold a version, and the bytes are to stay the same.
@@ -293,10 +294,13 @@ def _encode(file: BinaryIO, samples: np.ndarray, picture_format: str) -> None:
 
 
 def _deep_png(samples: np.ndarray) -> bytes:
-    """A 16-bit RGB PNG, which Pillow cannot write (PNG specification, second edition, sections 5, 9, 11)."""
+    """Returns a 16-bit RGB PNG, which Pillow cannot write (PNG specification, second edition, sections 5, 9, 11).
+
+    pypng and imagecodecs can write one, but without a color profile; pypng's are also larger, being unfiltered.
+    """
     height, width, _ = samples.shape
     lines = samples.astype(">u2").view(np.uint8).reshape(height, -1)
-    up = 2  # the filter: each byte less the one above it, modulo 256; far smaller than none
+    up = 2  # the filter: each byte minus the one above it, modulo 256; the file is far smaller than without a filter
     filtered = np.diff(lines, axis=0, prepend=np.zeros_like(lines[:1]))
     pixels = np.pad(filtered, ((0, 0), (1, 0)), constant_values=up).tobytes()
     chunks = {

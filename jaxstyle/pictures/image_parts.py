@@ -1,8 +1,8 @@
-"""What a picture file is, and the parts of it that a decoder needs: read from its bytes, before anything is decoded.
+"""Recognizes the format of a picture file and finds the parts that its decoder needs, before anything is decoded.
 
-A decoder's time and memory must follow from the size of the picture. Where a format lets a small file ask for more
-(text that unpacks to gigabytes, thousands of scans over the same pixels, strips that the file does not have), the parts
-that are not needed are left out, and the counts of the others are bounded. Sound files stay far below these bounds.
+A decoder's time and memory must be bounded by the size of the picture. In some formats a small file can need more: text
+that unpacks to gigabytes, thousands of scans over the same pixels, strips that the file does not have. Parts that are
+not needed are therefore left out, and the number of the others is bounded. Sound files stay far below these bounds.
 
 Sources: PNG specification, third edition; ITU-T T.81 (JPEG), annex B; TIFF 6.0 and the BigTIFF design; the WebP
 container specification; the GIF89a specification.
@@ -19,26 +19,27 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, BinaryIO, NamedTuple
 
-#: The formats that are read, as people call them.
+#: The formats that are read, for messages.
 READABLE = "PNG, JPEG, WebP, AVIF, TIFF, GIF or BMP"
 
-#: No picture of 200 million pixels is larger, with 16 bits in each of four channels and half as much metadata.
+#: The largest file: 200 million pixels with 16 bits in each of four channels, and half as much metadata, are smaller.
 MAX_FILE_BYTES = 2**31
 
-_WHOLE_FILE_BYTES = 2**29  # of WebP and AVIF, whose decoders want the file in memory
-_MAX_SEGMENTS = 20_000  # of a JPEG: its metadata comes in pieces of 64 kB, so this allows more than a gigabyte
-_MAX_CHUNKS = 200_000  # of a PNG: its pixels usually come in pieces of 8 kB
-_MAX_STRIPS = 300_000  # of a TIFF: tiles of 32 x 32 pixels for 200 million of them
-_MAX_SAMPLES = 6  # of a TIFF's pixel: as Pillow, which writes to standard error about more
-_MAX_TAG_BYTES = 2**28  # of a TIFF's metadata, which is read whole
-_MAX_PROFILE_BYTES = 2**24  # color profiles have up to a few megabytes
-_MAX_TEXT_BYTES = 2**16  # of the texts that may hold the camera's orientation
+_WHOLE_FILE_BYTES = 2**29  # the largest WebP or AVIF file, since their decoders load the file into memory
+_MAX_SEGMENTS = 20_000  # the most segments of a JPEG; a segment of metadata has up to 64 kB, so a gigabyte is allowed
+_MAX_CHUNKS = 200_000  # the most chunks of a PNG; a chunk of pixels usually has 8 kB
+_MAX_STRIPS = 300_000  # the most strips or tiles of a TIFF: enough for 200 million pixels in tiles of 32 x 32
+_MAX_SAMPLES = 6  # the most samples per pixel of a TIFF, as in Pillow, which writes to standard error about more
+_MAX_TAG_BYTES = 2**28  # the most bytes of a TIFF's metadata, which is read in full
+_MAX_PROFILE_BYTES = 2**24  # the most bytes of a color profile; usual profiles have up to a few megabytes
+_MAX_TEXT_BYTES = 2**16  # the most bytes of a text that may have the camera's orientation
 
-#: Chunks of a PNG beside its header and pixels that a decoder needs, of which there is one each: at most so many bytes.
+#: The chunks of a PNG that a decoder needs in addition to header and pixels, with the most bytes of each.
 _MAX_CHUNK_BYTES = {b"PLTE": 3 * 256, b"tRNS": 256, b"eXIf": _MAX_PROFILE_BYTES}
 _SEARCH_BYTES = 2**16
 
-#: The most pixels times scans of a JPEG; each takes about a nanosecond. Progressive files have about ten scans.
+#: The most pixels times scans of a JPEG; a pixel in a scan takes about a nanosecond. Progressive files have about ten
+#: scans.
 MAX_SCANNED_PIXELS = 4 * 10**9
 
 _MAGIC = {
@@ -52,7 +53,7 @@ _MAGIC = {
     b"II+\0": "TIFF",
     b"MM\0+": "TIFF",
 }
-_FOREIGN = {  # regular expressions of how files of other kinds begin
+_FOREIGN = {  # regular expressions of the first bytes of files of other kinds
     rb"....ftyp(hei|hev|mif1|msf1)": "a HEIC picture",
     rb"(\0\0\0\x0cjP  |\xff\x4f\xff\x51)": "a JPEG 2000 picture",
     rb"(\0\0\0\x0cJXL |\xff\x0a)": "a JPEG XL picture",
@@ -77,11 +78,11 @@ _HEIC_ADVICE = "convert it to JPEG, for example with heif-convert (install libhe
 
 
 class UnsoundError(ValueError):
-    """A file that is recognized but is not what its format allows, or goes beyond the bounds; says what was found."""
+    """An error of a file that is recognized but violates its format or the bounds; its text completes "a file ..."."""
 
 
 class Part(NamedTuple):
-    """A piece of a file that a decoder is given: bytes of its own, or where in the file they are."""
+    """A piece of the stream for a decoder: either `data`, or `length` bytes of the file from `start`."""
 
     start: int
     length: int
@@ -90,12 +91,12 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Parts:
-    """What a decoder is given.
+    """The input of a decoder.
 
     Attributes:
         stream: The file without the parts that are not needed.
-        profile: The color profile, where it was taken out; b"" for none. None if the decoder is to find it.
-        scans: How often the pixels are gone over.
+        profile: The color profile if it is not in the stream; b"" for none. None if the decoder finds it itself.
+        scans: The number of scans over the pixels, which is more than 1 in progressive JPEG files.
     """
 
     stream: BinaryIO
@@ -113,7 +114,7 @@ def recognize(start: bytes) -> str | None:
 
 
 def describe(start: bytes) -> tuple[str, str]:
-    """Returns what a file is that is not read, and what to do about it, given how it begins."""
+    """Returns a name for a file that cannot be read, given its first bytes, and advice for the user."""
     for pattern, name in _FOREIGN.items():
         if re.match(pattern, start, re.DOTALL | re.IGNORECASE):
             return name, _HEIC_ADVICE if "HEIC" in name else "convert it to one of these"
@@ -124,11 +125,11 @@ def find_parts(file: BinaryIO, kind: str) -> Parts:
     """Returns the parts of a file that its decoder needs.
 
     Args:
-        file: Open for reading; owned by the caller, who keeps it open as long as the parts are in use.
-        kind: As `recognize` says.
+        file: The file, open for reading. The caller keeps it open as long as the parts are in use.
+        kind: The format, as returned by `recognize`.
 
     Raises:
-        UnsoundError: If the file breaks the rules of its format, or goes beyond the bounds.
+        UnsoundError: If the file violates its format or the bounds.
     """
     size = os.fstat(file.fileno()).st_size
     if size > MAX_FILE_BYTES or (kind in ("WEBP", "AVIF") and size > _WHOLE_FILE_BYTES):
@@ -151,7 +152,7 @@ def find_parts(file: BinaryIO, kind: str) -> Parts:
 
 
 class _Joined(io.RawIOBase):
-    """Pieces of a file, one after the other, as a file."""
+    """A file that consists of several parts, one after the other."""
 
     def __init__(self, file: BinaryIO, parts: Sequence[Part]):
         self._file, self._parts = file, parts
@@ -190,7 +191,7 @@ def _joined(file: BinaryIO, parts: Sequence[Part]) -> BinaryIO:
     return io.BufferedReader(_Joined(file, parts), _SEARCH_BYTES)
 
 
-def _own(data: bytes) -> Part:
+def _made(data: bytes) -> Part:
     return Part(0, len(data), data)
 
 
@@ -202,7 +203,7 @@ def _unpack(layout: str, file: BinaryIO) -> tuple[int, ...]:
 
 
 def _inflate(data: bytes, limit: int) -> bytes | None:
-    """What zlib makes of `data`; None if that is broken or more than `limit` bytes."""
+    """Returns the bytes that zlib unpacks from `data`; None if `data` is damaged or they are more than `limit`."""
     decompressor = zlib.decompressobj()
     try:
         found = decompressor.decompress(data, limit)
@@ -212,13 +213,13 @@ def _inflate(data: bytes, limit: int) -> bytes | None:
 
 
 def _png(file: BinaryIO, size: int) -> Parts:
-    """The header, palette, transparency, orientation and pixels; texts and animations are left out."""
+    """Returns the header, palette, transparency, orientation and pixels, without texts and animations."""
     before, pixels, profile = [Part(0, 8)], [], b""
     kept: set[bytes] = set()
     file.seek(8)
     for count in range(_MAX_CHUNKS + 1):
         place = file.tell()
-        if size - place < 8:  # some programs forget the end
+        if size - place < 8:  # some programs write no end
             break
         length, name = struct.unpack(">I4s", file.read(8))
         part = Part(place, min(length + 12, size - place))
@@ -239,16 +240,16 @@ def _png(file: BinaryIO, size: int) -> Parts:
     else:
         raise UnsoundError(f"of more than {_MAX_CHUNKS} chunks")
     end = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
-    return Parts(_joined(file, [*before, *pixels, _own(end)]), profile)
+    return Parts(_joined(file, [*before, *pixels, _made(end)]), profile)
 
 
 def _is_needed(name: bytes, data: bytes, kept: set[bytes]) -> bool:
-    """Whether an ancillary chunk is the first of its kind that says something of colors, transparency or orientation.
+    """Returns whether an ancillary chunk is the first of its kind that affects colors, transparency or orientation.
 
-    Kinds that were met are added to `kept`, so that no file has many of them unpacked.
+    The name of such a chunk is added to `kept`, so that only one chunk of each kind is unpacked.
     """
     keyword, _, rest = data.partition(b"\0")
-    is_exif = keyword == b"Raw profile type exif" and name in (b"tEXt", b"zTXt")  # before there was eXIf
+    is_exif = keyword == b"Raw profile type exif" and name in (b"tEXt", b"zTXt")  # written before eXIf was standardized
     is_xmp = keyword == b"XML:com.adobe.xmp" and name == b"iTXt" and rest[:1] == b"\0"
     if name in kept or not (is_exif or is_xmp or name in _MAX_CHUNK_BYTES):
         return False
@@ -260,7 +261,7 @@ def _markers(file: BinaryIO, size: int) -> Iterator[tuple[int, int, int]]:
     """Yields each marker of a JPEG with the place and length of its segment, up to the first end of image."""
     place = 2
     for _ in range(_MAX_SEGMENTS):
-        # Coded pixels have no 0xFF but before 0x00 and restart markers; what else stands between segments is skipped.
+        # Coded pixels have 0xFF only before 0x00 and in restart markers; other bytes between segments are skipped.
         while True:
             file.seek(place)
             block = file.read(_SEARCH_BYTES)
@@ -282,7 +283,7 @@ def _markers(file: BinaryIO, size: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _jpeg(file: BinaryIO, size: int) -> Parts:
-    """The tables, the orientation, the color profile, and all from the first scan to the first end of image."""
+    """Returns the tables, the orientation, the color profile, and all from the first scan to the end of image."""
     before, profiles, singles, first, end, scans = [Part(0, 2)], [], set(), None, size, 0
     for marker, place, length in _markers(file, size):
         if marker == 0xD9:
@@ -302,7 +303,7 @@ def _jpeg(file: BinaryIO, size: int) -> Parts:
                     singles.add((marker, name[:4]))
                     before.append(part)
             else:
-                if profiles:  # the decoder looks at them when it meets the frame
+                if profiles:  # the decoder needs them before the frame
                     before, profiles = [*before, *profiles], []
                 before.append(part)
     if first is None:
@@ -311,7 +312,7 @@ def _jpeg(file: BinaryIO, size: int) -> Parts:
 
 
 def _webp(file: BinaryIO, size: int) -> list[Part]:
-    """The pixels of the first frame, its place, the color profile and the orientation."""
+    """Returns the pixels of the first frame, its position, the color profile and the orientation."""
     file.seek(8)
     parts, place, has_frame = [], 12, False
     for _ in range(_MAX_CHUNKS):
@@ -329,11 +330,11 @@ def _webp(file: BinaryIO, size: int) -> list[Part]:
             parts.append(part)
         place += 8 + length
     total = sum(part.length for part in parts)
-    return [_own(struct.pack("<4sI4s", b"RIFF", 4 + total, b"WEBP")), *parts]
+    return [_made(struct.pack("<4sI4s", b"RIFF", 4 + total, b"WEBP")), *parts]
 
 
 def _gif(file: BinaryIO, size: int) -> list[Part]:
-    """The colors, the transparency and the pixels of the first frame."""
+    """Returns the colors, the transparency and the pixels of the first frame."""
     flags = _unpack("<10xB2x", file)[0]
     start = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
     parts = [Part(0, start)]
@@ -345,7 +346,7 @@ def _gif(file: BinaryIO, size: int) -> list[Part]:
             return [*parts, Part(place, size - place)]
         if kind == 0x3B:  # the end
             break
-        if kind != 0x21:  # some programs leave stray bytes between blocks, which decoders pass over
+        if kind != 0x21:  # some programs write stray bytes between blocks, which decoders skip
             place += 1
             continue
         end = place + 2
@@ -355,13 +356,13 @@ def _gif(file: BinaryIO, size: int) -> list[Part]:
             if not length:
                 break
             end += 1 + length
-        if label == 0xF9:  # how the image is to be shown; the last one counts
+        if label == 0xF9:  # the graphic control extension, of which the last one counts
             parts[1:] = [Part(place, end + 1 - place)]
         place = end + 1
     raise UnsoundError("cut short or damaged")
 
 
-# Of TIFF's tags: number, and the bytes of a value of each type.
+# The numbers of TIFF's tags, and the bytes of a value of each type.
 _WIDTH, _HEIGHT, _COMPRESSION, _STRIPS, _SAMPLES, _ROWS = 256, 257, 259, 273, 277, 278
 _STRIP_BYTES, _PLANES, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES = 279, 284, 322, 323, 324, 325
 _KNOWN = {_WIDTH, _HEIGHT, _COMPRESSION, _STRIPS, _SAMPLES, _ROWS}
@@ -371,7 +372,7 @@ _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 
 
 
 def _check_tiff(file: BinaryIO, size: int) -> None:
-    """Checks that the strips or tiles cover the first picture, lie within the file, and are of sensible number."""
+    """Checks that the strips or tiles cover the first picture, lie within the file, and are not too many."""
     order = {b"II": "<", b"MM": ">"}[file.read(2)]
     is_big = _unpack(f"{order}H", file)[0] == 43
     word = "Q" if is_big else "I"
@@ -393,7 +394,7 @@ def _check_tiff(file: BinaryIO, size: int) -> None:
                 raise UnsoundError(f"of {count} strips or tiles")
             if length > struct.calcsize(word):
                 file.seek(min(_unpack(order + word, file)[0], size))
-            # Of a type that is no whole number, decoders make what they like, and the checks below would see nothing.
+            # Decoders differ in how they read a type that is not a whole number, which the checks below would miss.
             letter = _WHOLE_NUMBERS.get(kind)
             tags[tag] = _unpack(f"{order}{count}{letter}", file) if letter else (-1,)
             if min(tags[tag], default=0) < 0:

@@ -1,10 +1,10 @@
-"""Pure functions of pictures, to be jitted, differentiated and mapped like any others.
+"""Pure functions of pictures, which can be jitted, differentiated and mapped.
 
-The image contract, said here once for the whole package: a picture is RGB, float32, sRGB encoded, in [0, 1],
-laid out height, width, channels (channels last, no batch axis: a batch is a `vmap`). Only `jaxstyle.vgg.module` sees
+The picture contract of the whole package: a picture is RGB, float32, sRGB encoded, in [0, 1], of shape
+`[height, width, 3]`. There is no batch axis; use `jax.vmap` for batches. Only `jaxstyle.vgg.module` uses
 mean-subtracted values of 0..255.
 
-Color sums are written out by element: matrix products would run in reduced precision on GPU and TPU.
+Sums over colors are written out element by element, because matrix products run in reduced precision on GPU and TPU.
 """
 
 from numbers import Integral
@@ -29,20 +29,20 @@ _ROUNDING_VARIANCE = 1 / (12 * 255**2)
 
 
 def resize(picture: Picture, height: int, width: int, *, method: str = "cubic") -> Picture:
-    """Resizes by cubic (or linear) interpolation, antialiased where it shrinks, and clips to [0, 1].
+    """Returns a picture resized by cubic (or linear) interpolation, antialiased where it shrinks.
 
-    Keys' cubic with a = -0.5, widened by the factor of shrinking and renormalized at the borders, as Pillow's
-    `BICUBIC`. It works on encoded values, as most programs do, not on linear light. Clipped, since a cubic
-    overshoots at edges; returned unchanged where the sizes agree.
+    The kernel is Keys' cubic with a = -0.5, widened by the factor of shrinking and renormalized at the borders, as in
+    Pillow's `BICUBIC`. It works on encoded values, as most programs do, not on linear light. The result is clipped to
+    [0, 1], since a cubic overshoots at edges. A picture that has the size already is returned unchanged.
 
     Args:
-        picture: In [0, 1]; a mask, of one channel, will do as well.
+        picture: A picture in [0, 1], or a mask with one channel.
         height: The new height in pixels.
         width: The new width in pixels.
-        method: `cubic` or `linear`, which is Pillow's `BILINEAR`.
+        method: `cubic`, or `linear`, which is Pillow's `BILINEAR`.
 
     Raises:
-        InputError: If `picture` is none, `height` or `width` is below 1, or the method is another.
+        InputError: If `picture` is not a picture, `height` or `width` is below 1, or the method is unknown.
     """
     check_picture("a picture", picture, channels=(3, 1))
     if not (isinstance(height, Integral) and isinstance(width, Integral)):
@@ -57,7 +57,7 @@ def resize(picture: Picture, height: int, width: int, *, method: str = "cubic") 
 
 
 def size_for_width(height: int, width: int, new_width: int) -> tuple[int, int]:
-    """The `(height, width)` of the same shape that is `new_width` wide, to the nearest pixel, at least 1.
+    """Returns the `(height, width)` with width `new_width` and the same proportions, to the nearest pixel, at least 1.
 
     >>> size_for_width(600, 800, 512)
     (384, 512)
@@ -73,20 +73,20 @@ def size_for_width(height: int, width: int, new_width: int) -> tuple[int, int]:
 
 
 def luminance(picture: Picture) -> Float[Array, "height width"]:
-    """Luma: Y = 0.299 R + 0.587 G + 0.114 B of encoded values (BT.601), in [0, 1]."""
+    """Returns the luma Y = 0.299 R + 0.587 G + 0.114 B of encoded values (ITU-R BT.601), in [0, 1]."""
     check_picture("a picture", picture)
     picture = jnp.asarray(picture)
     return _KR * picture[..., 0] + _KG * picture[..., 1] + _KB * picture[..., 2]
 
 
 def rgb_to_ycbcr(picture: Picture) -> Float[Array, "height width 3"]:
-    """RGB to full-range YCbCr, as in JPEG files: 255 times the result are their bytes before rounding.
+    """Returns a picture in full-range YCbCr, as in JPEG files, whose bytes are 255 times the result before rounding.
 
     Y is `luminance`, Cb = (B - Y) / (2 (1 - 0.114)) + 128/255 and Cr = (R - Y) / (2 (1 - 0.299)) + 128/255
     (ITU-T T.871, section 7). Deviation: nothing is clipped, so that pure blue has Cb = 1.002.
 
     Args:
-        picture: In [0, 1].
+        picture: A picture in [0, 1].
     """
     y = luminance(picture)
     cb = (picture[..., 2] - y) / (2 * (1 - _KB)) + _CHROMA_CENTER
@@ -95,7 +95,7 @@ def rgb_to_ycbcr(picture: Picture) -> Float[Array, "height width 3"]:
 
 
 def ycbcr_to_rgb(ycbcr: Float[Array, "height width 3"]) -> Picture:
-    """The inverse of `rgb_to_ycbcr`; not clipped, and many YCbCr values lie outside of what RGB can show."""
+    """Returns the inverse of `rgb_to_ycbcr`, not clipped: many YCbCr values are colors outside of RGB's [0, 1]."""
     check_features("YCbCr values", ycbcr)
     y = ycbcr[..., 0]
     blue = y + 2 * (1 - _KB) * (ycbcr[..., 1] - _CHROMA_CENTER)
@@ -105,15 +105,15 @@ def ycbcr_to_rgb(ycbcr: Float[Array, "height width 3"]) -> Picture:
 
 
 def preserve_colors(result: Picture, content: Picture) -> Picture:
-    """The luma of `result` with the chroma of `content`: a styled picture in the colors of its content.
+    """Returns the luma of `result` with the chroma of `content`: a styled picture in the colors of its content.
 
-    The last step of "luminance-only transfer" in Gatys et al. 2016, "Preserving color in neural artistic
-    style transfer" (arXiv 1606.05897), there in YIQ, whose chroma plane is the same one turned. Clipped to
-    [0, 1], which moves the luma where that chroma cannot be so light or so dark.
+    This is the last step of "luminance-only transfer" in Gatys et al. 2016, "Preserving color in neural artistic
+    style transfer" (arXiv 1606.05897). They use YIQ, whose chroma plane is that of YCbCr, rotated. The result is
+    clipped to [0, 1], which changes the luma where no RGB color has that luma and that chroma.
 
     Args:
-        result: In [0, 1].
-        content: In [0, 1], of the same size.
+        result: The styled picture in [0, 1].
+        content: The content picture in [0, 1], of the same size.
 
     Raises:
         InputError: If the sizes differ.
@@ -124,7 +124,7 @@ def preserve_colors(result: Picture, content: Picture) -> Picture:
 
 
 def color_statistics(picture: Picture) -> tuple[Float[Array, "3"], Float[Array, "3 3"]]:
-    """The mean color and the covariance of the colors (divided by the number of pixels, not by one less)."""
+    """Returns the mean color and the covariance of the colors, divided by the number of pixels and not by one less."""
     check_picture("a picture", picture)
     picture = jnp.asarray(picture)
     picture = picture.astype(jnp.promote_types(picture.dtype, jnp.float32))  # half precision has too few digits
@@ -136,17 +136,17 @@ def color_statistics(picture: Picture) -> tuple[Float[Array, "3"], Float[Array, 
 
 
 def match_color(picture: Picture, reference: Picture) -> Picture:
-    """Gives the colors of `picture` (a style, say) the mean and covariance of those of `reference`.
+    """Returns `picture` (for example a style) with the mean and covariance of the colors of `reference`.
 
-    x' = A (x - m) + n with A S A^T = T, where (m, S) and (n, T) are the `color_statistics` of the two, and of
-    the solutions A = T^(1/2) S^(-1/2), with symmetric roots ("color transfer" in Gatys et al. 2016, arXiv
-    1606.05897). Deviations: a direction whose variance is below that of 8-bit rounding is dropped, not blown
-    up, so that a gray picture keeps to one line of colors; and the result is clipped to [0, 1], after which
-    the statistics agree only nearly.
+    x' = A (x - m) + n with A S A^T = T, where (m, S) and (n, T) are the `color_statistics` of the two pictures. Of the
+    solutions A, this is T^(1/2) S^(-1/2) with symmetric roots ("color transfer" in Gatys et al. 2016, arXiv
+    1606.05897). Deviations: a direction of colors whose variance is below that of 8-bit rounding is dropped and not
+    amplified, so that the colors of a gray picture stay on one line. The result is clipped to [0, 1], after which the
+    statistics agree only approximately.
 
     Args:
-        picture: In [0, 1].
-        reference: In [0, 1], of any size.
+        picture: A picture in [0, 1].
+        reference: A picture in [0, 1], of any size.
     """
     mean, covariance = color_statistics(picture)
     new_mean, new_covariance = color_statistics(reference)
@@ -161,7 +161,7 @@ def match_color(picture: Picture, reference: Picture) -> Picture:
 
 
 def mean_squared_error(a: Picture, b: Picture) -> Scalar:
-    """The mean of (a - b)^2 over all pixels and channels.
+    """Returns the mean of (a - b)^2 over all pixels and channels.
 
     Raises:
         InputError: If the sizes differ.
@@ -171,7 +171,7 @@ def mean_squared_error(a: Picture, b: Picture) -> Scalar:
 
 
 def psnr(a: Picture, b: Picture) -> Scalar:
-    """The peak signal-to-noise ratio in dB, -10 log10(MSE), with 1 as the peak; infinite for equal pictures.
+    """Returns the peak signal-to-noise ratio -10 log10(MSE) in dB, with a peak of 1; infinite for equal pictures.
 
     Raises:
         InputError: If the sizes differ.
@@ -182,21 +182,21 @@ def psnr(a: Picture, b: Picture) -> Scalar:
 def _check_same_shape(a: Picture, b: Picture, *, names: tuple[str, str] = ("a picture", "a picture")) -> None:
     for name, picture in zip(names, (a, b), strict=True):
         check_picture(name, picture)
-    # Broadcasting would compare, and mix, pictures that nobody meant to.
+    # Without this check, NumPy's broadcasting would accept pictures of different sizes.
     if a.shape != b.shape:
         raise InputError("two pictures of one size", f"{a.shape} and {b.shape}", "resize one of them")
 
 
 def nyquist_share(picture: Picture, *, band: float = 1 / 16) -> Scalar:
-    """The share of a picture's energy that lies near the Nyquist frequencies, where checkerboards are.
+    """Returns the share of a picture's energy near the Nyquist frequencies, where checkerboard artifacts are.
 
-    `sum_near |Y(f)|^2 / sum |Y(f)|^2` over the discrete Fourier transform Y of the luma without its mean; near are the
-    frequencies with either coordinate within `band` of half a cycle per pixel. White noise has a share of
+    The share is `sum_near |Y(f)|^2 / sum |Y(f)|^2`, where Y is the discrete Fourier transform of the luma minus its
+    mean. Near are the frequencies with a coordinate within `band` of half a cycle per pixel. White noise has a share of
     `1 - (1 - 2 band)^2`, which is 0.234 for 1/16; a flat picture has 0.
 
     Args:
-        picture: In [0, 1].
-        band: Width of the border of the spectrum, in cycles per pixel, in (0, 0.5].
+        picture: A picture in [0, 1].
+        band: The width of the border of the spectrum, in cycles per pixel, in (0, 0.5].
     """
     luma = luminance(picture)
     energy = jnp.square(jnp.abs(jnp.fft.fft2(luma - jnp.mean(luma))))

@@ -1,19 +1,22 @@
 """Sample pictures by name, so that every command runs on a bare machine with no download.
 
-The contents are photographs that scikit-image carries in its package; the styles are painted by
-`jaxstyle.paintings` when they are asked for, at any size.
+The contents are photographs that scikit-image carries in its package; the styles are JPEG files in `samples/`, 1024
+pixels wide.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from jaxstyle.argument_checks import describe
-from jaxstyle.checks import InputError, check_choice
+from jaxstyle.checks import InputError, check_choice, check_positive
 
 PREFIX = "sample:"
-MAX_SIDE = 8192  # a painting of twice that, squared, would take some 16 GB
+MAX_SIDE = 8192  # a square style of that size takes 0.8 GB as float32
+_FOLDER = Path(__file__).parent / "samples"
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,10 @@ class Sample:
     """A picture that comes with jaxstyle.
 
     Args:
-        name: What it is called.
-        kind: Whether it is a photograph to repaint or a painting whose style to take.
-        description: One line.
-        size: Natural `(height, width)`; a style can be painted at any other.
+        name: The name after `sample:`.
+        kind: `content` for a photograph to repaint, `style` for a painting whose style to take.
+        description: What the picture shows, in one line.
+        size: The `(height, width)` in pixels in which it is loaded when no size is asked for.
     """
 
     name: str
@@ -59,48 +62,46 @@ def is_sample(path: str) -> bool:
 
 
 def load_sample(name: str, *, height: int | None = None, width: int | None = None) -> np.ndarray:
-    """Loads a photograph or paints a painting.
+    """Loads a sample picture.
+
+    A style is cropped around its center to the shape asked for and resized by Lanczos' filter. The files are 1024 x 683
+    pixels: a larger style is enlarged from that, without more detail.
 
     Args:
         name: One of `SAMPLES`, with or without the prefix `sample:`.
-        height: Height to paint a style at. With only one side given, the painting keeps its natural shape.
-        width: Width to paint a style at. A content always comes at its natural size, whatever is asked for
-            here: resizing is the business of whoever knows which filter is wanted.
+        height: Height of a style in pixels. With only one side given, the style keeps its natural shape.
+        width: Width of a style in pixels. A content ignores both and always comes at its natural size.
 
     Returns:
-        The picture, float32 [height, width, 3] in [0, 1].
+        The picture, float32 `[height, width, 3]` in [0, 1].
 
     Raises:
-        InputError: If there is no such sample, or the size cannot be painted.
+        InputError: If there is no such sample, or the size is not one of 1 to 8192 pixels a side.
     """
     if not isinstance(name, str):
         raise InputError("the name of a sample", describe(name), f"choose one of {', '.join(SAMPLES)}")
     sample = SAMPLES[check_choice("sample", name.removeprefix(PREFIX), SAMPLES)]
     if sample.kind == "content":
-        return _load_photograph(sample.name)
-    height, width = _painted_size(sample, height, width)
-    # Imported here: SciPy and scikit-image take longer to load than most commands need to answer.
-    from jaxstyle import paintings
+        from skimage import data  # imported here because it takes longer to load than most commands need to answer
 
-    return getattr(paintings, f"paint_{sample.name}")(height, width)
-
-
-def _load_photograph(name: str) -> np.ndarray:
-    from skimage import data
-
-    return np.asarray(getattr(data, name)(), np.float32) / np.float32(255)
+        pixels = np.asarray(getattr(data, sample.name)())
+    else:
+        height, width = _style_size(sample, height, width)
+        with Image.open(_FOLDER / f"{sample.name}.jpg") as image:
+            pixels = np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS))
+    return pixels.astype(np.float32) / np.float32(255)
 
 
-def _painted_size(sample: Sample, height: int | None, width: int | None) -> tuple[int, int]:
-    """Returns the size to paint at, a side that was not given following from the natural shape."""
+def _style_size(sample: Sample, height: int | None, width: int | None) -> tuple[int, int]:
+    """Returns the `(height, width)` of a style; a side that was not given follows from the natural shape."""
+    for name, side in (("a height", height), ("a width", width)):
+        if side is not None:
+            check_positive(name, side)
     natural_height, natural_width = sample.size
-    if height is None and width is None:
-        return sample.size
     if height is None:
-        assert width is not None
-        height = round(width * natural_height / natural_width)
-    elif width is None:
-        width = round(height * natural_width / natural_height)
+        height = natural_height if width is None else max(1, round(width * natural_height / natural_width))
+    if width is None:
+        width = max(1, round(height * natural_width / natural_height))
     if max(height, width) > MAX_SIDE:
-        raise InputError(f"a painting of at most {MAX_SIDE} pixels a side", f"{height}x{width}", "ask for less")
+        raise InputError(f"a style of at most {MAX_SIDE} pixels a side", f"{height}x{width}", "ask for less")
     return height, width

@@ -1,27 +1,24 @@
-"""Contact sheets: many pictures side by side with labels, as one picture. Nothing here touches files.
+"""Contact sheets: many pictures side by side with labels, as one picture. Nothing here writes files.
 
-The letters are DejaVu Sans, which comes with matplotlib, drawn by its Agg renderer line by line: a figure of the
-whole sheet would be a second sheet in memory, and no larger than 65,535 pixels a side.
+Pillow draws the labels in DejaVu Sans, a font that comes with matplotlib.
 """
 
 import math
 import re
-from collections.abc import Iterator, Sequence
-from functools import cache, lru_cache
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import matplotlib
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from jaxstyle.argument_checks import MOST_CLIPPED, check_picture
 from jaxstyle.checks import InputError, check_positive
 from jaxstyle.pictures.image_files import MAX_PIXELS
 from jaxstyle.pictures.images import resize, size_for_width
 from jaxstyle.short_repr import short_repr
-
-if TYPE_CHECKING:
-    from matplotlib.backends.backend_agg import RendererAgg
-    from matplotlib.font_manager import FontProperties
 
 _INK = 0.13  # dark gray: beside pictures, black on white is glaring
 
@@ -34,11 +31,9 @@ _LINE_HEIGHT = 1.25  # DejaVu Sans reaches from -0.24 to 0.93 em
 # Widths in ems: the least that text in a column has (about 12 letters), the most that row labels have (about 20),
 # and the least that a title has, above however small a sheet.
 _COLUMN_EMS, _ROW_LABEL_EMS, _TITLE_EMS = 6, 11, 20
-_LINE_EMS = 100  # the most at all; also keeps a line within what Agg can draw, 65,535 pixels
 
 # Where a word too long for its line may be broken: between such a mark and a letter, hence not within numbers.
 _BREAK = re.compile(r"(?<=[-_/=,:.])(?=[^\W\d_])")
-_UNKNOWN = "\N{WHITE SQUARE}"  # written for a character that the font lacks
 
 
 class Cell(NamedTuple):
@@ -61,7 +56,11 @@ class Cell(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """A rectangle in the table of the sheet: a picture, or a text as coverage `[height, width]` in 0..255."""
+    """A picture or a drawn text in the table of the sheet.
+
+    Row 0 of the table has the column labels. Row i of the sheet has its pictures in row 1 + 2 i and their captions in
+    row 2 + 2 i. Column 0 has the row labels.
+    """
 
     row: int
     column: int
@@ -84,7 +83,7 @@ def contact_sheet(
     words or after a mark such as `-`, `_` or `=`; where a piece is too long, all texts of its kind become smaller
     (not below 11 pixels), and a piece still too long is broken. Columns and rows grow to hold the text, so that
     nothing is cut off or covered. Characters are taken as they are (`$` and `_` have no meaning); one that the font
-    lacks becomes a square.
+    lacks becomes a box.
 
     >>> gray = Cell(np.full((32, 64), 0.5, np.float32), caption="loss 0.5")
     >>> sheet = contact_sheet([[gray, gray], [gray]], row_labels=["relu1_1", "relu2_1"])
@@ -106,13 +105,33 @@ def contact_sheet(
     """
     if cell_width is not None:
         check_positive("cell_width", cell_width)
-    columns = _check_table(rows, row_labels, column_labels)
-    blocks = list(_place_pictures(rows, cell_width))
+    columns = max(map(len, rows), default=0)
+    for name, labels, count in (("row", row_labels, len(rows)), ("column", column_labels, columns)):
+        if len(labels) not in (0, count):
+            raise InputError(f"{count} {name} labels, or none", len(labels), f"pass one for each {name}")
+    blocks = [
+        _place_picture(i, j, cell, cell_width)
+        for i, row in enumerate(rows)
+        for j, cell in enumerate(row)
+        if cell is not None
+    ]
+    if not blocks:
+        raise InputError("at least one picture", "an empty sheet", "pass rows of Cell(picture, caption)")
     heights, widths = _measure_table(blocks, len(rows), columns)
     _check_pixels(sum(heights), sum(widths))  # before any text is drawn, of which there may be much
 
-    size = _letter_size(blocks)
-    blocks += _place_texts(rows, row_labels, column_labels, widths, size)
+    picture_widths = sorted(block.size[1] for block in blocks)
+    size = picture_widths[len(blocks) // 2] // _PICTURE_WIDTH_PER_SIZE
+    size = min(max(size, _USUAL_SIZE), _MOST_SIZE)
+    room = [max(width, _COLUMN_EMS * size) for width in widths]
+    above = [(0, j, text, room[j]) for j, text in enumerate(column_labels, start=1)]
+    beside = [(1 + 2 * i, 0, text, _ROW_LABEL_EMS * size) for i, text in enumerate(row_labels)]
+    captions = [(row + 1, j, cell.caption, room[j]) for row, j, _, _, cell in blocks if isinstance(cell, Cell)]
+    for align, texts in (((1.0, 0.5), above), ((0.5, 1.0), beside), ((0.0, 0.5), captions)):
+        fitting = _fitting_size([(text, width) for _, _, text, width in texts], size)
+        for row, column, text, width in texts:
+            drawn = _draw_text(text, width, fitting, align[1])
+            blocks.append(_Block(row, column, align, drawn.shape[:2], drawn))
     heights, widths = _measure_table(blocks, len(rows), columns)
     gap, lead = max(size * 2 // 3, 8), max(size // 3, 4)  # between pictures, and between a picture and its text
     below = [lead if captions else gap for captions in heights[2::2]]
@@ -127,7 +146,7 @@ def contact_sheet(
     _check_pixels(top + tops[-1], width)
 
     sheet = np.ones((top + tops[-1], width, 3), np.float32)
-    _paste(sheet, gap, (width - headline.shape[1]) // 2, _ink(headline))
+    _paste(sheet, gap, (width - headline.shape[1]) // 2, headline)
     free = {}  # below each picture, where its row is higher: its caption moves up to it
     for block in blocks:
         down = int(block.align[0] * (heights[block.row] - block.size[0])) - free.get((block.row - 1, block.column), 0)
@@ -138,69 +157,22 @@ def contact_sheet(
     return sheet
 
 
-# The table has a row of column labels, then two rows for each row of the sheet, one of pictures and one of captions;
-# and a column of row labels, then the columns of the sheet.
-def _picture_row(row: int) -> int:
-    return 1 + 2 * row
-
-
-def _check_table(rows: Sequence[Sequence[Cell | None]], row_labels: Sequence[str], column_labels: Sequence[str]) -> int:
-    """Checks what there is, and returns the number of columns."""
-    cells = [cell for row in rows for cell in row if cell is not None]
-    if not cells:
-        raise InputError("at least one picture", "an empty sheet", "pass rows of Cell(picture, caption)")
-    for cell in cells:
-        if not isinstance(cell, Cell):
-            raise InputError("a Cell or None", type(cell).__name__, "pass rows of Cell(picture, caption)")
-    columns = max(len(row) for row in rows)
-    for name, labels, count in (("row", row_labels, len(rows)), ("column", column_labels, columns)):
-        if len(labels) not in (0, count):
-            raise InputError(f"{count} {name} labels, or none", len(labels), f"pass one for each {name}")
-    return columns
-
-
-def _place_pictures(rows: Sequence[Sequence[Cell | None]], cell_width: int | None) -> Iterator[_Block]:
-    for i, row in enumerate(rows):
-        for j, cell in enumerate(row):
-            if cell is None:
-                continue
-            picture = np.asarray(cell.picture)
-            name = f"row {i + 1}, column {j + 1}"
-            if picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,)) or not picture.size:
-                got = f"the shape {list(picture.shape)} in {name}"
-                raise InputError("a picture [height, width, 3] or [height, width]", got, "pass one picture a cell")
-            check_picture(f"the picture in {name}", np.atleast_3d(picture), channels=(3, 1), most_outside=MOST_CLIPPED)
-            height, width = picture.shape[:2]
-            size = size_for_width(height, width, cell_width) if cell_width else (height, width)
-            yield _Block(_picture_row(i), 1 + j, (0.5, 0.5), size, cell)
-
-
-def _place_texts(
-    rows: Sequence[Sequence[Cell | None]],
-    row_labels: Sequence[str],
-    column_labels: Sequence[str],
-    widths: Sequence[int],
-    size: int,
-) -> Iterator[_Block]:
-    """Draws column labels, row labels and captions; each kind has one size of letters."""
-    room = [max(width, _COLUMN_EMS * size) for width in widths]
-    above = [(0, 1 + j, text, room[1 + j]) for j, text in enumerate(column_labels)]
-    beside = [(_picture_row(i), 0, text, _ROW_LABEL_EMS * size) for i, text in enumerate(row_labels)]
-    captions = [
-        (_picture_row(i) + 1, 1 + j, cell.caption, room[1 + j])
-        for i, row in enumerate(rows)
-        for j, cell in enumerate(row)
-        if cell is not None
-    ]
-    for align, texts in (((1.0, 0.5), above), ((0.5, 1.0), beside), ((0.0, 0.5), captions)):
-        fitting = _fitting_size([(text, width) for _, _, text, width in texts], size)
-        for row, column, text, width in texts:
-            block = _draw_text(text, width, fitting, align[1])
-            yield _Block(row, column, align, block.shape, block)
+def _place_picture(row: int, column: int, cell: Cell, cell_width: int | None) -> _Block:
+    """Checks a cell of the sheet, and returns its block."""
+    if not isinstance(cell, Cell):
+        raise InputError("a Cell or None", type(cell).__name__, "pass rows of Cell(picture, caption)")
+    picture = np.asarray(cell.picture)
+    name = f"row {row + 1}, column {column + 1}"
+    if picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,)) or not picture.size:
+        got = f"the shape {list(picture.shape)} in {name}"
+        raise InputError("a picture [height, width, 3] or [height, width]", got, "pass one picture a cell")
+    check_picture(f"the picture in {name}", np.atleast_3d(picture), channels=(3, 1), most_outside=MOST_CLIPPED)
+    size = size_for_width(*picture.shape[:2], cell_width) if cell_width else picture.shape[:2]
+    return _Block(1 + 2 * row, 1 + column, (0.5, 0.5), size, cell)
 
 
 def _measure_table(blocks: Sequence[_Block], rows: int, columns: int) -> tuple[list[int], list[int]]:
-    """The heights of the table's rows and the widths of its columns."""
+    """Returns the heights of the table's rows and the widths of its columns."""
     heights, widths = [0] * (1 + 2 * rows), [0] * (1 + columns)
     for block in blocks:
         heights[block.row] = max(heights[block.row], block.size[0])
@@ -209,7 +181,7 @@ def _measure_table(blocks: Sequence[_Block], rows: int, columns: int) -> tuple[l
 
 
 def _offsets(lengths: Sequence[int], gaps: Sequence[int]) -> list[int]:
-    """Where each length begins, and where the last gap ends; what is empty takes no gap, but for the last."""
+    """Returns where each length begins and where the last gap ends; an empty length takes no gap."""
     offsets = [0]
     for length, gap in zip(lengths, gaps, strict=True):
         offsets.append(offsets[-1] + (length + gap if length else 0))
@@ -222,15 +194,10 @@ def _check_pixels(height: int, width: int) -> None:
         raise InputError(f"a sheet of at most {MAX_PIXELS} pixels", got, "pass fewer pictures, or a cell_width")
 
 
-def _letter_size(blocks: Sequence[_Block]) -> int:
-    widths = sorted(block.size[1] for block in blocks)
-    return min(max(widths[len(widths) // 2] // _PICTURE_WIDTH_PER_SIZE, _USUAL_SIZE), _MOST_SIZE)
-
-
 def _show(block: _Block) -> np.ndarray:
-    """What a block looks like in its size, `[height, width, 1 or 3]` in [0, 1]."""
+    """Returns what a block looks like in its size, `[height, width, 1 or 3]` in [0, 1]."""
     if isinstance(block.content, np.ndarray):
-        return _ink(block.content)
+        return block.content
     picture = np.atleast_3d(np.asarray(block.content.picture).astype(np.float32)).clip(0, 1)
     (height, width), (old_height, old_width) = block.size, picture.shape[:2]
     if block.content.pixelated and width > old_width:
@@ -238,11 +205,7 @@ def _show(block: _Block) -> np.ndarray:
         down = (2 * np.arange(height) + 1) * old_height // (2 * height)
         across = (2 * np.arange(width) + 1) * old_width // (2 * width)
         picture = picture[down[:, None], across]
-    return np.clip(np.asarray(resize(picture, height, width)), 0.0, 1.0)
-
-
-def _ink(coverage: np.ndarray) -> np.ndarray:
-    return 1 - (1 - _INK) * coverage[..., None].astype(np.float32) / 255
+    return np.asarray(resize(picture, height, width))
 
 
 def _paste(sheet: np.ndarray, top: int, left: int, content: np.ndarray) -> None:
@@ -250,101 +213,51 @@ def _paste(sheet: np.ndarray, top: int, left: int, content: np.ndarray) -> None:
 
 
 def _fitting_size(texts: Sequence[tuple[str, int]], size: int) -> int:
-    """The largest size, `size` at most, in which no piece of a text is wider than the text's room."""
-    pieces = {
-        (piece, width)
-        for text, width in texts
-        for line in text.splitlines()
-        for word in _legible(line).split(" ")
-        for piece in _BREAK.split(word)
-    }
+    """Returns the largest size, `size` at most, in which no piece of a text is wider than the text's room."""
+    pieces = {(piece, room) for text, room in texts for word in text.split() for piece in _BREAK.split(word)}
     for smaller in range(size, _LEAST_SIZE, -1):
-        if all(_measure(piece, smaller) <= width for piece, width in pieces):
+        if all(_font(smaller).getlength(piece) <= room for piece, room in pieces):
             return smaller
     return _LEAST_SIZE
 
 
 def _draw_text(text: str, width: int, size: int, align: float = 0.5) -> np.ndarray:
-    """Coverage uint8 `[height, width]` in 0..255 of a wrapped text; empty where there is nothing to see."""
-    lines = [_draw_line(line, size) for line in _wrap(text, min(width, _LINE_EMS * size), size)]
-    widest = max((line.shape[1] for line in lines), default=0)
-    if not widest:
-        return np.zeros((0, 0), np.uint8)
-    lefts = [int(align * (widest - line.shape[1])) for line in lines]
-    return np.concatenate(
-        [np.pad(line, ((0, 0), (left, widest - left - line.shape[1]))) for line, left in zip(lines, lefts, strict=True)]
-    )
+    """Returns a wrapped text, float32 `[height, width, 1]` in [0, 1]; an empty array where there is nothing to see."""
+    font, pitch, edge = _font(size), round(_LINE_HEIGHT * size), 2 * size  # letters may reach beyond their measure
+    lines = [line for paragraph in text.splitlines() for line in _wrap(paragraph, width, font)]
+    lengths = [math.ceil(font.getlength(line)) for line in lines]
+    widest, height = max(lengths, default=0), pitch * len(lines)
+    image = Image.new("L", (widest + 2 * edge, height + 2 * edge))
+    draw = ImageDraw.Draw(image)
+    for number, (line, length) in enumerate(zip(lines, lengths, strict=True)):
+        left, baseline = edge + int(align * (widest - length)), edge + number * pitch + size
+        draw.text((left, baseline), line, fill=255, font=font, anchor="ls")
+    ink = image.getbbox()
+    if ink is None:
+        return np.zeros((0, 0, 1), np.float32)
+    left, top, right, bottom = ink
+    coverage = np.asarray(image.crop((left, min(top, edge), right, max(bottom, edge + height))), np.float32) / 255
+    return 1 - (1 - _INK) * coverage[..., None]
 
 
-def _wrap(text: str, width: int, size: int) -> list[str]:
-    lines = []
-    for paragraph in text.splitlines():
-        lines.append("")
-        for joint, piece in _pieces(_legible(paragraph), width, size):
-            longer = lines[-1] + joint + piece
-            if lines[-1] and _measure(longer, size) > width:
-                lines.append(piece)
-            else:
-                lines[-1] = longer
+def _wrap(paragraph: str, width: int, font: ImageFont.FreeTypeFont) -> list[str]:
+    """Returns the lines of a paragraph: a word too long for a line is broken in parts, a part too long in letters."""
+    lines = [""]
+    for word in paragraph.split():
+        joint = " " if lines[-1] else ""
+        for part in [word] if font.getlength(word) <= width else _BREAK.split(word):
+            for piece in [part] if font.getlength(part) <= width else part:
+                if lines[-1] and font.getlength(lines[-1] + joint + piece) > width:
+                    lines.append(piece)
+                else:
+                    lines[-1] += joint + piece
+                joint = ""
     return lines
 
 
-def _pieces(paragraph: str, width: int, size: int) -> Iterator[tuple[str, str]]:
-    """The words, each with the space before it; one too long in parts, and a part too long in letters."""
-    for index, word in enumerate(paragraph.split(" ")):
-        joint = " " if index else ""
-        for part in [word] if _measure(word, size) <= width else _BREAK.split(word):
-            for piece in [part] if _measure(part, size) <= width else part:
-                yield joint, piece
-                joint = ""
-
-
-@lru_cache(maxsize=4096)
-def _measure(text: str, size: int) -> int:
-    return math.ceil(_renderer(1, 1).get_text_width_height_descent(text, _font(size), False)[0])
-
-
-def _draw_line(text: str, size: int) -> np.ndarray:
-    """Coverage uint8 `[height, width]` of one line, as wide as its ink; lines of one size stack at equal steps."""
-    edge = 2 * size  # letters may reach beyond their measure, as an accented capital does, and a slanted one
-    renderer = _renderer(_measure(text, size) + 2 * edge, round(_LINE_HEIGHT * size) + 2 * edge)
-    renderer.draw_text(renderer.new_gc(), edge, edge + size, text, _font(size), 0)
-    coverage = np.asarray(renderer.buffer_rgba())[..., 3]
-    down, across = np.nonzero(coverage.any(axis=1))[0], np.nonzero(coverage.any(axis=0))[0]
-    if not across.size:
-        return np.zeros((round(_LINE_HEIGHT * size), 0), np.uint8)
-    top, bottom = min(edge, down[0]), max(coverage.shape[0] - edge, down[-1] + 1)
-    return coverage[top:bottom, across[0] : across[-1] + 1].copy()
-
-
-def _legible(line: str) -> str:
-    """The line in characters that can be drawn: others would draw a warning from matplotlib."""
-    return "".join(" " if c.isspace() else c if c.isprintable() and ord(c) in _glyphs() else _UNKNOWN for c in line)
-
-
 @cache
-def _font_file() -> str:
-    import matplotlib
-
-    # By its file, not its name: what else is installed, and what people set for their plots, does not matter here.
-    return str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
-
-
-@cache
-def _font(size: int) -> "FontProperties":
-    from matplotlib.font_manager import FontProperties
-
-    return FontProperties(fname=_font_file(), size=size)
-
-
-@cache
-def _glyphs() -> frozenset[int]:
-    from matplotlib.font_manager import get_font
-
-    return frozenset(get_font(_font_file()).get_charmap())
-
-
-def _renderer(width: int, height: int) -> "RendererAgg":
-    from matplotlib.backends.backend_agg import RendererAgg  # without pyplot: no window, no global state
-
-    return RendererAgg(width, height, 72)  # at 72 dots an inch, a point is a pixel
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    # By its file, not its name: what else is installed, and what people set for their plots, does not matter here. The
+    # basic layout draws the same on every machine; the other one needs a library that Pillow may lack.
+    path = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)

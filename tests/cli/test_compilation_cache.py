@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
-from jaxstyle.cli.compilation_cache import OFF, CheckedEntries, CompilationCache
+from jaxstyle.cli.compilation_cache import OFF, CheckedEntries, CompilationCache, default_folder
 
 
 @pytest.fixture
@@ -137,3 +137,11 @@ def test_what_cannot_be_written_costs_one_line(tmp_path: Path):
 
 def test_off_keeps_nothing():
     assert CompilationCache.enable(OFF).folder is None
+
+
+def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_folder() == tmp_path / "jaxstyle" / "compiled"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_folder() == tmp_path / ".cache" / "jaxstyle" / "compiled"

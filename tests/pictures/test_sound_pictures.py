@@ -227,6 +227,6 @@ def test_a_picture_that_does_not_fit_is_refused(tmp_path, monkeypatch):
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(image_decoding, "_blocks", fail)
+    monkeypatch.setattr(image_decoding, "_decode", fail)
     with pytest.raises(InputError, match="expected a picture that fits into memory"):
         read_picture(tmp_path / "a.png")

@@ -17,8 +17,8 @@ class Samples:
     Attributes:
         sample: Name of the picture to write; without one, all are listed.
         output: Picture to write: .png .jpg .webp .tif.
-        width: Width to paint a style at; photographs keep their size. Default: from the height, or 768.
-        height: Height to paint a style at. Default: from the width, or 512.
+        width: Width of a style in pixels; photographs keep their size. Default: from the height, or 768.
+        height: Height of a style in pixels. Default: from the width, or 512.
         overwrite: Replace the file if it exists.
     """
 

@@ -4,10 +4,10 @@ A painting is a pure function `paint_<name>(height, width, *, seed=0)` that retu
 [0, 1]. The same seed gives the same composition at every size and, at one size, the same bytes.
 """
 
-from jaxstyle.paintings.autumn import paint_autumn
-from jaxstyle.paintings.garden import paint_garden
-from jaxstyle.paintings.mosaic import paint_mosaic
-from jaxstyle.paintings.swirl import paint_swirl
-from jaxstyle.paintings.waves import paint_waves
+from paintings.autumn import paint_autumn
+from paintings.garden import paint_garden
+from paintings.mosaic import paint_mosaic
+from paintings.swirl import paint_swirl
+from paintings.waves import paint_waves
 
 __all__ = ["paint_autumn", "paint_garden", "paint_mosaic", "paint_swirl", "paint_waves"]

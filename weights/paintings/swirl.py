@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxstyle.paintings.brushwork import (
+from paintings.brushwork import (
     Array,
     Brush,
     Canvas,

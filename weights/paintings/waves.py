@@ -7,7 +7,7 @@ from scipy import ndimage
 from scipy.interpolate import make_interp_spline
 from scipy.spatial import KDTree
 
-from jaxstyle.paintings.brushwork import Array, Frame, Noise, Random, mix, ramp, render, rgb, smoothstep
+from paintings.brushwork import Array, Frame, Noise, Random, mix, ramp, render, rgb, smoothstep
 
 # One breaking wave, one high, its crest falling to the right; `y` is up, and the still water lies at 0.
 BACK = np.array(

@@ -4,10 +4,9 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from jaxstyle.paintings.brushwork import Array, Frame, Noise, Random, mix, render, rgb, smoothstep
+from paintings.brushwork import Array, Frame, Noise, Random, mix, render, rgb, smoothstep
 
 SUN = (0.60, 0.36)  # place, in shares of width and height
-RINGS = 11
 RING_STEP = 0.071  # width of a ring of panes, in units
 PANE = 0.068  # size of a pane away from the sun, in units
 LEAD = 0.0050  # half the width of a lead came, in units
