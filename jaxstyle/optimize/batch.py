@@ -186,9 +186,9 @@ def minimize_batch(
     shapes = jax.eval_shape(init)
     stacked_axes = tuple(jax.tree.leaves(axes, is_leaf=_is_none))
     place = (*program_key(problems[0], optimizers[0], shapes), stacked_axes)
-    is_new = place not in programs
+    before = programs.compilations
     program = programs.get(place, lambda: _compile(loops[0], shapes, *fixed, axes))
-    compile_seconds, run_seconds = program.seconds * is_new, 0.0
+    compile_seconds, run_seconds = program.seconds * (programs.compilations - before), 0.0
     traces: list[list[StepInfo]] = [[] for _ in problems]
     boundaries = {"num_steps": num_steps, "report_every": report_every, "report_at": report_at}
     for states, infos, seconds, done in chunks(program, init(), *fixed, **boundaries, chunk_seconds=chunk_seconds):

@@ -20,7 +20,7 @@ from jaxstyle.checks import check_between, check_not_negative
 from jaxstyle.memory import compile_to_fit
 from jaxstyle.optimize.programs import Program, ProgramCache, shape_key, value_key
 from jaxstyle.optimize.records import LoopState, Progress, Result, Status, StepInfo, StopRule, final_status
-from jaxstyle.optimize.step import Loop, make_loop
+from jaxstyle.optimize.step import make_loop
 from jaxstyle.problems.problem import Args, Params, Problem
 from jaxstyle.types import Key
 
@@ -140,12 +140,9 @@ def minimize(
     init_key, run_key = jax.random.split(key)
     params = problem.init_fn(init_key) if params is None else params
     programs = ProgramCache() if programs is None else programs
-    # Compiled before the state exists: L-BFGS's pairs of pictures may be what does not fit.
-    shapes = jax.eval_shape(loop.init, params, run_key, opt_state)
-    place = program_key(problem, optimizer, shapes)
-    is_new = place not in programs
-    program = programs.get(place, lambda: _compile(problem, loop, shapes))
-    compile_seconds, run_seconds = program.seconds * is_new, 0.0
+    before = programs.compilations
+    program = compile_run(problem, optimizer, params, run_key, opt_state=opt_state, programs=programs)
+    compile_seconds, run_seconds = program.seconds * (programs.compilations - before), 0.0
     fixed = (problem.args, stop_arrays(stop))
     traces: list[StepInfo] = []
     start = loop.init(params, run_key, opt_state)
@@ -231,7 +228,15 @@ def _first_steps(infos: StepInfo, count: int, index: Any = ()) -> StepInfo:
     return jax.tree.map(lambda buffer: buffer[index][:count], infos)
 
 
-def compile_run(problem: Problem, optimizer: optax.GradientTransformation, params: Params, key: Key) -> Program:
+def compile_run(
+    problem: Problem,
+    optimizer: optax.GradientTransformation,
+    params: Params,
+    key: Key,
+    *,
+    opt_state: optax.OptState | None = None,
+    programs: ProgramCache | None = None,
+) -> Program:
     """Compiles the run that `minimize` would make, for `chunks` to run with any arguments, keys and starts.
 
     Args:
@@ -239,19 +244,23 @@ def compile_run(problem: Problem, optimizer: optax.GradientTransformation, param
         optimizer: As for `minimize`.
         params: The shapes of the parameters.
         key: Its kind.
+        opt_state: The shapes of the optimizer's state; those of a new one, if left out.
+        programs: As for `minimize`.
 
     Raises:
         InputError: If the program would not fit into memory.
     """
     loop = make_loop(problem, optimizer)
-    return _compile(problem, loop, jax.eval_shape(loop.init, params, key))
+    # Compiled before the state exists: L-BFGS's pairs of pictures may be what does not fit.
+    state = jax.eval_shape(loop.init, params, key, opt_state)
 
+    def make() -> Program:
+        clock = time.perf_counter()
+        fixed = (problem.args, stop_arrays(None), np.int32(1), np.bool_(False))
+        chunk = compile_to_fit(run_chunk, loop.step, state, *fixed)
+        return Program(chunk, time.perf_counter() - clock)
 
-def _compile(problem: Problem, loop: Loop, state: LoopState) -> Program:
-    clock = time.perf_counter()
-    fixed = (problem.args, stop_arrays(None), np.int32(1), np.bool_(False))
-    chunk = compile_to_fit(run_chunk, loop.step, state, *fixed)
-    return Program(chunk, time.perf_counter() - clock)
+    return (ProgramCache() if programs is None else programs).get(program_key(problem, optimizer, state), make)
 
 
 def program_key(problem: Problem, optimizer: optax.GradientTransformation, state: LoopState) -> Hashable:

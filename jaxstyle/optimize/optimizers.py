@@ -309,8 +309,19 @@ def make_optimizer(name: str, *, traced: Collection[str] = (), **overrides: Any)
         return spec.build(**settings)
     for option in traced:
         check_choice(f"a traced option of {name}", option, real_options(name))
-    constants = [option for option in inspect.signature(spec.build).parameters if option not in traced]
-    return optax.inject_hyperparams(spec.build, static_args=constants, hyperparam_dtype=jnp.float32)(**settings)
+    return trace_options(spec.build, traced, settings)
+
+
+def trace_options(
+    build: Callable[..., optax.GradientTransformation], traced: Collection[str], settings: Mapping[str, Any]
+) -> optax.GradientTransformation:
+    """Returns `build(**settings)` with the hyper-parameters that `traced` names in its state, as float32."""
+    constants = [option for option in inspect.signature(build).parameters if option not in traced]
+    settings = {
+        option: float(value) if isinstance(value, int) and option in traced else value
+        for option, value in settings.items()
+    }
+    return optax.inject_hyperparams(build, static_args=constants, hyperparam_dtype=jnp.float32)(**settings)
 
 
 def real_options(name: str) -> tuple[str, ...]:

@@ -30,20 +30,20 @@ class ProgramCache:
 
     Args:
         most: How many of them.
+
+    Attributes:
+        compilations: How many programs have been compiled, those included that are no longer kept.
     """
 
     def __init__(self, most: int = MOST_PROGRAMS):
-        self._most = most
+        self._most, self.compilations = most, 0
         self._programs: OrderedDict[Hashable, Any] = OrderedDict()
-
-    def __contains__(self, key: Hashable) -> bool:
-        """Returns whether there is a program for `key`."""
-        return key in self._programs
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """Returns the program for `key`; `make()` compiles it if there is none."""
         if key not in self._programs:
             program = make()
+            self.compilations += 1
             while len(self._programs) >= self._most:
                 self._programs.popitem(last=False)
             self._programs[key] = program
