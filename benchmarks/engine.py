@@ -6,10 +6,9 @@ a grid, outside the clock and not counted: no optimizer pays for being watched, 
 hands on to the next follows from its own losses alone.
 """
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
 from math import ceil
 from typing import Any
 
@@ -18,12 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.methods import PERTURBATION, RATES, Method, Phase
+from benchmarks.methods import PERTURBATION, Method, Phase
 from benchmarks.problems import BenchmarkProblem
 from benchmarks.records import Point
-from jaxstyle.optimize.loop import CHUNK_CAPACITY, Program, compile_run, stop_arrays
-from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
-from jaxstyle.optimize.records import LoopState, Status, StepInfo, StopRule
+from jaxstyle.optimize.loop import chunks, compile_run, stop_arrays
+from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer, real_options, trace_options
+from jaxstyle.optimize.programs import Program, ProgramCache
+from jaxstyle.optimize.records import LoopState, Status, StopRule
+from jaxstyle.optimize.step import make_loop
 from jaxstyle.problems.parameterizations import make_parameterization
 from jaxstyle.problems.problem import Params, Problem, reparameterize
 
@@ -32,6 +33,9 @@ GRID_RATIO = 1.04
 
 #: Longest chunk, in seconds: within one, seconds are shared out evenly among evaluations.
 CHUNK_SECONDS = 0.5
+
+#: Compiled programs that are kept of a problem: all that its methods have.
+MOST_PROGRAMS = 1000
 
 
 @dataclass
@@ -190,13 +194,17 @@ class _Run:
         key = jax.random.fold_in(start_key(self.number), index + 1)
         params = encode(self._begin(phase, key))
         allowed = max(1, int((until - self.used) / weight))
-        program, options = self._program(phase, problem, params, key, allowed)
-        state = began = program.loop.init(params, key, options)
+        optimizer = self._optimizer(phase, allowed)
+        program = self._program(problem, optimizer, params, key)
+        start, stop = make_loop(problem, optimizer).init(params, key), stop_arrays(StopRule(max_evaluations=allowed))
         is_watched = problem.is_stochastic or phase.shrink > 1
+        # The reference is computed at each mark of the grid, whatever the clock says: step 0 is the first evaluation.
+        marks, seconds = ((grid(allowed) - 1).tolist(), np.inf) if is_watched else ((), CHUNK_SECONDS)
+        looks = {"report_at": marks, "chunk_seconds": seconds, "wants_terms": False}
         used, step, before = self.used, self.steps, 0
-        for state, infos, took in _chunks(program, began, problem.args, allowed, at_marks=is_watched):
+        for state, infos, took, _ in chunks(program, start, problem.args, stop, **looks):
             shares = (infos.evaluations - before) / max(1, infos.evaluations[-1] - before)
-            losses, first = infos.loss, 0
+            losses, first = infos.loss.copy(), 0
             if is_watched:
                 first = len(losses) - 1
                 losses[first] = self._watch(decode(state.params))
@@ -267,58 +275,33 @@ class _Run:
             return jax.tree.unflatten(structure, moved)
         return self.known
 
-    def _program(
-        self, phase: Phase, problem: Problem, params: Params, key: jax.Array, allowed: int
-    ) -> tuple[Program, dict[str, float]]:
-        """Returns the program, compiled if no run had it before, and the settings that it takes as arguments."""
-        known = OPTIMIZERS[phase.optimizer].defaults
+    def _optimizer(self, phase: Phase, allowed: int) -> optax.GradientTransformation:
+        """Returns the phase's optimizer, whose real settings are arguments of its program."""
+        spec = OPTIMIZERS[phase.optimizer]
         own = {**self.entry.defaults.get(phase.optimizer, {}), **phase.options, **self.settings}
-        own = {name: value for name, value in own.items() if name in known}
-        traced = {name: float(value) for name, value in own.items() if isinstance(known[name], float)}
-        static = {name: value for name, value in own.items() if name not in traced}
-        if phase.schedule == "cosine" and not traced.keys() & set(RATES):
-            traced["learning_rate"] = float(known["learning_rate"])
-        build = partial(_build, phase.optimizer, static, allowed if phase.schedule == "cosine" else None)
-        place = (
-            phase.shrink,
-            phase.parameterization,
-            phase.optimizer,
-            tuple(sorted(static.items())),
-            tuple(sorted(traced)),
-            allowed if phase.schedule == "cosine" else None,
-            _shapes(problem),
-        )
-        program: Program = self.kept.get(
-            self.entry.name, place, lambda: compile_run(problem, build, params, key, traced)
-        )
+        own = {name: value for name, value in own.items() if name in spec.defaults}
+        traced = set(own) & set(real_options(phase.optimizer))
+        if phase.schedule != "cosine":
+            return make_optimizer(phase.optimizer, traced=traced, **own)
+
+        @wraps(spec.build)
+        def build(learning_rate: float, **options: Any) -> optax.GradientTransformation:
+            return spec.build(optax.cosine_decay_schedule(learning_rate, allowed), **options)
+
+        return trace_options(build, traced | {"learning_rate"}, {**spec.defaults, **own})
+
+    def _program(
+        self, problem: Problem, optimizer: optax.GradientTransformation, params: Params, key: jax.Array
+    ) -> Program:
+        """Returns the program, compiled if no run had it before."""
+        programs = self.kept.get(self.entry.name, "programs", lambda: ProgramCache(most=MOST_PROGRAMS))
+        program = compile_run(problem, optimizer, params, key, programs=programs)
         self.outcome.compile_seconds += program.seconds
         memory = program.chunk.memory_analysis()
         if memory is not None:
             held = memory.argument_size_in_bytes + memory.temp_size_in_bytes
             self.outcome.peak_bytes = max(self.outcome.peak_bytes or 0, held)
-        return program, traced
-
-
-def _chunks(
-    program: Program, state: LoopState, args: Any, allowed: int, *, at_marks: bool
-) -> Iterator[tuple[LoopState, StepInfo, float]]:
-    """Runs until `allowed` evaluations are spent; yields the state, its chunk's steps in NumPy, and their seconds.
-
-    Chunks end where a clock says, or at each mark of the grid; with a line search a little later. The state's buffers
-    are given to the next chunk.
-    """
-    stop, marks = stop_arrays(StopRule(max_evaluations=allowed)), grid(allowed)
-    done, length = 0, 1  # steps, that of the start included
-    while Status(int(state.status)) == Status.RUNNING:
-        if at_marks:
-            length = int(marks[np.searchsorted(marks, done, side="right")] - done) if done < marks[-1] else 1
-        clock = time.perf_counter()
-        state, infos, count = program.chunk(state, args, stop, np.int32(min(length, CHUNK_CAPACITY)), np.bool_(False))
-        count = int(count)  # waits for the device
-        took = time.perf_counter() - clock
-        done += count
-        length = max(1, min(4 * length, int(length * CHUNK_SECONDS / max(took, 1e-6))))
-        yield state, jax.tree.map(lambda values, count=count: np.array(values)[:count], infos), took
+        return program
 
 
 def make_kept(entry: BenchmarkProblem, instance: str, kept: Kept, shrink: int = 1) -> Problem:
@@ -333,11 +316,3 @@ def _shapes(problem: Problem) -> str:
 
 def _own_loss(problem: Problem, params: Params, args: Any) -> jax.Array:
     return problem.loss_fn(params, args, start_key(0))[0]
-
-
-def _build(
-    name: str, static: Mapping[str, Any], decay_steps: int | None, **traced: jax.Array
-) -> optax.GradientTransformation:
-    if decay_steps is not None:
-        traced = traced | {"learning_rate": optax.cosine_decay_schedule(traced["learning_rate"], decay_steps)}
-    return make_optimizer(name, **static, **traced)

@@ -7,7 +7,6 @@ one seed, one size.
 """
 
 import argparse
-from functools import partial
 
 import jax
 import numpy as np
@@ -39,10 +38,9 @@ def measure(problem: Problem, name: str, num_steps: int) -> dict[float, float]:
     rates = [float(f"{float(spec.defaults[option]) * factor:.1g}") for factor in FACTORS]
     results = minimize_batch(
         [problem] * len(rates),
-        partial(make_optimizer, name),
+        [make_optimizer(name, traced=[option], **{option: rate}) for rate in rates],
         keys=[jax.random.key(0)] * len(rates),
         num_steps=num_steps,
-        options=[{option: rate} for rate in rates],
     )
     losses = [result.best_loss if np.isfinite(result.best_loss) else np.inf for result in results]
     return dict(zip(rates, losses, strict=True))

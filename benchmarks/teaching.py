@@ -122,10 +122,9 @@ def follow(
     keys = [jax.random.key(first_key + index) for index in range(len(problems))]
     results = minimize_batch(
         problems,
-        partial(make_optimizer, name),
+        [make_optimizer(name, traced=own, **own) for own in options],
         keys=keys,
         num_steps=num_steps,
-        options=options,
         report_at=looks,
         callback=look,
     )

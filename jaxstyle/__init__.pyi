@@ -1,15 +1,15 @@
 """The public names, each once: `jaxstyle/__init__.py` loads a name from here when it is first used."""
 
 from .checks import InputError as InputError
+from .optimize.batch import Task as Task
 from .optimize.batch import minimize_batch as minimize_batch
+from .optimize.batch import minimize_many as minimize_many
 from .optimize.loop import compile_run as compile_run
-from .optimize.loop import make_loop as make_loop
 from .optimize.loop import minimize as minimize
 from .optimize.loop import run_chunk as run_chunk
-from .optimize.many import Task as Task
-from .optimize.many import minimize_many as minimize_many
 from .optimize.optimizers import OPTIMIZERS as OPTIMIZERS
 from .optimize.optimizers import make_optimizer as make_optimizer
+from .optimize.programs import ProgramCache as ProgramCache
 from .optimize.pyramid import minimize_pyramid as minimize_pyramid
 from .optimize.records import Progress as Progress
 from .optimize.records import Result as Result
@@ -17,6 +17,7 @@ from .optimize.records import Status as Status
 from .optimize.records import StopRule as StopRule
 from .optimize.settings import AUTO as AUTO
 from .optimize.settings import Settings as Settings
+from .optimize.step import make_loop as make_loop
 from .pictures.image_files import read_picture as read_picture
 from .pictures.image_files import write_picture as write_picture
 from .pictures.images import preserve_colors as preserve_colors

@@ -1,6 +1,9 @@
 """Fixtures shared by all tests."""
 
+from collections.abc import Iterator
+
 import jax
+import jax.monitoring
 import numpy as np
 import pytest
 
@@ -41,6 +44,20 @@ def forget_programs():
     """Clears the cache of compiled programs after each file, because together they take gigabytes."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture
+def compilations() -> Iterator[list[str]]:
+    """Names of the functions that XLA has compiled during a test: "take_steps", or "take_steps_of_all" for a batch."""
+    found: list[str] = []
+
+    def listen(event: str, seconds: float, fun_name: str = "", **_: object) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            found.append(fun_name.removeprefix("jit(").removesuffix(")"))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield found
+    jax.monitoring.unregister_event_duration_listener(listen)
 
 
 @pytest.fixture(scope="session")

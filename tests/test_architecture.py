@@ -48,7 +48,7 @@ def test_updates_are_applied_in_one_place():
     calls = [
         path.name for path in ROOT.rglob("*.py") if ".venv" not in str(path) and "apply_updates(" in path.read_text()
     ]
-    assert [name for name in calls if name != Path(__file__).name] == ["loop.py"]
+    assert [name for name in calls if name != Path(__file__).name] == ["step.py"]
 
 
 @pytest.mark.parametrize("name", MODULES)

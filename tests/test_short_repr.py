@@ -7,8 +7,8 @@ import optax
 import pytest
 
 import jaxstyle
-from jaxstyle.optimize.loop import make_loop
 from jaxstyle.optimize.records import Progress, Status, StopRule
+from jaxstyle.optimize.step import make_loop
 from jaxstyle.short_repr import short_repr
 
 from .toys import make_bowl

@@ -4,20 +4,22 @@ The learning rate and every other real number is an argument of the compiled pro
 optimizer (and one parameterization) run the same program. No engine is here: `benchmarks.meta.engine` has that.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from benchmarks.meta.space import Candidate
-from jaxstyle.optimize.loop import CHUNK_CAPACITY, Program, compile_run, minimize, stop_arrays
-from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
+from jaxstyle.optimize.loop import chunks, compile_run, minimize, stop_arrays
+from jaxstyle.optimize.optimizers import make_optimizer, real_options, with_hyperparams
+from jaxstyle.optimize.programs import ProgramCache
 from jaxstyle.optimize.records import LoopState, Status, StopRule
 from jaxstyle.optimize.settings import Settings
+from jaxstyle.optimize.step import make_loop
 from jaxstyle.problems.parameterizations import apply_parameterization
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem, with_weights
@@ -100,7 +102,7 @@ class Runner:
         self._make, self._size = make, (height, width)
         self._args = make(None).args
         self._key = jax.random.key(seed)
-        self._programs: dict[Any, Program] = {}
+        self._programs = ProgramCache(most=1000)
 
     def problem(self, parameterization: str, noise_blend: float | None) -> Problem:
         """Returns the problem in a parameterization, from a start."""
@@ -110,8 +112,7 @@ class Runner:
         """Returns a trial before its first evaluation."""
         problem = self.problem(candidate.parameterization, candidate.noise_blend)
         init_key, run_key = jax.random.split(self._key)  # as `minimize` does
-        traced, _ = split_options(candidate.optimizer, candidate.all_options())
-        state = self._program(candidate).loop.init(problem.init_fn(init_key), run_key, traced)
+        state = make_loop(problem, optimizer_of(candidate)).init(problem.init_fn(init_key), run_key)
         return Trial(state, np.zeros(0, np.int64), np.zeros(0), (), 0)
 
     def advance(self, trial: Trial, candidate: Candidate, target: int) -> Trial:
@@ -122,19 +123,21 @@ class Runner:
             candidate: Its learning rate holds from here on.
             target: Evaluations since the start.
         """
-        program = self._program(candidate)
-        fixed = (self._args, stop_arrays(StopRule(max_evaluations=target)))
-        traced, _ = split_options(candidate.optimizer, candidate.all_options())
-        options = {name: jnp.asarray(value, jnp.float32) for name, value in traced.items()}
-        state, parts = trial.state._replace(options=options), []
+        problem = self.problem(candidate.parameterization, candidate.noise_blend)
+        state, parts = trial.state, []
+        optimizer = optimizer_of(candidate)
+        program = compile_run(problem, optimizer, state.params, state.key, programs=self._programs)
+        state = state._replace(opt_state=with_hyperparams(state.opt_state, traced_options(candidate)))
         schedule = trial.schedule
         if candidate.rate is not None:
             schedule = extend_schedule(schedule, max(int(state.step), 0), candidate.rate)
         if int(state.status) == Status.BUDGET_SPENT:  # of an earlier target
             state = state._replace(status=jnp.int32(Status.RUNNING))
-        while int(state.status) == Status.RUNNING and int(state.evaluations) < target:
-            state, infos, count = program.chunk(state, *fixed, np.int32(CHUNK_CAPACITY), np.bool_(False))
-            parts.append(jax.tree.map(lambda buffer: np.asarray(buffer)[: int(count)], infos))  # noqa: B023
+        if int(state.evaluations) < target:
+            stop = stop_arrays(StopRule(max_evaluations=target))
+            for chunk in chunks(program, state, self._args, stop, wants_terms=False):
+                state = chunk.state
+                parts.append(chunk.infos)
         return Trial(
             state,
             np.concatenate([trial.evaluations, *(part.evaluations for part in parts)]),
@@ -151,10 +154,9 @@ class Runner:
 
     def restore(self, path: Path, candidate: Candidate) -> Trial:
         """Reads what `save` wrote of a trial of a candidate with the same optimizer and parameterization."""
-        program = self._program(candidate)
-        traced, _ = split_options(candidate.optimizer, candidate.all_options())
         problem = self.problem(candidate.parameterization, candidate.noise_blend)
-        init = lambda key: program.loop.init(problem.init_fn(key), key, traced)
+        loop = make_loop(problem, optimizer_of(candidate))
+        init = lambda key: loop.init(problem.init_fn(key), key)
         structure = jax.tree.structure(jax.eval_shape(init, self._key))
         with np.load(path, allow_pickle=False) as stored:
             leaves = [jnp.asarray(stored[f"leaf{index}"]) for index in range(structure.num_leaves)]
@@ -162,17 +164,6 @@ class Runner:
             state = state._replace(key=jax.random.wrap_key_data(state.key))
             pairs = zip(stored["schedule_steps"].tolist(), stored["schedule_rates"].tolist(), strict=True)
             return Trial(state, stored["evaluations"], stored["losses"], tuple(pairs), int(stored["reached"]))
-
-    def _program(self, candidate: Candidate) -> Program:
-        """Returns the compiled program of an optimizer and a parameterization."""
-        traced, static = split_options(candidate.optimizer, candidate.all_options())
-        kind = (candidate.optimizer, candidate.parameterization, tuple(static.items()), tuple(traced))
-        if kind not in self._programs:
-            problem = self.problem(candidate.parameterization, candidate.noise_blend)
-            optimizer = partial(make_optimizer, candidate.optimizer, **static)
-            params = jax.eval_shape(problem.init_fn, self._key)
-            self._programs[kind] = compile_run(problem, optimizer, params, self._key, traced)
-        return self._programs[kind]
 
 
 def save(path: Path, trial: Trial) -> None:
@@ -191,11 +182,15 @@ def save(path: Path, trial: Trial) -> None:
     )
 
 
-def split_options(optimizer: str, options: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, int | str]]:
-    """Returns the options that are arguments of a program, real numbers, and those that are part of it."""
-    defaults = OPTIMIZERS[optimizer].defaults
-    traced = {name: value for name, value in options.items() if isinstance(defaults[name], float)}
-    return traced, {name: value for name, value in options.items() if name not in traced}
+def traced_options(candidate: Candidate) -> dict[str, float]:
+    """Returns the candidate's options that are arguments of its program: its real numbers."""
+    options = candidate.all_options()
+    return {name: options[name] for name in real_options(candidate.optimizer) if name in options}
+
+
+def optimizer_of(candidate: Candidate) -> optax.GradientTransformation:
+    """Returns the candidate's optimizer."""
+    return make_optimizer(candidate.optimizer, traced=traced_options(candidate), **candidate.all_options())
 
 
 def best_within(evaluations: np.ndarray, losses: np.ndarray, budget: int) -> float:

@@ -3,7 +3,7 @@
 import csv
 import io
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,14 +13,14 @@ import numpy as np
 
 from jaxstyle.checks import DoesNotFitError, InputError
 from jaxstyle.cli import advice
-from jaxstyle.cli.points import Point, Run, Shared, group, make_shared_optimizer, varied_options
+from jaxstyle.cli.points import Point, Run, Shared, group, varied_options
 from jaxstyle.cli.records import to_json
 from jaxstyle.cli.report import Report, StepCount
 from jaxstyle.cli.running import EXIT_FAILED, RunFlags
 from jaxstyle.cli.session import Session, record_of
-from jaxstyle.optimize.many import Task, minimize_many
+from jaxstyle.optimize.batch import Task, minimize_many
 from jaxstyle.optimize.pyramid import chosen_params
-from jaxstyle.optimize.records import LoopState, Progress, Result, Status, status_of
+from jaxstyle.optimize.records import LoopState, Progress, Result, Status, final_status
 from jaxstyle.pictures.images import resize, size_for_width
 from jaxstyle.problems.parameterizations import apply_parameterization
 from jaxstyle.problems.problem import Params, Problem
@@ -28,6 +28,9 @@ from jaxstyle.problems.terms import BATCH_AXES
 
 #: What the table says of combinations that gave no picture: Ctrl-C came first, or the run was refused.
 NOT_RUN, REFUSED = "not_run", "refused"
+
+#: `evaluate(problem, params)` returns the loss and its terms: `Session.evaluate`.
+Evaluate = Callable[[Problem, Params], tuple[float, dict[str, float]]]
 
 
 class GridReport(Report):
@@ -118,19 +121,6 @@ class Taken(NamedTuple):
     status: Status
 
 
-class _Evaluation:
-    """The loss and the terms of any parameters: one program for all problems whose functions are equal."""
-
-    def __init__(self):
-        self._program: Any = None
-
-    def __call__(self, problem: Problem, params: Params) -> tuple[float, dict[str, float]]:
-        if self._program is None:
-            self._program = jax.jit(problem.loss_fn)
-        loss, terms = self._program(params, problem.args, jax.random.key(0))
-        return float(loss), {name: float(term) for name, term in terms.items()}
-
-
 class _Watch:
     """What a run has told so far, without its states."""
 
@@ -146,9 +136,9 @@ class _Watch:
         """Keeps what a chunk tells."""
         self.told.append(progress._replace(state=None))
 
-    def take(self, problem: Problem, run: LoopState | Result, evaluate: _Evaluation) -> Taken:
+    def take(self, problem: Problem, run: LoopState | Result, evaluate: Evaluate) -> Taken:
         """Returns the picture of a run as it stands, or of its end."""
-        status = run.status if isinstance(run, Result) else status_of(run, is_spent=True)
+        status = run.status if isinstance(run, Result) else final_status(run, self.step)
         params = run.best_params if status.has_failed else chosen_params(problem, run)
         loss, iteration = float(run.best_loss), max(int(run.best_step), 0)
         terms = run.best_terms if isinstance(run, Result) else self._terms_at(iteration)
@@ -179,7 +169,7 @@ class GridSession(Session):
     Args:
         runs: All of them.
         shared: What they share.
-        batch: As for `jaxstyle.optimize.many.minimize_many`.
+        batch: As for `jaxstyle.optimize.batch.minimize_many`.
         names: Where to write each combination's picture, by its number; none of them, if left out.
         cell_width: The width in which to keep the pictures for the sheet.
 
@@ -258,29 +248,28 @@ class GridSession(Session):
         first = runs[0].flags
         height, width, _ = first.read_pictures()[0].shape
         watches = [_Watch() for _ in runs]
-        evaluate = _Evaluation()
 
         def after_chunk(index: int, problem: Problem, progress: Progress) -> bool:
             watch = watches[index]
             watch.see(progress)
             for point in runs[index].points[:-1]:
                 if point.iterations == progress.step:
-                    self._keep(point, watch.take(problem, progress.state, evaluate))
+                    self._keep(point, watch.take(problem, progress.state, self.evaluate))
             self.report.show(sum(watch.step for watch in watches), float(progress.infos.loss[-1]))
             return self._is_to_stop()
 
         finished = minimize_many(
             [self._task(run.flags, height, width) for run in runs],
-            make_shared_optimizer(first, self._varied),
             num_steps=first.steps()[0],
             batch=self._batch,
             axes=BATCH_AXES,
             report_every=(first.report_iterations(),),
             report_at=[point.steps()[-1] for point in runs[0].points],
             callback=after_chunk,
+            programs=self.programs,
         )
         for run, watch, (problem, result) in zip(runs, watches, finished, strict=False):  # fewer after Ctrl-C
-            taken = watch.take(problem, result, evaluate)
+            taken = watch.take(problem, result, self.evaluate)
             self._keep_rest(run, taken)
             self.report.begin(run.label, first.steps()[0], run.flags)
             for progress in watch.told:
@@ -295,9 +284,7 @@ class GridSession(Session):
             problem = self._shared.problem(point, height, width)
             return apply_parameterization(problem, str(point.parameterization), height, width)
 
-        settings = point.all_options()
-        options = {name: settings[name] for name in sorted(self._varied[point.optimizer])}
-        return Task(make_problem, jax.random.key(point.seed), options, point.stop_rule())
+        return Task(make_problem, jax.random.key(point.seed), point.shared_optimizer(self._varied), point.stop_rule())
 
     def _run_sizes(self, run: Run) -> None:
         """Runs what goes through several sizes."""

@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import optax
 
 from jaxstyle.checks import InputError
 from jaxstyle.cli.commands.stylize import Stylize
 from jaxstyle.cli.pictures import SIDES, resize_to
-from jaxstyle.optimize.loop import Optimizer
-from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
+from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer, real_options
+from jaxstyle.optimize.programs import value_key
 from jaxstyle.optimize.transforms.averaging import keep_average
 from jaxstyle.pictures.images import preserve_colors
 from jaxstyle.problems.pictures import check_size
@@ -129,16 +130,10 @@ class Point(Stylize):
         kept = [getattr(self, flag.name) for flag in fields(self) if flag.name not in names]
         return (*kept, self.config().used_layers())
 
-    def all_options(self) -> dict[str, Any]:
-        """Returns all of the optimizer's options, those that are no whole numbers as floats."""
-        defaults = OPTIMIZERS[self.optimizer].defaults
-        given = {**defaults, **self.options()}
-        return {name: float(value) if isinstance(defaults[name], float) else value for name, value in given.items()}
-
-    def fixed_options(self, varied: "Mapping[str, frozenset[str]]") -> dict[str, Any]:
-        """Returns the options that were given and do not vary, in a fixed order."""
-        given = self.options()
-        return {name: given[name] for name in sorted(given) if name not in varied[self.optimizer]}
+    def shared_optimizer(self, varied: Mapping[str, frozenset[str]]) -> optax.GradientTransformation:
+        """Returns the optimizer, in which the options that vary among combinations are traced."""
+        optimizer = make_optimizer(self.optimizer, traced=sorted(varied[self.optimizer]), **self.options())
+        return keep_average(optimizer, self.average) if self.average else optimizer
 
     def retouch(self, picture: np.ndarray) -> np.ndarray:
         """Returns a result as `stylize` would write it, clipped."""
@@ -238,16 +233,14 @@ def varied_options(points: Sequence[Point]) -> dict[str, frozenset[str]]:
 
     What is the same for all stays in the program's text, which is then the one that `stylize` runs.
     """
-    settings: dict[str, list[dict[str, Any]]] = {}
+    values: dict[str, dict[str, set[float]]] = {}
     for point in points:
-        settings.setdefault(point.optimizer, []).append(point.all_options())
+        known, given = OPTIMIZERS[point.optimizer].defaults, point.options()
+        seen = values.setdefault(point.optimizer, {})
+        for name in real_options(point.optimizer):
+            seen.setdefault(name, set()).add(float(given.get(name, known[name])))
     return {
-        optimizer: frozenset(
-            name
-            for name, default in OPTIMIZERS[optimizer].defaults.items()
-            if isinstance(default, float) and len({one[name] for one in some}) > 1
-        )
-        for optimizer, some in settings.items()
+        optimizer: frozenset(name for name, some in seen.items() if len(some) > 1) for optimizer, seen in values.items()
     }
 
 
@@ -259,18 +252,8 @@ def group(runs: Sequence[Run], varied: Mapping[str, frozenset[str]]) -> list[lis
     for run in runs:
         point = run.flags
         shapes = (point.read_pictures()[0].shape, len(point.styles), *point.steps())
-        program = (point.key_without(ARGUMENTS | PICTURES), shapes, *point.fixed_options(varied).items())
+        program = (point.key_without(ARGUMENTS | PICTURES), shapes, value_key(point.shared_optimizer(varied).update))
         groups.setdefault(program, []).append(run)
         turns.append(targets.setdefault(point.key_without(ARGUMENTS | METHODS), len(targets)))
     turn_of = {run.flags.number: turn for run, turn in zip(runs, turns, strict=True)}
     return [sorted(some, key=lambda run: turn_of[run.flags.number]) for some in groups.values()]
-
-
-def make_shared_optimizer(point: Point, varied: Mapping[str, frozenset[str]]) -> Optimizer:
-    """Returns the optimizer of all runs that share a program with `point`: a function of the options that vary."""
-
-    def make(**options: Any) -> Any:
-        optimizer = make_optimizer(point.optimizer, **point.fixed_options(varied), **options)
-        return keep_average(optimizer, point.average) if point.average else optimizer
-
-    return make if varied[point.optimizer] else make()

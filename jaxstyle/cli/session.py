@@ -23,7 +23,8 @@ from jaxstyle.cli.report import Report
 from jaxstyle.cli.rescue import LostOutputError, save_somewhere
 from jaxstyle.cli.running import EXIT_FAILED, PictureFlags, RunFlags
 from jaxstyle.cli.stopping import current_stop
-from jaxstyle.optimize.loop import Program, minimize
+from jaxstyle.optimize.loop import minimize
+from jaxstyle.optimize.programs import ProgramCache, value_key
 from jaxstyle.optimize.pyramid import Scale, chosen_params, minimize_pyramid
 from jaxstyle.optimize.records import Progress, Result, Status
 from jaxstyle.optimize.transforms.averaging import average_of, keep_average
@@ -88,6 +89,7 @@ class Session:
         self.flags = flags
         self.retouch = retouch
         self.report = Report(flags)
+        self.programs = ProgramCache()
         self._cache = CompilationCache.enable(flags.compilation_cache, self.report.say)
         self._precision = getattr(flags, "matmul_precision", "highest")
         self._stop = current_stop()
@@ -217,6 +219,7 @@ class Session:
             report_every=(flags.report_iterations(), every),
             callback=after_chunk,
             is_interrupted=lambda: self.is_interrupted,
+            programs=self.programs,
         )
         last = scales[-1]
         return self._outcome(last.scale.problem, [scale.result for scale in scales], last.picture)
@@ -224,7 +227,7 @@ class Session:
     def minimize(
         self,
         problem: Problem,
-        optimizer: optax.GradientTransformation | Program,
+        optimizer: optax.GradientTransformation,
         *,
         iterations: int | None = None,
         params: Params | None = None,
@@ -264,6 +267,7 @@ class Session:
             stop=self.flags.stop_rule(),
             callback=callback,
             report_every=(self.flags.report_iterations(), *report_every),
+            programs=self.programs,
         )
         return self._outcome(problem, [result], problem.render_fn(chosen_params(problem, result), problem.args))
 
@@ -273,8 +277,7 @@ class Session:
         loss, terms, iteration = result.best_loss, result.best_terms, before + result.best_step
         params = chosen_params(problem, result)
         if average_of(result.opt_state) is not None and not result.status.has_failed:
-            value, found = jax.jit(problem.loss_fn)(params, problem.args, jax.random.key(self.flags.seed))
-            loss, terms = float(value), {name: float(term) for name, term in found.items()}
+            loss, terms = self.evaluate(problem, params)
             iteration = before + len(result.trace.loss) - 1
         elif params is result.params:
             loss, iteration = float(result.trace.loss[-1]), before + len(result.trace.loss) - 1
@@ -282,6 +285,13 @@ class Session:
         outcome = Outcome(np.asarray(picture), loss, terms, iteration, results, result.status, problem, params)
         self.report.finish(outcome.results, loss, terms, iteration)
         return outcome
+
+    def evaluate(self, problem: Problem, params: Params) -> tuple[float, dict[str, float]]:
+        """Returns the loss and its terms at any parameters."""
+        loss_fn = problem.loss_fn
+        evaluate = self.programs.get(("loss", value_key(loss_fn)), lambda: jax.jit(loss_fn))
+        loss, terms = evaluate(params, problem.args, jax.random.key(self.flags.seed))
+        return float(loss), {name: float(term) for name, term in terms.items()}
 
     def write(self, place: str, picture: Any) -> None:
         """Writes a picture, retouched."""

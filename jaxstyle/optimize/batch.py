@@ -1,52 +1,33 @@
-"""Many runs in one program: pictures, seeds, weights or hyper-parameters, by `vmap`.
+"""Many runs with one program: pictures, seeds, weights or hyper-parameters, at once by `vmap` or one after the other.
 
-An accelerator is often not filled by one small picture. Runs of equal shapes can be stacked: whatever differs between
-them becomes an axis, and whatever is the same object (the network, above all) is shared.
+Runs of equal functions and shapes differ in what a program takes as arguments: pictures, weights, where to start,
+seeds, traced hyper-parameters. An accelerator is often not filled by one small picture: `minimize_batch` stacks such
+runs. What differs between them becomes an axis, and what is the same object (the network, above all) is shared.
+`minimize_many` takes any number of runs and chooses how many to stack.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from jaxstyle.argument_checks import check_kind, describe
-from jaxstyle.checks import InputError, check_not_negative
+from jaxstyle.checks import DoesNotFitError, InputError, check_not_negative
 from jaxstyle.memory import compile_to_fit
-from jaxstyle.optimize.loop import (
-    CHUNK_CAPACITY,
-    Loop,
-    Optimizer,
-    make_loop,
-    next_boundary,
-    stop_arrays,
-    take_steps,
-)
-from jaxstyle.optimize.records import LoopState, Progress, Result, Status, StepInfo, StopRule, status_of
-from jaxstyle.problems.problem import Params, Problem
+from jaxstyle.optimize.loop import chunks, minimize, program_key, stop_arrays, take_steps
+from jaxstyle.optimize.programs import Program, ProgramCache, shape_key, value_key
+from jaxstyle.optimize.records import LoopState, Progress, Result, StepInfo, StopRule, final_status
+from jaxstyle.optimize.step import Loop, check_optimizer, make_loop
+from jaxstyle.problems.problem import Problem
 from jaxstyle.short_repr import short_repr
 from jaxstyle.types import Key
 
-
-class BatchProgram(NamedTuple):
-    """A compiled batch, for any other batches of as many runs whose functions and shapes are equal.
-
-    Attributes:
-        loop: What was compiled.
-        chunk: `take_steps` of that loop, for all runs at once.
-        axes: Which arguments are stacked (0) and which shared (None).
-        count: How many runs.
-        seconds: What that took.
-    """
-
-    loop: Loop
-    chunk: jax.stages.Compiled
-    axes: Any
-    count: int
-    seconds: float
+#: Runs that one batch has at most where `choose_batch` chooses, and the pixels of all its pictures together.
+MOST_RUNS, MOST_PIXELS = 64, 1024**2
 
 
 class BatchProgress(NamedTuple):
@@ -71,9 +52,25 @@ class BatchProgress(NamedTuple):
         return short_repr(self)
 
     def of(self, index: int) -> Progress:
-        """Returns what one of the runs would have told alone, but for the times, which are those of the batch."""
+        """Returns what one of the runs would have reported alone, but with the times of the batch."""
         state = _pick(self.states, index)
         return Progress(int(state.step), state, self.infos[index], self.run_seconds, self.compile_seconds)
+
+
+class Task(NamedTuple):
+    """One of the runs of `minimize_many`.
+
+    Attributes:
+        make_problem: Called when its turn comes, so that no more problems are in memory than run.
+        key: The only source of randomness.
+        optimizer: Any optax optimizer; those of all runs may differ in traced hyper-parameters only.
+        stop: When to stop early; never, if left out.
+    """
+
+    make_problem: Callable[[], Problem]
+    key: Key
+    optimizer: optax.GradientTransformation
+    stop: StopRule | None = None
 
 
 def stack_shared(trees: Sequence[Any], axes: Any = None) -> tuple[Any, Any]:
@@ -90,119 +87,47 @@ def stack_shared(trees: Sequence[Any], axes: Any = None) -> tuple[Any, Any]:
     Raises:
         InputError: If structures, shapes or types differ, or leaves to be shared.
     """
-    leaves, structures = zip(*(jax.tree.flatten(tree) for tree in trees), strict=True)
-    if len(set(structures)) > 1:
+    if len({jax.tree.structure(tree) for tree in trees}) > 1:
         raise InputError("runs with the same layers and numbers of styles", "different ones", "batch equal problems")
-    columns = list(zip(*leaves, strict=True))
     if axes is None:
-        are_shared = [all(leaf is column[0] for leaf in column) for column in columns]
-    else:
-        spread = jax.tree.map(
-            lambda axis, part: jax.tree.map(lambda _: axis is None, part), axes, trees[0], is_leaf=_is_none
-        )
-        are_shared = jax.tree.leaves(spread)
-    stacked = []
-    for column, is_shared in zip(columns, are_shared, strict=True):
-        if is_shared and any(leaf is not column[0] for leaf in column):
+        axes = shared_axes(trees)
+    else:  # a prefix is spread over all that is below it
+        spread = lambda axis, part: jax.tree.map(lambda _: axis, part)
+        axes = jax.tree.map(spread, axes, trees[0], is_leaf=_is_none)
+
+    def stack(axis: int | None, *leaves: Any) -> Any:
+        if axis is None and any(leaf is not leaves[0] for leaf in leaves):
             raise InputError("one array that all runs of a batch share", "different ones", "stack them")
-        kinds = {(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in column}
+        kinds = {(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves}
         if len(kinds) > 1:
             raise InputError("arrays of one shape and type in a batch", kinds, "make the pictures equal in size")
-        stacked.append(column[0] if is_shared else jnp.stack(column))
-    found = [None if is_shared else 0 for is_shared in are_shared]
-    return jax.tree.unflatten(structures[0], stacked), jax.tree.unflatten(structures[0], found)
+        return leaves[0] if axis is None else jnp.stack(leaves)
+
+    return jax.tree.map(stack, axes, *trees, is_leaf=_is_none), axes
+
+
+def shared_axes(trees: Sequence[Any]) -> Any:
+    """Returns a tree of None for leaves that are one and the same object in all trees, and of 0 for the others."""
+    return jax.tree.map(lambda leaf, *others: None if all(other is leaf for other in others) else 0, *trees)
 
 
 def _is_none(node: Any) -> bool:
     return node is None
 
 
-class _Inputs(NamedTuple):
-    """Of a batch, stacked: what `Loop.init` takes, then what else the program takes."""
-
-    starts: Params
-    keys: Key
-    options: dict[str, jax.Array]
-    args: Any
-    stops: StopRule
-    axes: Any
-
-
-def _stack_inputs(
-    problems: Sequence[Problem],
-    keys: Sequence[Key],
-    options: Sequence[Mapping[str, float]] | None,
-    stop: StopRule | Sequence[StopRule | None] | None,
-    axes: Any,
-) -> _Inputs:
-    """Checks the counts, draws the starts, and stacks everything."""
-    options = [{} for _ in problems] if options is None else options
-    stops = [stop] * len(problems) if stop is None or isinstance(stop, StopRule) else stop
-    if not problems or {len(keys), len(options), len(stops)} != {len(problems)}:
-        raise InputError(
-            f"{len(problems)} keys and options, one for each of at least one problem",
-            f"{len(keys)} and {len(options)}",
-            "repeat the problem or the key for each run",
-        )
-    args, axes = stack_shared([problem.args for problem in problems], axes)
-    init_keys, run_keys = zip(*(jax.random.split(key) for key in keys), strict=True)
-    starts = [problem.init_fn(key) for problem, key in zip(problems, init_keys, strict=True)]
-    return _Inputs(
-        starts=jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts),
-        keys=jnp.stack(run_keys),
-        options={name: jnp.array([option[name] for option in options], jnp.float32) for name in options[0]},
-        args=args,
-        stops=jax.tree.map(lambda *values: np.stack(values), *(stop_arrays(one) for one in stops)),
-        axes=axes,
-    )
-
-
-def _compile(problem: Problem, optimizer: Optimizer, inputs: _Inputs) -> BatchProgram:
-    clock = time.perf_counter()
-    loop = make_loop(problem, optimizer)
-    chunk = jax.jit(jax.vmap(partial(take_steps, loop.step), in_axes=(0, inputs.axes, 0, None, None)), donate_argnums=0)
-    # Compiled before the states exist: see `jaxstyle.optimize.loop.compile_run`.
-    states = jax.eval_shape(jax.vmap(loop.init), inputs.starts, inputs.keys, inputs.options)
-    compiled = compile_to_fit(chunk, states, inputs.args, inputs.stops, np.int32(1), np.bool_(False))
-    return BatchProgram(loop, compiled, inputs.axes, len(inputs.keys), time.perf_counter() - clock)
-
-
-def compile_batch(
-    problems: Sequence[Problem],
-    optimizer: Optimizer,
-    *,
-    keys: Sequence[Key],
-    options: Sequence[Mapping[str, float]] | None = None,
-    axes: Any = None,
-) -> BatchProgram:
-    """Compiles the batch that `minimize_batch` would run, for it to run with as many other problems.
-
-    Args:
-        problems: Their functions and shapes, and which arrays they share.
-        optimizer: As for `minimize_batch`.
-        keys: Random keys; only their type and number matter.
-        options: The names of the hyper-parameters that `optimizer` takes.
-        axes: As for `minimize_batch`.
-
-    Raises:
-        InputError: If counts or shapes differ, or the batch does not fit into memory.
-    """
-    return _compile(problems[0], optimizer, _stack_inputs(problems, keys, options, None, axes))
-
-
 def minimize_batch(
     problems: Sequence[Problem],
-    make_optimizer: Optimizer | BatchProgram,
+    optimizer: optax.GradientTransformation | Sequence[optax.GradientTransformation],
     *,
     keys: Sequence[Key],
     num_steps: int,
-    options: Sequence[Mapping[str, float]] | None = None,
     stop: StopRule | Sequence[StopRule | None] | None = None,
     axes: Any = None,
     report_every: Sequence[int] = (),
     report_at: Sequence[int] = (),
     chunk_seconds: float = 2.0,
     callback: Callable[[BatchProgress], bool | None] | None = None,
+    programs: ProgramCache | None = None,
 ) -> list[Result]:
     """Minimizes several problems of equal shapes in one program.
 
@@ -213,11 +138,10 @@ def minimize_batch(
         problems: Problems of the same kind, with arguments of equal shapes: other pictures, other weights, or the same
             problem several times. The first one's functions serve all, so they may differ in `args` and `init_fn` only.
             To share the network's memory, freeze it once (`vgg.freeze`) and pass that to every `make_problem`.
-        make_optimizer: Returns the optimizer, given one of `options`, whose values it gets as traced scalars; or a
-            program from `compile_batch`.
+        optimizer: One for all runs, or one for each. They may differ in traced hyper-parameters only: see
+            `jaxstyle.make_optimizer`.
         keys: One for each run.
         num_steps: Updates to take.
-        options: Hyper-parameters for each run, the same names in each; none if left out.
         stop: When to stop early: one rule for all, or one for each.
         axes: Which of the problems' arguments to stack (0) or to share (None), as a tree or a prefix of one. What is
             the same object is shared, if this is left out.
@@ -225,67 +149,107 @@ def minimize_batch(
         report_at: As for `minimize`.
         chunk_seconds: As for `minimize`.
         callback: As for `minimize`, but for all runs together.
+        programs: As for `minimize`.
 
     Returns:
         A result for each run. Their times are those of the whole batch.
 
     Raises:
-        InputError: If counts or shapes differ, or the batch does not fit into memory.
+        InputError: If counts or shapes differ, or optimizers, or the batch does not fit into memory.
     """
     check_not_negative("num_steps", num_steps)
     if not isinstance(problems, Sequence):
         raise InputError("a list of problems", describe(problems), "pass [problem], also if there is one")
     for problem in problems:
         check_kind("each of the problems", problem, Problem)
-    is_new = not isinstance(make_optimizer, BatchProgram)
-    inputs = _stack_inputs(problems, keys, options, stop, axes if is_new else make_optimizer.axes)
-    program = _compile(problems[0], make_optimizer, inputs) if is_new else make_optimizer
-    states = jax.vmap(program.loop.init)(inputs.starts, inputs.keys, inputs.options)
+    is_one = isinstance(optimizer, optax.GradientTransformation) or not isinstance(optimizer, Sequence)
+    optimizers = [optimizer] * len(problems) if is_one else list(optimizer)
+    stops = [stop] * len(problems) if stop is None or isinstance(stop, StopRule) else stop
+    if not problems or {len(keys), len(optimizers), len(stops)} != {len(problems)}:
+        raise InputError(
+            f"{len(problems)} keys, optimizers and stop rules, one for each of at least one problem",
+            f"{len(keys)}, {len(optimizers)} and {len(stops)}",
+            "repeat the problem or the key for each run",
+        )
+    _check_optimizers(optimizers)
+    args, axes = stack_shared([problem.args for problem in problems], axes)
+    fixed = (args, jax.tree.map(lambda *values: np.stack(values), *(stop_arrays(one) for one in stops)))
+    loops = [make_loop(*both) for both in zip(problems, optimizers, strict=True)]
+    init_keys, run_keys = zip(*(jax.random.split(key) for key in keys), strict=True)
+    starts = [problem.init_fn(key) for problem, key in zip(problems, init_keys, strict=True)]
 
-    compile_seconds, run_seconds = program.seconds * is_new, 0.0
+    def init() -> LoopState:
+        states = [loop.init(*start) for loop, *start in zip(loops, starts, run_keys, strict=True)]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+    programs = ProgramCache() if programs is None else programs
+    shapes = jax.eval_shape(init)
+    stacked_axes = tuple(jax.tree.leaves(axes, is_leaf=_is_none))
+    place = (*program_key(problems[0], optimizers[0], shapes), stacked_axes)
+    before = programs.compilations
+    program = programs.get(place, lambda: _compile(loops[0], shapes, *fixed, axes))
+    compile_seconds, run_seconds = program.seconds * (programs.compilations - before), 0.0
     traces: list[list[StepInfo]] = [[] for _ in problems]
-    done, length = -1, 1
-    goes_on, wants_end = True, False
-    while goes_on and not wants_end and done < num_steps:
-        boundary = next_boundary(done, num_steps, report_every, report_at)
-        length = min(length, boundary - done, CHUNK_CAPACITY)
-        clock = time.perf_counter()
-        wants_terms = np.bool_(done + length == boundary)
-        states, buffers, counts = program.chunk(states, inputs.args, inputs.stops, np.int32(length), wants_terms)
-        counts = np.asarray(counts)  # waits for the device
-        seconds = time.perf_counter() - clock
+    boundaries = {"num_steps": num_steps, "report_every": report_every, "report_at": report_at}
+    for states, infos, seconds, done in chunks(program, init(), *fixed, **boundaries, chunk_seconds=chunk_seconds):
         run_seconds += seconds
-        buffers = jax.tree.map(np.asarray, buffers)
-        infos = [_pick_steps(buffers, index, int(count)) for index, count in enumerate(counts)]
         for trace, info in zip(traces, infos, strict=True):
             trace.append(info)
-        done += int(counts.max())  # all of it, unless every run has ended
-        length = max(1, min(4 * length, int(length * chunk_seconds / max(seconds, 1e-6))))
-        goes_on = bool((np.asarray(states.status) == Status.RUNNING).any())
-        if callback is not None:
-            wants_end = bool(callback(BatchProgress(done, states, infos, run_seconds, compile_seconds)))
+        if callback is not None and callback(BatchProgress(done, states, infos, run_seconds, compile_seconds)):
+            break
 
-    whole = [jax.tree.map(lambda *parts: np.concatenate(parts), *trace) for trace in traces]
-    terms = _best_terms(program, inputs, states, whole)
     results = []
-    for index, trace in enumerate(whole):
+    for index, trace in enumerate(traces):
         state = _pick(states, index)
-        status = status_of(state, is_spent=done >= num_steps)
+        trace = jax.tree.map(lambda *parts: np.concatenate(parts), *trace)
+        best_step = max(int(state.best_step), 0)
         results.append(
             Result(
                 params=state.params,
                 best_params=state.best_params,
                 best_loss=float(state.best_loss),
-                best_step=max(int(state.best_step), 0),
-                best_terms=terms[index],
+                best_step=best_step,
+                best_terms={name: float(values[best_step]) for name, values in trace.terms.items()},
                 trace=trace,
-                status=Status.INTERRUPTED if status == Status.RUNNING else status,
+                status=final_status(state, num_steps),
                 compile_seconds=compile_seconds,
                 run_seconds=run_seconds,
                 opt_state=state.opt_state,
             )
         )
-    return results
+    lacks_terms = [np.isfinite(one.best_loss) and np.isnan(list(one.best_terms.values())).any() for one in results]
+    if not any(lacks_terms):
+        return results
+    # A line search that found the best did not know its terms: the first step of a new run evaluates them.
+    starts = [result.best_params for result in results]
+    _, infos, _ = program.chunk(init(), *fixed, np.int32(1), np.bool_(True))
+    found = [{name: float(values[index, 0]) for name, values in infos.terms.items()} for index in range(len(results))]
+    return [
+        result._replace(best_terms=terms) if is_needed else result
+        for result, terms, is_needed in zip(results, found, lacks_terms, strict=True)
+    ]
+
+
+def _check_optimizers(optimizers: Sequence[Any]) -> None:
+    for optimizer in optimizers:
+        check_optimizer(optimizer)
+    if len({value_key(optimizer.update) for optimizer in optimizers}) > 1:
+        raise InputError(
+            "optimizers that differ in traced hyper-parameters only", "others", "see traced of make_optimizer"
+        )
+
+
+def _compile(loop: Loop, states: LoopState, args: Any, stops: StopRule, axes: Any) -> Program:
+    def take_steps_of_all(
+        states: LoopState, args: Any, stops: StopRule, num_steps: jax.Array, wants_terms: jax.Array
+    ) -> tuple[LoopState, StepInfo, jax.Array]:
+        run = lambda state, args, stop: take_steps(loop.step, state, args, stop, num_steps, wants_terms)
+        return jax.vmap(run, in_axes=(0, axes, 0))(states, args, stops)
+
+    clock = time.perf_counter()
+    together = jax.jit(take_steps_of_all, donate_argnums=0)
+    chunk = compile_to_fit(together, states, args, stops, np.int32(1), np.bool_(False))
+    return Program(chunk, time.perf_counter() - clock)
 
 
 @jax.jit
@@ -293,26 +257,136 @@ def _pick(states: LoopState, index: int) -> LoopState:
     return jax.tree.map(lambda leaf: leaf[index], states)
 
 
-def _pick_steps(buffers: StepInfo, index: int, count: int) -> StepInfo:
-    return jax.tree.map(lambda buffer: buffer[index, :count], buffers)
+def choose_batch(problem: Problem, optimizer: optax.GradientTransformation, count: int) -> int:
+    """Returns how many of `count` runs are worth stacking on this device.
+
+    One, with a line search: stacked, all its branches are computed for all runs (8 runs of L-BFGS at 96x96 took 6 times
+    as long as one after the other). One, on a CPU, where 8 runs of Adam at 64x64 to 128x128 took 0.77 to 0.91 of the
+    time: not worth their memory, nor a picture that differs in rounding from what `minimize` makes. Elsewhere as many
+    as have a million pixels together: 64 pictures of 128x128, 4 of 512x512.
+
+    Args:
+        problem: The problem of one of the runs.
+        optimizer: Its optimizer.
+        count: How many runs there are.
+    """
+    params = jax.eval_shape(problem.init_fn, jax.random.key(0))
+    opt_state = jax.eval_shape(optimizer.init, params)
+    searches_line = optax.tree.get(opt_state, "num_linesearch_steps", None) is not None
+    if searches_line or jax.default_backend() == "cpu":
+        return 1
+    height, width = jax.eval_shape(problem.render_fn, params, problem.args).shape[:2]
+    return max(1, min(count, MOST_RUNS, MOST_PIXELS // (height * width)))
 
 
-def _best_terms(
-    program: BatchProgram, inputs: _Inputs, states: LoopState, traces: Sequence[StepInfo]
-) -> list[dict[str, float]]:
-    """Returns the terms of each run's best step; where a line search left them unknown, evaluates all again."""
-    steps = np.maximum(np.asarray(states.best_step), 0)
-    terms = [
-        {name: float(values[step]) for name, values in trace.terms.items()}
-        for trace, step in zip(traces, steps, strict=True)
-    ]
-    is_known = np.array([not np.isnan(list(known.values())).any() for known in terms])
-    if (is_known | ~np.isfinite(np.asarray(states.best_loss))).all():
-        return terms
-    again = jax.vmap(program.loop.init)(states.best_params, inputs.keys, inputs.options)
-    _, buffers, _ = program.chunk(again, inputs.args, inputs.stops, np.int32(1), np.bool_(True))
-    found = jax.tree.map(np.asarray, buffers.terms)
-    return [
-        known if is_known[index] else {name: float(values[index, 0]) for name, values in found.items()}
-        for index, known in enumerate(terms)
-    ]
+def minimize_many(
+    tasks: Sequence[Task],
+    *,
+    num_steps: int,
+    batch: int = 0,
+    axes: Any = None,
+    report_every: Sequence[int] = (),
+    report_at: Sequence[int] = (),
+    callback: Callable[[int, Problem, Progress], bool | None] | None = None,
+    programs: ProgramCache | None = None,
+) -> Iterator[tuple[Problem, Result]]:
+    """Minimizes any number of problems of equal functions and shapes, with one program, and yields them in order.
+
+    Args:
+        tasks: The runs. Their problems may differ as those of `minimize_batch`.
+        num_steps: Updates to take in each.
+        batch: How many at a time: 1 for one after the other, 0 for what `choose_batch` says. Fewer, if so many do not
+            fit into memory.
+        axes: As for `minimize_batch`.
+        report_every: As for `minimize`.
+        report_at: As for `minimize`.
+        callback: `callback(index, problem, progress)`, after each chunk for each of the runs in it that has taken
+            steps: as for `minimize`. A true value ends all runs.
+        programs: As for `minimize`.
+
+    Yields:
+        Each task's problem and its result; of a batch's time, each has its share. After an end asked for by `callback`,
+        the runs that had begun come as `INTERRUPTED`, and the others do not come.
+
+    Raises:
+        InputError: If shapes differ, or not even one run fits into memory.
+    """
+    if not tasks:
+        return
+    programs = ProgramCache() if programs is None else programs
+    made = [tasks[0].make_problem()]  # of the tasks to run next
+    kind = shape_key(made[0].args)
+    size = batch or choose_batch(made[0], tasks[0].optimizer, len(tasks))
+    start, is_ended = 0, False
+    while start < len(tasks) and not is_ended:
+        size = -(-len(tasks) // -(-len(tasks) // min(size, len(tasks))))  # so that the last batch is nearly full
+        some = tasks[start : start + size]
+        made.extend(_make_problem(task, kind) for task in some[len(made) :])
+        if axes is None:  # those of the first batch: another choice would be another program
+            axes = shared_axes([problem.args for problem in made[:size]])
+
+        def report(index: int, progress: Progress) -> bool:
+            nonlocal is_ended
+            if callback is not None and callback(start + index, made[index], progress):  # noqa: B023
+                is_ended = True
+            return is_ended
+
+        reports = {"report_every": report_every, "report_at": report_at, "programs": programs}
+        try:
+            results = _minimize_some(made[:size], some, size, axes, report, num_steps=num_steps, **reports)
+        except DoesNotFitError:
+            if size == 1:
+                raise
+            size = -(-size // 2)
+            continue
+        yield from zip(made, results, strict=False)
+        start += len(some)
+        made = made[len(some) :]
+
+
+def _make_problem(task: Task, kind: Hashable) -> Problem:
+    problem = task.make_problem()
+    if shape_key(problem.args) != kind:
+        raise InputError(
+            "problems with equal layers, numbers of styles and sizes of pictures",
+            "different ones",
+            "group them by what differs",
+        )
+    return problem
+
+
+def _minimize_some(
+    problems: Sequence[Problem],
+    tasks: Sequence[Task],
+    size: int,
+    axes: Any,
+    callback: Callable[[int, Progress], bool],
+    **options: Any,
+) -> list[Result]:
+    """Runs at most `size` tasks at once, by the program of a batch of `size`."""
+    if size == 1:
+        (problem,), (task,) = problems, tasks
+        report = lambda progress: callback(0, progress)
+        return [minimize(problem, task.optimizer, key=task.key, stop=task.stop, callback=report, **options)]
+
+    def share(record: Any) -> Any:
+        return record._replace(run_seconds=record.run_seconds / len(tasks))
+
+    def report_all(progress: BatchProgress) -> bool:
+        begun = [index for index in range(len(tasks)) if len(progress.infos[index].loss)]
+        answers = [callback(index, share(progress.of(index))) for index in begun]
+        return any(answers)
+
+    # The last run again, whose result is thrown away: a program for fewer runs would take longer to compile.
+    places = [min(index, len(tasks) - 1) for index in range(size)]
+    results = minimize_batch(
+        [problems[place] for place in places],
+        [tasks[place].optimizer for place in places],
+        keys=[tasks[place].key for place in places],
+        stop=[tasks[place].stop for place in places],
+        axes=axes,
+        callback=report_all,
+        **options,
+    )
+    first, *others = (share(result) for result in results[: len(tasks)])
+    return [first, *(result._replace(compile_seconds=0.0) for result in others)]  # it was compiled once

@@ -15,7 +15,8 @@ import optax
 
 from jaxstyle.argument_checks import check_key, describe
 from jaxstyle.checks import InputError, check_choice
-from jaxstyle.optimize.loop import Optimizer, minimize
+from jaxstyle.optimize.loop import minimize
+from jaxstyle.optimize.programs import ProgramCache
 from jaxstyle.optimize.records import LoopState, Progress, Result, Status, StopRule
 from jaxstyle.optimize.transforms.averaging import average_of
 from jaxstyle.problems.parameterizations import Pixels, apply_parameterization, make_parameterization
@@ -105,7 +106,7 @@ def growing_sizes(
 
 def minimize_pyramid(
     make_problem: Callable[[int, int], Problem],
-    optimizer: Optimizer,
+    optimizer: optax.GradientTransformation,
     *,
     sizes: Sequence[tuple[int, int]],
     num_steps: Sequence[int],
@@ -117,6 +118,7 @@ def minimize_pyramid(
     report_every: Sequence[int] = (),
     callback: Callable[[Scale, Progress], bool | None] | None = None,
     is_interrupted: Callable[[], bool] = lambda: False,
+    programs: ProgramCache | None = None,
 ) -> list[ScaleResult]:
     """Minimizes a problem at one size after the other.
 
@@ -136,6 +138,7 @@ def minimize_pyramid(
         callback: `callback(scale, progress)`: as for `minimize`; a true value ends the sequence.
         is_interrupted: Asked before each size but the first is compiled: a true value ends the sequence there, as
             `INTERRUPTED`, with what the size before it gave.
+        programs: As for `minimize`; each size has a program of its own.
 
     Returns:
         A result for each size begun: the sequence ends at one that fails or is interrupted.
@@ -179,6 +182,7 @@ def minimize_pyramid(
             stop=stop,
             report_every=report_every,
             callback=None if callback is None else lambda progress: callback(scale, progress),  # noqa: B023
+            programs=programs,
         )
         done.append(ScaleResult(scale, result, problem.render_fn(chosen_params(problem, result), problem.args)))
         if result.status == Status.INTERRUPTED or result.status.has_failed:

@@ -17,7 +17,7 @@ DIVERGENCE_FACTOR = 10.0
 DIVERGENCE_STEPS = 20
 
 #: Steps after which a loss that high is divergence even if it falls: Adam's first step with a huge rate is its worst.
-HOPELESS_STEPS = 100
+LONGEST_DIVERGENCE = 100
 
 
 class Status(IntEnum):
@@ -84,7 +84,6 @@ class LoopState(NamedTuple):
         params: Where the optimizer is; `loss` and `grad` are the loss and its gradient there.
         opt_state: The optimizer's own state.
         key: Fixed for the run; step `n` draws from `fold_in(key, n)`.
-        options: Hyper-parameters from which the optimizer is built, where it is a function of them.
         loss: See `params`.
         grad: See `params`.
         evaluations: Value-and-gradient evaluations so far, those inside line searches included.
@@ -92,8 +91,8 @@ class LoopState(NamedTuple):
         best_loss: Their loss.
         best_step: Their step.
         initial_loss: The loss at step 0.
-        anchor_loss: The best loss when the stop rule last saw enough improvement.
-        anchor_step: The step of that.
+        reference_loss: The best loss when the stop rule last saw enough improvement: what it measures the next from.
+        reference_step: The step of that.
         high_steps: For how many steps in a row the loss has been divergently high.
         high_loss: The loss when that began.
         status: A `Status`, as an integer.
@@ -103,7 +102,6 @@ class LoopState(NamedTuple):
     params: Params
     opt_state: optax.OptState
     key: Key
-    options: dict[str, Scalar]
     loss: Scalar
     grad: Params
     evaluations: jax.Array
@@ -111,8 +109,8 @@ class LoopState(NamedTuple):
     best_loss: Scalar
     best_step: jax.Array
     initial_loss: Scalar
-    anchor_loss: Scalar
-    anchor_step: jax.Array
+    reference_loss: Scalar
+    reference_step: jax.Array
     high_steps: jax.Array
     high_loss: Scalar
     status: jax.Array
@@ -199,9 +197,11 @@ class Progress(NamedTuple):
         return short_repr(self)
 
 
-def status_of(state: LoopState, *, is_spent: bool = False) -> Status:
-    """Returns how a run stands; `is_spent` says that it has no steps left."""
+def final_status(state: LoopState, num_steps: int) -> Status:
+    """Returns how a run ended that was to take `num_steps` steps: `INTERRUPTED`, if it could have gone on."""
     status = Status(int(state.status))
-    if status == Status.RUNNING and is_spent:
-        return Status.DIVERGED if int(state.high_steps) >= DIVERGENCE_STEPS else Status.BUDGET_SPENT
-    return status
+    if status != Status.RUNNING:
+        return status
+    if int(state.step) < num_steps:
+        return Status.INTERRUPTED
+    return Status.DIVERGED if int(state.high_steps) >= DIVERGENCE_STEPS else Status.BUDGET_SPENT

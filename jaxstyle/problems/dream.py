@@ -170,8 +170,8 @@ def make_problem(
 def choose_channels(problem: Problem, channels: Sequence[int]) -> Problem:
     """Returns a problem made for channels with others of the same layer instead.
 
-    Its functions and the shapes of its arguments are the same: a `Program` of the one
-    (`jaxstyle.optimize.loop.compile_run`) runs the other.
+    Its functions and the shapes of its arguments are the same, so that both have the same compiled program
+    (`jaxstyle.ProgramCache`).
 
     Raises:
         InputError: For a problem made without channels, or a channel that the layer does not have.

@@ -65,14 +65,17 @@ def reparameterize(
             f"expected a problem without a projection, got {problem.name}; reparameterize before projecting"
         )
 
+    # Not `problem` itself: its functions would keep its arguments in memory.
+    old_init_fn, old_loss_fn, old_render_fn = problem.init_fn, problem.loss_fn, problem.render_fn
+
     def init_fn(key: Key) -> Params:
         start_key, own_key = jax.random.split(key)
-        return init(own_key, problem.init_fn(start_key))
+        return init(own_key, old_init_fn(start_key))
 
     return replace(
         problem,
         name=f"{problem.name}/{name}" if name else problem.name,
         init_fn=init_fn,
-        loss_fn=lambda params, args, key: problem.loss_fn(decode(params), args, key),
-        render_fn=lambda params, args: problem.render_fn(decode(params), args),
+        loss_fn=lambda params, args, key: old_loss_fn(decode(params), args, key),
+        render_fn=lambda params, args: old_render_fn(decode(params), args),
     )

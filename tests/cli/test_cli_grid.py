@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from jaxstyle.cli.axes import Axis, combine, lay_out, make_axis, order_given, re
 from jaxstyle.cli.commands.grid import COMMANDS, ONCE, WITHOUT, GridFlags
 from jaxstyle.cli.commands.stylize import Stylize
 from jaxstyle.cli.grid_session import aligned_text, caption, table_text
-from jaxstyle.optimize import batch, loop, many
+from jaxstyle.optimize import loop
 from jaxstyle.pictures import image_files, sheets
 from jaxstyle.pictures.image_files import read_picture, write_picture
 from jaxstyle.problems import style_transfer
@@ -60,25 +61,20 @@ def small(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_
 
 
 @pytest.fixture
-def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was compiled: a program for one run, a program for a batch, or targets."""
-    found: list[str] = []
+def programs(compilations: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, int]]:
+    """Returns what has been compiled since the last call: programs for one run, programs for a batch, and targets."""
+    targets: list[str] = []
+    make = style_transfer.make_feature_problem
+    monkeypatch.setattr(style_transfer, "make_feature_problem", lambda *a, **kw: targets.append("") or make(*a, **kw))
 
-    def count(module, name: str, what: str) -> None:
-        original = getattr(module, name)
+    def count() -> dict[str, int]:
+        names = {"one": "take_steps", "batch": "take_steps_of_all"}
+        found = {kind: compilations.count(name) for kind, name in names.items()} | {"targets": len(targets)}
+        compilations.clear()
+        targets.clear()
+        return {kind: number for kind, number in found.items() if number}
 
-        def counted(*args, **kwargs):
-            found.append(what)
-            return original(*args, **kwargs)
-
-        monkeypatch.setattr(module, name, counted)
-
-    count(loop, "compile_run", "one")
-    count(many, "compile_run", "one")
-    count(many, "compile_batch", "batch")
-    count(batch, "_compile", "vmap")
-    count(style_transfer, "make_feature_problem", "targets")
-    return found
+    return count
 
 
 def read_table(place: str = "t.csv") -> list[dict[str, str]]:
@@ -86,7 +82,7 @@ def read_table(place: str = "t.csv") -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_whole_grid_with_every_file(small, tmp_path: Path, capsys: pytest.CaptureFixture, compilations: list[str]):
+def test_a_whole_grid_with_every_file(small, tmp_path: Path, capsys: pytest.CaptureFixture, programs):
     code = small(
         "grid",
         *LAYERS,
@@ -117,7 +113,7 @@ def test_a_whole_grid_with_every_file(small, tmp_path: Path, capsys: pytest.Capt
     assert table[-1].split()[:3] == ["4", "1", "50"]
     names = ["h.jsonl", "out.png", "p01.png", "p02.png", "p03.png", "p04.png", "s.json", "t.csv"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
-    assert compilations == ["targets", "one"]
+    assert programs() == {"targets": 1, "one": 1}
 
     rows = read_table()
     assert [(row["picture"], row["seed"], row["content_weight"]) for row in rows] == [
@@ -172,10 +168,10 @@ def test_a_whole_grid_with_every_file(small, tmp_path: Path, capsys: pytest.Capt
         ("--initial", "sample:coffee", "sample:rocket", "--initial-noiseblend", "0.1", "0.5", "--seed", "3", "4"),
     ],
 )
-def test_what_is_no_part_of_the_programs_text_shares_it(small, compilations: list[str], flags: tuple[str, ...]):
+def test_what_is_no_part_of_the_programs_text_shares_it(small, programs, flags: tuple[str, ...]):
     layers = [part for start in (0, 2) if LAYERS[start] not in flags for part in LAYERS[start : start + 2]]
     assert small("grid", *layers, *flags, "--iterations", "1", "2", "--table", "t.csv", "--quiet") == 0
-    assert compilations == ["targets", "one"]  # for 8 runs
+    assert programs() == {"targets": 1, "one": 1}  # for 8 runs
     rows = read_table()
     assert len(rows) == 16
     values = [tuple(row[name] for name in ("content_loss", "style_loss", "tv_loss")) for row in rows]
@@ -183,7 +179,7 @@ def test_what_is_no_part_of_the_programs_text_shares_it(small, compilations: lis
     assert len(set(values)) == different
 
 
-def test_pictures_and_starts_share_a_program_too(small, pictures: Path, compilations: list[str]):
+def test_pictures_and_starts_share_a_program_too(small, pictures: Path, programs):
     contents = [str(pictures / name) for name in ("content.png", "a,b.png")]
     styles = [str(pictures / "style.png"), f"{pictures / 'style.png'},{pictures / 'content.png'}"]
     flags = ("--iterations", "2", "--width", "24", "--table", "t.json", "--quiet")
@@ -202,7 +198,7 @@ def test_pictures_and_starts_share_a_program_too(small, pictures: Path, compilat
         "1",
     )
     assert code == 2  # one weight for two styles
-    assert compilations == []
+    assert programs() == {}
     assert (
         small("grid", *LAYERS, *flags, "--content", *contents, "--initial-noiseblend", "1", "0.1", "--styles", *styles)
         == 0
@@ -211,15 +207,15 @@ def test_pictures_and_starts_share_a_program_too(small, pictures: Path, compilat
     assert rows[-1]["styles"] == styles[1].split(",")
     assert len({row["total_loss"] for row in rows}) == 8
     # Contents of two shapes, one style or two: four programs. The targets of a content and its styles, once each.
-    assert [compilations.count(what) for what in ("one", "targets")] == [4, 6]
+    assert programs() == {"one": 4, "targets": 6}
 
 
-def test_several_iterations_are_one_run(small, compilations: list[str]):
+def test_several_iterations_are_one_run(small, programs):
     for optimizer in ("adam", "lbfgs"):
-        compilations.clear()
+        programs()
         flags = (*LAYERS, "--optimizer", optimizer, "--quiet", "--overwrite")
         assert small("grid", *flags, "--iterations", "9", "3", "6", "--table", "t.csv", "--pictures", "p{}.png") == 0
-        assert compilations == ["targets", "one"]
+        assert programs() == {"targets": 1, "one": 1}
         rows = read_table()
         assert [row["iterations"] for row in rows] == ["9", "3", "6"] == [row["last_iteration"] for row in rows]
         for row in rows:
@@ -235,7 +231,7 @@ def test_several_iterations_are_one_run(small, compilations: list[str]):
 
 
 @pytest.mark.parametrize("extra", [(), ("--average", "0.9"), ("--optimizer", "lbfgs")])
-def test_batches_give_what_single_runs_give(small, compilations: list[str], extra: tuple[str, ...]):
+def test_batches_give_what_single_runs_give(small, programs, extra: tuple[str, ...]):
     flags = (
         "grid",
         *LAYERS,
@@ -255,11 +251,11 @@ def test_batches_give_what_single_runs_give(small, compilations: list[str], extr
         "h.jsonl",
     )
     assert small(*flags, "--table", "one.csv", "--batch", "1") == 0
-    assert compilations == ["targets", "one"]
+    assert programs() == {"targets": 1, "one": 1}
     history = Path("h.jsonl").read_text().splitlines()
-    compilations.clear()
+    programs()
     assert small(*flags, "--table", "two.csv", "--batch", "4") == 0
-    assert compilations == ["targets", "batch", "vmap"]
+    assert programs() == {"targets": 1, "batch": 1}
     for one, other in zip(read_table("one.csv"), read_table("two.csv"), strict=True):
         for name in ("content_loss", "style_loss", "tv_loss", "total_loss"):
             assert float(one[name]) == pytest.approx(float(other[name]), rel=2e-2)
@@ -270,15 +266,15 @@ def test_batches_give_what_single_runs_give(small, compilations: list[str], extr
         ]
 
 
-def test_scales_averages_and_colors(small, compilations: list[str]):
+def test_scales_averages_and_colors(small, programs):
     flags = (*LAYERS, "--preserve-colors", "--overwrite", "--quiet")
     several = ("--scales", "1", "2", "--average", "0", "0.5", "--iterations", "2", "4")
     assert small("grid", *flags, *several, "--table", "t.jsonl", "--pictures", "p{}.png") == 0
     rows = [json.loads(line) for line in Path("t.jsonl").read_text().splitlines()]
     # At one size, both numbers of iterations are one run; from coarse to fine they are two.
     assert [row["last_iteration"] for row in rows] == [2, 4, 2, 4, 4, 8, 4, 8]
-    assert compilations.count("one") == 2 + 2 * 4
-    assert compilations.count("targets") == 1 + 1  # of each size, once
+    # A program for each average at each size, which runs of one and of two sizes share; targets of each size, once.
+    assert programs() == {"one": 2 * 2, "targets": 2}
     assert len({row["total_loss"] for row in rows}) == 8
     for row in (rows[2], rows[6]):
         scales, average = str(row["scales"][0]), str(row["average"])
@@ -290,10 +286,10 @@ def test_scales_averages_and_colors(small, compilations: list[str]):
         np.testing.assert_allclose(alone, found, atol=1.01 / 255)
 
 
-def test_optimizers_and_parameterizations(small, compilations: list[str]):
+def test_optimizers_and_parameterizations(small, programs):
     axes = ("--parameterization", "pixels", "bounded", "--optimizer", "adam", "sgd")
     assert small("grid", *LAYERS, *axes, "--iterations", "2", "--table", "t.csv", "--quiet") == 0
-    assert [compilations.count(what) for what in ("one", "targets")] == [4, 1]
+    assert programs() == {"one": 4, "targets": 1}
     assert len({row["total_loss"] for row in read_table()}) == 4
 
 
@@ -383,14 +379,14 @@ def test_interrupt_keeps_what_there_is_and_exits_130(
 def test_a_group_that_does_not_fit_is_refused_alone(
     small, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
-    compile_run = many.compile_run
+    compile_to_fit = loop.compile_to_fit
 
-    def refuse(problem, *args):
-        if problem.args["targets"]["style"].keys() == {"relu1_1"}:
+    def refuse(function, step, state, args, *others):
+        if args["targets"]["style"].keys() == {"relu1_1"}:
             raise InputError("a program of at most 1 GB, the free memory", "one of 2 GB", "make it smaller")
-        return compile_run(problem, *args)
+        return compile_to_fit(function, step, state, args, *others)
 
-    monkeypatch.setattr(many, "compile_run", refuse)
+    monkeypatch.setattr(loop, "compile_to_fit", refuse)
     flags = ("--content-layers", "relu2_1", "--iterations", "1", "--table", "t.csv")
     assert small("grid", *flags, "--style-layers", "relu2_1", "relu1_1", "relu1_1,relu2_1") == 3
     assert "run 2 of 3, style layers relu1_1: expected a program of at most 1 GB" in capsys.readouterr().err
@@ -434,12 +430,12 @@ def test_a_group_that_does_not_fit_is_refused_alone(
     ],
 )
 def test_bad_input_is_one_line_and_touches_nothing(
-    small, tmp_path: Path, capsys: pytest.CaptureFixture, compilations: list[str], flags: list[str], message: str
+    small, tmp_path: Path, capsys: pytest.CaptureFixture, programs, flags: list[str], message: str
 ):
     write_picture(tmp_path / "old1.png", make_wave_picture(16, 16, 0.0))
     layers = [] if "--style-layers" in flags else LAYERS
     assert_refused(lambda: small("grid", *layers, *flags), tmp_path, capsys, message)
-    assert compilations == []
+    assert programs() == {}
 
 
 def test_other_weights_and_starts_make_the_problem_that_make_problem_makes(tiny_network: dict):

@@ -7,9 +7,10 @@ import optax
 import pytest
 
 from jaxstyle.checks import InputError
-from jaxstyle.optimize.batch import BatchProgress, compile_batch, minimize_batch, stack_shared
+from jaxstyle.optimize.batch import BatchProgress, minimize_batch, stack_shared
 from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
+from jaxstyle.optimize.programs import ProgramCache
 from jaxstyle.optimize.records import Status, StopRule
 from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem
 from jaxstyle.vgg import module as vgg
@@ -43,7 +44,7 @@ def test_pictures_weights_and_seeds_in_one_program(tiny_network: dict, name: str
     style = make_wave_picture(16, 16, 2.1)
     problems = [make_problem(c, network, p, [style]) for c, p in zip(configs, contents, strict=True)]
     keys = [jax.random.key(seed) for seed in (0, 1, 1)]
-    batch = minimize_batch(problems, lambda: make_optimizer(name), keys=keys, num_steps=8)
+    batch = minimize_batch(problems, make_optimizer(name), keys=keys, num_steps=8)
     for problem, key, result in zip(problems, keys, batch, strict=True):
         single = minimize(problem, make_optimizer(name), key=key, num_steps=8)
         np.testing.assert_allclose(result.trace.loss, single.trace.loss, rtol=2e-2)
@@ -57,10 +58,9 @@ def test_hyper_parameters_in_one_program_end_each_in_its_own_way():
     rates = (1e-3, 10.0, 1e-6)
     batch = minimize_batch(
         [problem] * 3,
-        lambda learning_rate: make_optimizer("sgd", learning_rate=learning_rate),
+        [make_optimizer("sgd", traced=["learning_rate"], learning_rate=rate) for rate in rates],
         keys=[key] * 3,
         num_steps=40,
-        options=[{"learning_rate": rate} for rate in rates],
         stop=StopRule(relative_delta=0.01, patience=5),
     )
     assert batch[1].status == Status.NOT_FINITE
@@ -76,21 +76,22 @@ def test_hyper_parameters_in_one_program_end_each_in_its_own_way():
 @pytest.mark.parametrize("name", ["adam", "lbfgs"])
 def test_chunks_change_nothing_and_one_program_serves_several_batches(name: str):
     runs, keys = [make_rosenbrock()] * 3, [jax.random.key(seed) for seed in range(3)]
-    make = make_optimizer(name)
-    whole = minimize_batch(runs, make, keys=keys, num_steps=30)
-    program = compile_batch(runs, make, keys=keys)
-    told: list[int] = []
+    programs = ProgramCache()
+    whole = minimize_batch(runs, make_optimizer(name), keys=keys, num_steps=30, programs=programs)
+    reported: list[int] = []
 
-    def tell(progress: BatchProgress) -> None:
+    def report(progress: BatchProgress) -> None:
         alone = progress.of(1)
         assert alone.step == progress.step
         assert float(alone.state.loss) == alone.infos.loss[-1]
-        told.append(progress.step)
+        reported.append(progress.step)
 
+    often: dict = {"report_every": [7], "report_at": [9], "callback": report}
     for _ in range(2):
-        told.clear()
-        parts = minimize_batch(runs, program, keys=keys, num_steps=30, report_every=[7], report_at=[9], callback=tell)
-        assert {7, 9, 14, 21, 28, 30} <= set(told)
+        reported.clear()
+        runs = [make_rosenbrock()] * 3
+        parts = minimize_batch(runs, make_optimizer(name), keys=keys, num_steps=30, programs=programs, **often)
+        assert {7, 9, 14, 21, 28, 30} <= set(reported)
         for one, other in zip(whole, parts, strict=True):
             np.testing.assert_array_equal(one.trace.loss, other.trace.loss)
             assert one.best_terms == pytest.approx(other.best_terms, rel=1e-5, abs=1e-12)
@@ -144,7 +145,10 @@ def test_every_number_of_every_optimizer_may_be_an_argument():
 def test_bad_input():
     problem, key = make_rosenbrock(), jax.random.key(0)
     with pytest.raises(InputError, match="one for each"):
-        minimize_batch([problem], lambda: make_optimizer("adam"), keys=[key] * 2, num_steps=1)
+        minimize_batch([problem], make_optimizer("adam"), keys=[key] * 2, num_steps=1)
+    unequal = [make_optimizer("adam", b1=b1) for b1 in (0.5, 0.9)]
+    with pytest.raises(InputError, match="traced hyper-parameters only"):
+        minimize_batch([problem] * 2, unequal, keys=[key] * 2, num_steps=1)
     with pytest.raises(InputError, match="equal in size"):
         stack_shared([jnp.zeros(2), jnp.zeros(3)])
     with pytest.raises(InputError, match="same layers"):

@@ -1,7 +1,6 @@
 """L-BFGS with fixed steps and with backtracking, against PyTorch's numbers and SciPy's."""
 
 from dataclasses import replace
-from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from jaxstyle.optimize.loop import Program, compile_run, minimize
+from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.optimizers import make_optimizer
+from jaxstyle.optimize.programs import ProgramCache
 from jaxstyle.optimize.transforms.lbfgs import scale_by_skipping_lbfgs
 from jaxstyle.problems.problem import Problem
 
@@ -56,6 +56,7 @@ def test_fixed_steps_are_pytorchs(float64: None):
         key=KEY,
         num_steps=10,
         report_every=(1,),
+        programs=PROGRAMS,
         callback=lambda progress: places.append(np.asarray(progress.state.params)),
     )
     np.testing.assert_allclose(places[1:], PYTORCH, atol=2e-9)
@@ -93,10 +94,8 @@ SCALED = Problem(
 )
 
 
-@cache
-def compiled(name: str) -> Program:
-    """The program of a row of the table for all factors."""
-    return compile_run(SCALED, make_optimizer(name), SCALED.init_fn(KEY), KEY)
+#: The program of each row of the table, for all factors.
+PROGRAMS = ProgramCache()
 
 
 def path_of(name: str, factor: float, num_steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -104,10 +103,11 @@ def path_of(name: str, factor: float, num_steps: int) -> tuple[np.ndarray, np.nd
     places: list[np.ndarray] = []
     result = minimize(
         replace(SCALED, args=jnp.float32(factor)),
-        compiled(name),
+        make_optimizer(name),
         key=KEY,
         num_steps=num_steps,
         report_every=(1,),
+        programs=PROGRAMS,
         callback=lambda progress: places.append(np.asarray(progress.state.params)),
     )
     return np.array(places), result.trace.loss / max(result.trace.loss[0], np.finfo(np.float32).tiny)

@@ -8,8 +8,9 @@ import pytest
 from scipy.optimize import rosen, rosen_der
 
 from jaxstyle.checks import InputError
-from jaxstyle.optimize.loop import make_loop, minimize, run_chunk, take_steps
+from jaxstyle.optimize.loop import minimize, run_chunk, take_steps
 from jaxstyle.optimize.records import DIVERGENCE_STEPS, Status, StopRule
+from jaxstyle.optimize.step import make_loop
 from jaxstyle.problems.problem import Problem
 
 from ..toys import TARGET, make_bowl, make_rosenbrock

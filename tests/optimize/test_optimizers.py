@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from jaxstyle.checks import InputError
-from jaxstyle.optimize.loop import make_loop, run_chunk
+from jaxstyle.optimize.loop import run_chunk
 from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
 from jaxstyle.optimize.records import StopRule
+from jaxstyle.optimize.step import make_loop
 from jaxstyle.optimize.transforms.ftrl import ftrl_proximal
 
 from ..toys import make_bowl, make_rosenbrock

@@ -7,8 +7,9 @@ import pytest
 from jax.test_util import check_grads
 
 from jaxstyle.checks import InputError
-from jaxstyle.optimize.loop import compile_run, minimize
+from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.optimizers import make_optimizer
+from jaxstyle.optimize.programs import ProgramCache
 from jaxstyle.optimize.pyramid import minimize_pyramid
 from jaxstyle.problems import statistics
 from jaxstyle.problems.dream import (
@@ -146,8 +147,8 @@ def test_gradients(tiny_network: dict, kind: str, float64):
 def test_activations_grow_within_bounds(tiny_network: dict, parameterization: str):
     base = make_problem(DreamConfig(layers={"relu2_1": 1.0}, jitter=2), tiny_network, PICTURE)
     problem = apply_parameterization(base, parameterization, 20, 24)
-    program = compile_run(problem, make_optimizer("adam"), problem.init_fn(KEY), KEY)
-    runs = [minimize(problem, program, key=jax.random.key(seed), num_steps=25) for seed in (1, 1, 2)]
+    adam, programs = make_optimizer("adam"), ProgramCache()
+    runs = [minimize(problem, adam, key=jax.random.key(seed), num_steps=25, programs=programs) for seed in (1, 1, 2)]
     assert runs[0].trace.loss[0] == pytest.approx(-1, abs=0.1)
     assert runs[0].trace.loss[-1] < -2
     pictures = [np.asarray(problem.render_fn(run.params, problem.args)) for run in runs]
@@ -158,11 +159,9 @@ def test_activations_grow_within_bounds(tiny_network: dict, parameterization: st
 
 def test_exciting_a_channel_excites_that_channel(tiny_network: dict):
     problem = apply_parameterization(make_problem(still(channels=[0]), tiny_network, PICTURE), "bounded", 20, 24)
-    optimizer = make_optimizer("adam")
-    program = compile_run(problem, optimizer, problem.init_fn(KEY), KEY)
-    means = []
+    adam, programs, means = make_optimizer("adam"), ProgramCache(), []
     for channel in range(6):
-        run = minimize(choose_channels(problem, [channel]), program, key=KEY, num_steps=25)
+        run = minimize(choose_channels(problem, [channel]), adam, key=KEY, num_steps=25, programs=programs)
         picture = np.asarray(problem.render_fn(run.params, problem.args))
         means.append(see(tiny_network, picture, "relu2_1").mean((0, 1)))
     np.testing.assert_array_equal(np.argmax(means, axis=0), np.arange(6))

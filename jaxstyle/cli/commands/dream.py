@@ -280,7 +280,6 @@ class Dream(ZoomFlags, PictureFlags, SizeFlags, NetworkFlags):
         import jax
         import jax.numpy as jnp
 
-        from jaxstyle.optimize.loop import compile_run
         from jaxstyle.pictures.images import match_color
         from jaxstyle.problems.dream import zoom_in
         from jaxstyle.problems.parameterizations import apply_parameterization, make_parameterization
@@ -291,15 +290,14 @@ class Dream(ZoomFlags, PictureFlags, SizeFlags, NetworkFlags):
         problem = apply_parameterization(make_problem(), self.parameterization, height, width)
         # What is seen of a frame is clipped, and so is what the next one begins with.
         colors = before = dream.picture.clip(0, 1)
-        program, key = None, jax.random.key(self.seed)
+        key = jax.random.key(self.seed)
         for index in range(1, self.zoom):
             seen = zoom_in(before, self.zoom_factor, degrees=self.zoom_rotation)
             # Without this, colors burn out within some ten frames.
             params = form.init(key, 255 * jnp.asarray(match_color(seen, colors)))
-            program = program or compile_run(problem, optimizer, params, key)
             outcome = session.minimize(
                 problem,
-                program,
+                optimizer,
                 iterations=self.zoom_iterations,
                 params=params,
                 seed=(self.seed + index) % 2**32,

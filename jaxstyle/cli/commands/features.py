@@ -233,7 +233,6 @@ class Features(RunFlags, SizeFlags, NetworkFlags):
         import jax
         import jax.numpy as jnp
 
-        from jaxstyle.optimize.loop import compile_run
         from jaxstyle.problems import dream
         from jaxstyle.problems.parameterizations import apply_parameterization
         from jaxstyle.problems.pictures import noise
@@ -258,12 +257,11 @@ class Features(RunFlags, SizeFlags, NetworkFlags):
         problem = dream.make_problem(config, network, start, num_steps=len(chosen) * self.iterations)
         problem = apply_parameterization(problem, self.parameterization, self.size, self.size)
         params = problem.init_fn(key)
-        program = compile_run(problem, optimizer, params, key)
         see = jax.jit(partial(vgg.features, layers=(layer,), pooling=self.pooling))
         frozen = vgg.freeze(network, layers=[layer], dtype=self.dtype)
         for number in chosen:
             outcome = session.minimize(
-                dream.choose_channels(problem, [number]), program, params=params, label=f"{layer} channel {number}"
+                dream.choose_channels(problem, [number]), optimizer, params=params, label=f"{layer} channel {number}"
             )
             seen = see(frozen, outcome.picture.clip(0, 1))[layer][..., number]
             yield Excitement(number, outcome, float(jnp.mean(seen.astype(jnp.float32))))

@@ -37,13 +37,13 @@ def keep_average(optimizer: optax.GradientTransformation, decay: float = 0.99) -
         decay: `d` in [0, 1): how much of the average is kept at each step, in the long run.
     """
     check_between("decay", decay, 0, 1 - 1e-6)
-    inner = optax.with_extra_args_support(optimizer)
+    inner_init, inner_update = optax.with_extra_args_support(optimizer)
 
     def init(params: Params) -> AverageState:
-        return AverageState(inner.init(params), jax.tree.map(jnp.zeros_like, params), jnp.zeros((), jnp.int32))
+        return AverageState(inner_init(params), jax.tree.map(jnp.zeros_like, params), jnp.zeros((), jnp.int32))
 
     def update(grads: Params, state: AverageState, params: Params, **extra: Any) -> tuple[Params, AverageState]:
-        updates, inner_state = inner.update(grads, state.inner, params, **extra)
+        updates, inner_state = inner_update(grads, state.inner, params, **extra)
         steps = state.steps + 1
         # 1 - d^n by way of logarithms: a product of many d would be wrong by more than its distance from 1.
         weight = (1 - decay) / -jnp.expm1(steps * math.log(decay)) if decay else jnp.ones(())
