@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 #: What the loss is in proportion to, and what the painter's first loss depends on.
 WEIGHTS = ("content_weight", "style_weight", "tv_weight", "weight_deviation")
 
-#: The options that are step sizes.
-RATES = ("learning_rate", "max_learning_rate")
-
 #: Pairs of pictures with which L-BFGS still works well.
 FEW_PAIRS = 5
 
@@ -54,9 +51,9 @@ def on_seed(runs: "Sequence[RunFlags]") -> list[str]:
 def _smaller_steps(flags: "RunFlags") -> str:
     from jaxstyle.optimize.optimizers import OPTIMIZERS
 
-    options = {**OPTIMIZERS[flags.optimizer].defaults, **flags.default_options(), **flags.options()}
-    option = next((name for name in RATES if name in options), None)
-    if option is None:  # it searches along lines
+    spec = OPTIMIZERS[flags.optimizer]
+    options, option = {**spec.defaults, **flags.default_options(), **flags.options()}, spec.rate
+    if not option:  # it searches along lines
         without = [flag for flag in ("settings", "optimizer_options") if was_given(flag)]
         return f"use --optimizer adam{' without ' * bool(without)}{' and '.join(map(flag_of, without))}"
     rates = [rate for _, rate in getattr(flags, "schedule", ())] or [float(options[option])]
