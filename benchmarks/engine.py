@@ -2,15 +2,14 @@
 
 Every run is scored by the problem's reference loss. Where a phase minimizes just that, at full size, its values are
 those that the loop computed anyway; elsewhere (mini-batches, smaller sizes) the reference is computed at the points of
-a grid, outside the clock and not counted: no optimizer pays for being watched, and none gains by it. What a phase
-hands on to the next follows from its own losses alone.
+a grid, outside the clock and not counted: it costs no optimizer anything, and none can use it. What a phase hands on to
+the next follows from its own losses alone.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from math import ceil
 from typing import Any
 
 import jax
@@ -18,101 +17,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.methods import PERTURBATION, RATES, Method, Phase
+from benchmarks.instances import InstanceCache, make_instance, start_key
+from benchmarks.methods import PERTURBATION, Method, Phase
 from benchmarks.problems import BenchmarkProblem
-from benchmarks.records import Point
+from benchmarks.trace import Outcome, Trace, grid
 from jaxstyle.optimize.loop import CHUNK_CAPACITY, Program, compile_run, stop_arrays
 from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
 from jaxstyle.optimize.records import LoopState, Status, StepInfo, StopRule
 from jaxstyle.problems.parameterizations import make_parameterization
 from jaxstyle.problems.problem import Params, Problem, reparameterize
 
-#: Ratio of neighboring points' evaluations, once they are more than one apart: times to a target are known to 4 %.
-GRID_RATIO = 1.04
-
-#: Longest chunk, in seconds: within one, seconds are shared out evenly among evaluations.
+#: Duration of the longest chunk, in seconds: within a chunk, all evaluations are taken to last equally long.
 CHUNK_SECONDS = 0.5
-
-
-@dataclass
-class Trace:
-    """What is known of a run so far: parallel lists, an entry for each step or, where that costs, each point."""
-
-    evaluations: list[float] = field(default_factory=list)
-    steps: list[int] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-
-    def add(self, evaluations: float, step: int, loss: float, seconds: float) -> None:
-        """Appends an entry."""
-        self.evaluations.append(float(evaluations))
-        self.steps.append(int(step))
-        self.losses.append(float(loss))
-        self.seconds.append(float(seconds))
-
-    def points(self, budget: float) -> tuple[Point, ...]:
-        """Returns the last entry up to each mark of the grid, and the last of all.
-
-        What lies beyond the budget, where a line search ended, is left out: it would be an advantage over who stops in
-        time.
-        """
-        within = max(1, int(np.searchsorted(self.evaluations, budget, side="right")))
-        evaluations = np.array(self.evaluations[:within])
-        best = np.minimum.accumulate(np.where(np.isfinite(self.losses[:within]), self.losses[:within], np.inf))
-        last = np.searchsorted(evaluations, grid(evaluations[-1]), side="right") - 1
-        chosen = sorted({int(index) for index in last if index >= 0} | {within - 1})
-        return tuple(
-            Point(
-                self.evaluations[index], self.steps[index], self.losses[index], float(best[index]), self.seconds[index]
-            )
-            for index in chosen
-        )
-
-
-@dataclass
-class Outcome:
-    """What a run gave: see the fields of the same names in `benchmarks.records.Run`."""
-
-    trace: Trace
-    status: str
-    initial: float = np.nan
-    reason: str = ""
-    compile_seconds: float = 0.0
-    peak_bytes: int | None = None
-    picture: np.ndarray | None = None
-
-
-class Kept:
-    """What runs of one benchmark problem share: its instances, with their targets, and compiled programs."""
-
-    def __init__(self):
-        self._problem = ""
-        self._things: dict[Any, Any] = {}
-
-    def get(self, problem: str, place: Any, make: Callable[[], Any]) -> Any:
-        """Returns what is at `place` (whatever tells the things of a problem apart), made if it is new.
-
-        All that belonged to another problem is let go.
-        """
-        if problem != self._problem:
-            self._things.clear()
-            self._problem = problem
-        if place not in self._things:
-            self._things[place] = make()
-        return self._things[place]
-
-
-def grid(most: float) -> np.ndarray:
-    """Returns the numbers of evaluations that points are recorded at, from 1 to `most`.
-
-    >>> grid(5), int(grid(400)[-2])
-    (array([1, 2, 3, 4, 5]), 387)
-    """
-    marks = [1.0]
-    while marks[-1] < most:
-        marks.append(float(ceil(max(marks[-1] + 1, marks[-1] * GRID_RATIO))))
-    whole = np.array(marks, int)
-    return whole[whole <= most]
 
 
 def run_method(
@@ -122,52 +38,42 @@ def run_method(
     settings: Mapping[str, Any],
     number: int,
     budget: int,
-    kept: Kept,
+    cache: InstanceCache,
 ) -> Outcome:
-    """Runs `method` once; `number` is the seed of the start and of all that is drawn after it."""
-    if method.peer:
-        from benchmarks.peers import run_peer
-
-        return run_peer(entry, instance, method, settings, number, budget, kept)
-    return _Run(entry, instance, method, settings, number, budget, kept).go()
+    """Runs `method` once; `number` is the seed of the start and of all random numbers after it."""
+    return _MethodRun(entry, instance, method, settings, number, budget, cache).run()
 
 
-def start_key(number: int) -> jax.Array:
-    """Returns the key of the start: the same for every method."""
-    return jax.random.key(number)
+@dataclass
+class _MethodRun:
+    """A run in progress, and what its phases hand on to each other."""
 
+    entry: BenchmarkProblem
+    instance: str
+    method: Method
+    settings: Mapping[str, Any]
+    number: int
+    budget: int
+    cache: InstanceCache
 
-class _Run:
-    """A run in progress: what its phases hand on to each other."""
-
-    def __init__(
-        self,
-        entry: BenchmarkProblem,
-        instance: str,
-        method: Method,
-        settings: Mapping[str, Any],
-        number: int,
-        budget: int,
-        kept: Kept,
-    ):
-        self.entry, self.instance, self.method, self.settings = entry, instance, method, settings
-        self.number, self.budget, self.kept = number, budget, kept
-        self.full = make_kept(entry, instance, kept)
-        self.start = self.full.init_fn(start_key(number))
-        self.reference = kept.get(
-            entry.name,
+    def __post_init__(self):
+        self.full = make_instance(self.entry, self.instance, self.cache)
+        self.start = self.full.init_fn(start_key(self.number))
+        self.reference = self.cache.get(
+            self.entry.name,
             ("reference", _shapes(self.full)),
-            lambda: jax.jit(entry.reference or partial(_own_loss, self.full)),
+            lambda: jax.jit(self.entry.reference or partial(_own_loss, self.full)),
         )
         self.outcome = Outcome(Trace(), "budget")
         self.used, self.steps, self.seconds = 0.0, 0, 0.0
-        # The lowest reference loss met and where, in the terms of the full problem: for the score and the picture.
+        # The lowest reference loss so far and its parameters, of the full problem: for the score and the picture.
         self.best_loss, self.best = np.inf, self.start
-        # Where the next phase continues from, as far as the method itself can tell, and the loss of the full problem
+        # Where the next phase continues from, chosen by the method's own losses, and the loss of the full problem
         # there, if a phase has computed it: infinite otherwise.
         self.known_loss, self.known = np.inf, self.start
 
-    def go(self) -> Outcome:
+    def run(self) -> Outcome:
+        """Runs all phases."""
         share, status = 0.0, Status.RUNNING
         for index, phase in enumerate(self.method.phases):
             share += phase.share
@@ -216,10 +122,10 @@ class _Run:
         return Status(int(state.status))
 
     def _hand_on(self, problem: Problem, phase: Phase, state: LoopState, decode: Callable[[Params], Params]) -> None:
-        """Keeps what the next phase continues from, chosen by the phase's own losses.
+        """Keeps what the next phase continues from, chosen by the phase's own losses: the best parameters so far.
 
-        That is the best so far. A smaller picture's loss is another one, so that a phase at a smaller size hands on its
-        own best; one that draws batches cannot tell its best and hands on its last.
+        Losses at two sizes cannot be compared, so that a phase at a smaller size hands on its own best. A phase that
+        draws batches at random cannot tell which of its parameters are best, and hands on the last.
         """
         if problem.is_stochastic:
             self.known_loss, self.known = np.inf, decode(state.params)
@@ -236,10 +142,10 @@ class _Run:
         return loss
 
     def _form(self, phase: Phase) -> tuple[Problem, Callable[[Params], Params], Callable[[Params], Params]]:
-        """Returns the phase's problem, and how parameters of the full one become its own, and back."""
+        """Returns the phase's problem, and the functions from parameters of the full problem to its own, and back."""
         if not self.method.needs_pixels:
             return self.full, lambda params: params, lambda params: params
-        base = self.full if phase.shrink == 1 else make_kept(self.entry, self.instance, self.kept, phase.shrink)
+        base = self.full if phase.shrink == 1 else make_instance(self.entry, self.instance, self.cache, phase.shrink)
         (height, width, _), size = self.start.shape, jax.eval_shape(base.init_fn, start_key(0)).shape
         form = make_parameterization(phase.parameterization, *size[:2])
         problem = base if phase.parameterization == "pixels" else reparameterize(base, form.init, form.decode)
@@ -270,14 +176,14 @@ class _Run:
     def _program(
         self, phase: Phase, problem: Problem, params: Params, key: jax.Array, allowed: int
     ) -> tuple[Program, dict[str, float]]:
-        """Returns the program, compiled if no run had it before, and the settings that it takes as arguments."""
+        """Returns the program, compiled unless an earlier run did, and the settings that it takes as arguments."""
         known = OPTIMIZERS[phase.optimizer].defaults
         own = {**self.entry.defaults.get(phase.optimizer, {}), **phase.options, **self.settings}
         own = {name: value for name, value in own.items() if name in known}
         traced = {name: float(value) for name, value in own.items() if isinstance(known[name], float)}
         static = {name: value for name, value in own.items() if name not in traced}
-        if phase.schedule == "cosine" and not traced.keys() & set(RATES):
-            traced["learning_rate"] = float(known["learning_rate"])
+        if phase.schedule == "cosine":
+            traced.setdefault("learning_rate", float(known["learning_rate"]))
         build = partial(_build, phase.optimizer, static, allowed if phase.schedule == "cosine" else None)
         place = (
             phase.shrink,
@@ -288,7 +194,7 @@ class _Run:
             allowed if phase.schedule == "cosine" else None,
             _shapes(problem),
         )
-        program: Program = self.kept.get(
+        program: Program = self.cache.get(
             self.entry.name, place, lambda: compile_run(problem, build, params, key, traced)
         )
         self.outcome.compile_seconds += program.seconds
@@ -304,8 +210,8 @@ def _chunks(
 ) -> Iterator[tuple[LoopState, StepInfo, float]]:
     """Runs until `allowed` evaluations are spent; yields the state, its chunk's steps in NumPy, and their seconds.
 
-    Chunks end where a clock says, or at each mark of the grid; with a line search a little later. The state's buffers
-    are given to the next chunk.
+    Chunks end after about `CHUNK_SECONDS`, or at each mark of the grid; with a line search a little later. The state's
+    buffers are donated to the next chunk.
     """
     stop, marks = stop_arrays(StopRule(max_evaluations=allowed)), grid(allowed)
     done, length = 0, 1  # steps, that of the start included
@@ -319,12 +225,6 @@ def _chunks(
         done += count
         length = max(1, min(4 * length, int(length * CHUNK_SECONDS / max(took, 1e-6))))
         yield state, jax.tree.map(lambda values, count=count: np.array(values)[:count], infos), took
-
-
-def make_kept(entry: BenchmarkProblem, instance: str, kept: Kept, shrink: int = 1) -> Problem:
-    """Returns an instance of a problem, with its targets, made once."""
-    sizes = (shrink,) if entry.has_pixels else ()
-    return kept.get(entry.name, ("instance", instance, *sizes), lambda: entry.make(instance, *sizes))
 
 
 def _shapes(problem: Problem) -> str:

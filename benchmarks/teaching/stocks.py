@@ -27,8 +27,6 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from benchmarks.problems import BenchmarkProblem
-from benchmarks.problems.defaults import NETWORK_DEFAULTS
 from jaxstyle.checks import check_between, check_positive
 from jaxstyle.problems.painter import draw_batch
 from jaxstyle.problems.problem import Problem
@@ -193,19 +191,6 @@ def make_problem(config: StocksConfig = StocksConfig(), *, seed: int = 0) -> Pro
     )
 
 
-#: By instance: the seed of its market.
-_SEEDS = {"market-0": 0, "market-1": 1, "market-2": 2, "market-3": 3}
-
-PROBLEMS = (
-    BenchmarkProblem(
-        name="stocks",
-        title="900-100-30 network, next change of 30 stocks of a generated market",
-        make=lambda instance: make_problem(seed=_SEEDS[instance]),
-        tuning=("market-0", "market-1"),
-        scoring=("market-2", "market-3"),
-        budget=1500,  # 100 epochs
-        reference=validation_error,
-        is_stochastic=True,
-        defaults=NETWORK_DEFAULTS,
-    ),
-)
+def make_instance(instance: str) -> Problem:
+    """Returns the problem market-N, N the seed of its market."""
+    return make_problem(seed=int(instance.removeprefix("market-")))

@@ -29,8 +29,6 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from benchmarks.problems import BenchmarkProblem
-from benchmarks.problems.defaults import NETWORK_DEFAULTS
 from jaxstyle.checks import check_positive
 from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, Scalar
@@ -173,19 +171,6 @@ def make_problem(config: WavesConfig = WavesConfig(), *, seed: int = 0) -> Probl
     )
 
 
-#: By instance: the seed of its validation batch.
-_SEEDS = {"waves-0": 0, "waves-1": 1}
-
-PROBLEMS = (
-    BenchmarkProblem(
-        name="waves",
-        title="LSTM of 6 units, two coupled waves 23 steps ahead",
-        make=lambda instance: make_problem(seed=_SEEDS[instance]),
-        tuning=("waves-0",),
-        scoring=("waves-1",),
-        budget=20_000,
-        reference=validation_loss,
-        is_stochastic=True,
-        defaults={**NETWORK_DEFAULTS, "adam": {"learning_rate": PUBLISHED_RATE}},
-    ),
-)
+def make_instance(instance: str) -> Problem:
+    """Returns the problem waves-N, N the seed of its validation batch."""
+    return make_problem(seed=int(instance.removeprefix("waves-")))
