@@ -29,10 +29,10 @@ from jaxstyle.checks import check_between, check_positive
 from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, Scalar
 
-#: Where f is looked at.
+#: The interval on which f is minimized.
 LOW, HIGH = -1.0, 1.0
 
-#: The places where a run may begin, as shares of the interval: as the course draws them.
+#: Range of the places where a run may begin, as shares of the interval: as in the course.
 START_SHARES = (0.2, 0.8)
 
 
@@ -108,7 +108,7 @@ def descent_loss(
 
 
 def make_problem(config: DescentConfig = DescentConfig()) -> Problem:
-    """Returns the problem of finding a low place; a run begins anywhere in the middle 60 %."""
+    """Returns the problem of finding a low place; a run begins at a random place in the middle 60 %."""
     x = position(np.arange(config.places), config.places)
     samples = np.sin(config.frequency * x) * np.exp(-x)
     last = config.places - 1

@@ -2,7 +2,7 @@
 
 The exercise of P. K. Mital, "Creative applications of deep learning with TensorFlow" (2016), session 2: 1000 points,
 evenly on [-3, 3], of y = sin x + u with u uniform in +-0.5; gradient descent on the mean of |prediction - y|. With the
-sine itself for a prediction that is 0.25 on average, the least there is to be had.
+sine itself for a prediction that is 0.25 on average, the lowest possible.
 
     line          w x + b
     polynomial    sum_p w_p x^p, p from 0 to the degree
@@ -12,8 +12,8 @@ Weights start from a normal of deviation 0.1, biases from 0. The course trains t
 for up to 500 epochs, stopping when the error of an epoch changes by less than 1e-6, and the others with batches of 200
 at rate 0.02 for 100 epochs.
 
-Deviation: the course goes through all points once per epoch, in a new order each time. Here each batch is drawn by
-itself, without repetition inside it: steps know a key, not their place in an epoch.
+Deviation: the course goes through all points once per epoch, in a new order each time. Here each batch is drawn
+independently, without repetition inside it, since a step has a random key and no place in an epoch.
 """
 
 from dataclasses import dataclass
