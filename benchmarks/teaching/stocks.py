@@ -10,8 +10,8 @@ delay of d(s) days (1 to 30, so that all that matters is among the inputs):
     r[t, s] = c r[t - d(s), p(s)] + sqrt(1 - c^2) n[t, s],    n normal of deviation 1,
 
 where p is a random permutation. All changes have mean 0 and variance 1, and n[t] is independent of all before it: the
-best prediction is c r[t - d(s), p(s)], with a mean squared error of 1 - c^2. Predicting 0 has an error of 1. Changes are
-in units of their own deviation; `scale` makes them as small as the fractions of a price that the published run used.
+best prediction is c r[t - d(s), p(s)], with a mean squared error of 1 - c^2; predicting 0 has an error of 1. Changes
+are in units of their own deviation; `scale` makes them as small as the fractions of a price in the published run.
 
 Over-fitting can be seen: 45,000 numbers to predict, 93,130 weights. The training error falls below 1 - c^2, which is
 only possible by memorizing the days, while the validation error rises.
