@@ -54,16 +54,9 @@ class RunCommand:
     def run(self) -> int:
         """Runs and returns the exit code."""
         suite = SUITES[check_choice("suite", self.suite, SUITES)]
-        given = {
-            "problems": self.problems or None,
-            "methods": self.optimizers or None,
-            "seeds": self.seeds,
-            "trials": self.trials,
-            "instances": self.instances,
-            "budget": self.budget,
-            "timeout": self.timeout,
-        }
-        suite = replace(suite, **{name: value for name, value in given.items() if value is not None})
+        names = ("problems", "seeds", "trials", "instances", "budget", "timeout")
+        given = {name: getattr(self, name) for name in names} | {"methods": self.optimizers}
+        suite = replace(suite, **{name: value for name, value in given.items() if value not in (None, ())})
         path = place_of(self.suite, self.out) / RECORDS
         if path.exists() and b"\n" in path.read_bytes():
             raise InputError(

@@ -7,7 +7,7 @@ on the host, and the copies between host and device.
 import importlib
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,9 @@ from benchmarks.methods import Method
 from benchmarks.problems import BenchmarkProblem
 from benchmarks.trace import Outcome, Trace
 from jaxstyle.optimize.records import DIVERGENCE_FACTOR, DIVERGENCE_STEPS
+
+if TYPE_CHECKING:
+    import torch
 
 #: History of L-BFGS in jcjohnson/neural-style and ProGamerGov/neural-style-pt: steps of 1 and no line search.
 TORCH_HISTORY = 100
@@ -108,19 +111,26 @@ def _scipy(evaluate: Callable, start: np.ndarray, settings: Mapping[str, Any], b
     minimize(in_double, start.astype(np.float64), jac=True, method="L-BFGS-B", options=options, callback=count_step)
 
 
-def _torch(evaluate: Callable, start: np.ndarray, settings: Mapping[str, Any], budget: int, steps: None) -> None:
+def make_torch_lbfgs(params: "torch.Tensor", learning_rate: float, max_evaluations: int) -> "torch.optim.LBFGS":
+    """Returns PyTorch's L-BFGS without a line search, which ends by its number of evaluations alone."""
     import torch
 
-    params = torch.tensor(start, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
+    return torch.optim.LBFGS(
         [params],
-        lr=settings["learning_rate"],
-        max_iter=10 * budget,
-        max_eval=10 * budget,
+        lr=learning_rate,
+        max_iter=10 * max_evaluations,
+        max_eval=max_evaluations,
         history_size=TORCH_HISTORY,
         tolerance_grad=-1.0,
         tolerance_change=-1.0,
     )
+
+
+def _torch(evaluate: Callable, start: np.ndarray, settings: Mapping[str, Any], budget: int, steps: None) -> None:
+    import torch
+
+    params = torch.tensor(start, requires_grad=True)
+    optimizer = make_torch_lbfgs(params, settings["learning_rate"], 10 * budget)
 
     def closure() -> torch.Tensor:
         value, grad = evaluate(params.detach().numpy())

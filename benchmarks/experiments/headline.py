@@ -23,7 +23,7 @@ import tyro
 from benchmarks.experiments import Curve, curve
 from benchmarks.markdown import print_table
 from benchmarks.methods import is_installed
-from benchmarks.peers import TORCH_HISTORY
+from benchmarks.peers import make_torch_lbfgs
 from benchmarks.problems.pictures import make_pictures, make_style_transfer
 from benchmarks.problems.registry import SCORING_PAIRS
 from jaxstyle.optimize.records import StopRule
@@ -61,15 +61,7 @@ def run_torch(pair: str, size: int) -> Curve:
     pixels, loss = make_objective(
         (start, *make_pictures(pair, size)), torch.device("cpu"), torch.contiguous_format, torch.float32
     )
-    optimizer = torch.optim.LBFGS(
-        [pixels],
-        lr=1.0,
-        max_iter=10 * TORCH_EVALUATIONS,
-        max_eval=TORCH_EVALUATIONS,
-        history_size=TORCH_HISTORY,
-        tolerance_grad=-1.0,
-        tolerance_change=-1.0,
-    )
+    optimizer = make_torch_lbfgs(pixels, 1.0, TORCH_EVALUATIONS)
     seconds: list[float] = []
     losses: list[float] = []
     best = pixels.detach()

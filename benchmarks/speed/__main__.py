@@ -90,7 +90,7 @@ def measure_size(programs: Sequence[str], size: int, rounds: int, seconds: float
 
 def measure_pastiche(rounds: int, short: int, long: int) -> list[dict[str, Any]]:
     """Returns rows for pastiche and jaxstyle, end to end."""
-    if not pastiche_peer.is_installed():
+    if not (is_installed("pastiche") and is_installed("torch")):
         return [{"program": "pastiche 1.6.0, end to end", "skipped": "not installed: pip install .[benchmarks]"}]
     times: dict[str, list[float]] = {"jaxstyle": [], "pastiche": []}
     with tempfile.TemporaryDirectory() as folder:
