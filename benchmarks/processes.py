@@ -87,12 +87,9 @@ class Worker:
             try:
                 self._greeting = dict(json.loads(first))
             except (ValueError, TypeError):
-                code = self._end()
-                got = (
-                    f"one that was not ready after {START_SECONDS:g} s" if is_late else f"exit code {_exit_name(code)}"
-                )
+                reason = self._explain(first, "no facts", START_SECONDS, is_late)
                 advice = f"run it by itself to see why: {shlex.join(self._command)}"
-                raise InputError("a worker that starts", f"{got}: {self._stderr_tail()}", advice) from None
+                raise InputError("a worker that starts", f"none: {reason}", advice) from None
         return self._greeting
 
     def ask(self, question: Any, timeout: float, parse: Callable[[bytes], T] = json.loads) -> T:
@@ -151,12 +148,12 @@ class Worker:
             timer.join()  # it may be killing the process just now
         return line, is_late.is_set()
 
-    def _explain(self, line: bytes, error: ValueError, timeout: float, is_late: bool) -> WorkerError:
-        """Returns why there is no answer; the process is ended."""
+    def _explain(self, line: bytes, problem: object, timeout: float, is_late: bool) -> WorkerError:
+        """Returns why a line is no answer; the process is ended."""
+        assert self._process is not None
         if line.endswith(b"\n"):  # a process that prints something else cannot be relied on
             self._end()
-            return WorkerError("error", f"its process answered with {error}: {line[:80].decode(errors='replace')!r}")
-        assert self._process is not None
+            return WorkerError("error", f"its process answered with {problem}: {line[:80].decode(errors='replace')!r}")
         with contextlib.suppress(subprocess.TimeoutExpired):  # it may have closed its output and still be running
             self._process.wait(EXIT_SECONDS)
         code = self._end()
