@@ -1,4 +1,4 @@
-"""pastiche 1.6.0 and `jaxstyle stylize` end to end: seconds per iteration of the whole programs, as people run them."""
+"""pastiche 1.6.0 and `jaxstyle stylize` end to end: seconds per iteration of the whole programs, as users run them."""
 
 import subprocess
 import sys

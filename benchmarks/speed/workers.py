@@ -82,7 +82,7 @@ def jaxstyle_iteration(size: int, dtype: str = "float32", memory: str = "normal"
 
 
 def plain_jax(size: int) -> Evaluate:
-    """The same objective as one would first write it, in a loop."""
+    """The same objective in plain JAX (see `make_plain_objective`), in a loop."""
     return _loop_of_gradients(*make_plain_objective(size), size)
 
 

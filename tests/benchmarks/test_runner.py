@@ -1,4 +1,4 @@
-"""Comparisons as people start them: whole, killed and resumed, refused; and workers that die."""
+"""Comparisons as users start them: whole, killed and resumed, refused; and workers that die."""
 
 import json
 import os
