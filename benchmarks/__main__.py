@@ -6,7 +6,9 @@ from typing import Annotated
 
 import tyro
 
-from benchmarks.commands import List, Resume, Run, named
+from benchmarks.commands import ListCommand, ResumeCommand, RunCommand
+from benchmarks.meta import Tune
+from benchmarks.report import Report
 from jaxstyle.checks import InputError
 from jaxstyle.cli import EXIT_BAD_INPUT
 from jaxstyle.cli.running import EXIT_INTERRUPTED
@@ -14,14 +16,12 @@ from jaxstyle.cli.running import EXIT_INTERRUPTED
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code."""
-    from benchmarks.meta import Tune
-    from benchmarks.report import Report
-
+    named = tyro.conf.subcommand
     command = tyro.cli(
-        Annotated[Run, named("run")]
-        | Annotated[Resume, named("resume")]
+        Annotated[RunCommand, named("run")]
+        | Annotated[ResumeCommand, named("resume")]
         | Annotated[Report, named("report")]
-        | Annotated[List, named("list")]
+        | Annotated[ListCommand, named("list")]
         | Annotated[Tune, named("tune")],
         args=argv,
         prog="python -m benchmarks",
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         print(
-            "benchmarks: interrupted; a comparison keeps what has ended, and `resume` goes on from there",
+            "benchmarks: interrupted; the records keep all runs that have ended, and `resume` goes on from there",
             file=sys.stderr,
         )
         return EXIT_INTERRUPTED

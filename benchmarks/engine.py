@@ -2,14 +2,13 @@
 
 Every run is scored by the problem's reference loss. Where a phase minimizes just that, at full size, its values are
 those that the loop computed anyway; elsewhere (mini-batches, smaller sizes) the reference is computed at the points of
-a grid, outside the clock and not counted: no optimizer pays for being watched, and none gains by it. What a phase
-hands on to the next follows from its own losses alone.
+a grid, outside the clock and not counted: it costs no optimizer anything, and none can use it. What a phase hands on to
+the next follows from its own losses alone.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial, wraps
-from math import ceil
 from typing import Any
 
 import jax
@@ -17,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from benchmarks.instances import InstanceCache, make_instance, start_key
 from benchmarks.methods import PERTURBATION, Method, Phase
 from benchmarks.problems import BenchmarkProblem
-from benchmarks.records import Point
+from benchmarks.trace import Outcome, Trace, grid
 from jaxstyle.optimize.loop import chunks, compile_run, stop_arrays
 from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer, real_options, trace_options
 from jaxstyle.optimize.programs import Program, ProgramCache
@@ -28,95 +28,11 @@ from jaxstyle.optimize.step import make_loop
 from jaxstyle.problems.parameterizations import make_parameterization
 from jaxstyle.problems.problem import Params, Problem, reparameterize
 
-#: Ratio of neighboring points' evaluations, once they are more than one apart: times to a target are known to 4 %.
-GRID_RATIO = 1.04
-
-#: Longest chunk, in seconds: within one, seconds are shared out evenly among evaluations.
+#: Duration of the longest chunk, in seconds: within a chunk, all evaluations are taken to last equally long.
 CHUNK_SECONDS = 0.5
 
 #: Compiled programs that are kept of a problem: all that its methods have.
 MOST_PROGRAMS = 1000
-
-
-@dataclass
-class Trace:
-    """What is known of a run so far: parallel lists, an entry for each step or, where that costs, each point."""
-
-    evaluations: list[float] = field(default_factory=list)
-    steps: list[int] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-
-    def add(self, evaluations: float, step: int, loss: float, seconds: float) -> None:
-        """Appends an entry."""
-        self.evaluations.append(float(evaluations))
-        self.steps.append(int(step))
-        self.losses.append(float(loss))
-        self.seconds.append(float(seconds))
-
-    def points(self, budget: float) -> tuple[Point, ...]:
-        """Returns the last entry up to each mark of the grid, and the last of all.
-
-        What lies beyond the budget, where a line search ended, is left out: it would be an advantage over who stops in
-        time.
-        """
-        within = max(1, int(np.searchsorted(self.evaluations, budget, side="right")))
-        evaluations = np.array(self.evaluations[:within])
-        best = np.minimum.accumulate(np.where(np.isfinite(self.losses[:within]), self.losses[:within], np.inf))
-        last = np.searchsorted(evaluations, grid(evaluations[-1]), side="right") - 1
-        chosen = sorted({int(index) for index in last if index >= 0} | {within - 1})
-        return tuple(
-            Point(
-                self.evaluations[index], self.steps[index], self.losses[index], float(best[index]), self.seconds[index]
-            )
-            for index in chosen
-        )
-
-
-@dataclass
-class Outcome:
-    """What a run gave: see the fields of the same names in `benchmarks.records.Run`."""
-
-    trace: Trace
-    status: str
-    initial: float = np.nan
-    reason: str = ""
-    compile_seconds: float = 0.0
-    peak_bytes: int | None = None
-    picture: np.ndarray | None = None
-
-
-class Kept:
-    """What runs of one benchmark problem share: its instances, with their targets, and compiled programs."""
-
-    def __init__(self):
-        self._problem = ""
-        self._things: dict[Any, Any] = {}
-
-    def get(self, problem: str, place: Any, make: Callable[[], Any]) -> Any:
-        """Returns what is at `place` (whatever tells the things of a problem apart), made if it is new.
-
-        All that belonged to another problem is let go.
-        """
-        if problem != self._problem:
-            self._things.clear()
-            self._problem = problem
-        if place not in self._things:
-            self._things[place] = make()
-        return self._things[place]
-
-
-def grid(most: float) -> np.ndarray:
-    """Returns the numbers of evaluations that points are recorded at, from 1 to `most`.
-
-    >>> grid(5), int(grid(400)[-2])
-    (array([1, 2, 3, 4, 5]), 387)
-    """
-    marks = [1.0]
-    while marks[-1] < most:
-        marks.append(float(ceil(max(marks[-1] + 1, marks[-1] * GRID_RATIO))))
-    whole = np.array(marks, int)
-    return whole[whole <= most]
 
 
 def run_method(
@@ -126,52 +42,42 @@ def run_method(
     settings: Mapping[str, Any],
     number: int,
     budget: int,
-    kept: Kept,
+    cache: InstanceCache,
 ) -> Outcome:
-    """Runs `method` once; `number` is the seed of the start and of all that is drawn after it."""
-    if method.peer:
-        from benchmarks.peers import run_peer
-
-        return run_peer(entry, instance, method, settings, number, budget, kept)
-    return _Run(entry, instance, method, settings, number, budget, kept).go()
+    """Runs `method` once; `number` is the seed of the start and of all random numbers after it."""
+    return _MethodRun(entry, instance, method, settings, number, budget, cache).run()
 
 
-def start_key(number: int) -> jax.Array:
-    """Returns the key of the start: the same for every method."""
-    return jax.random.key(number)
+@dataclass
+class _MethodRun:
+    """A run in progress, and what its phases hand on to each other."""
 
+    entry: BenchmarkProblem
+    instance: str
+    method: Method
+    settings: Mapping[str, Any]
+    number: int
+    budget: int
+    cache: InstanceCache
 
-class _Run:
-    """A run in progress: what its phases hand on to each other."""
-
-    def __init__(
-        self,
-        entry: BenchmarkProblem,
-        instance: str,
-        method: Method,
-        settings: Mapping[str, Any],
-        number: int,
-        budget: int,
-        kept: Kept,
-    ):
-        self.entry, self.instance, self.method, self.settings = entry, instance, method, settings
-        self.number, self.budget, self.kept = number, budget, kept
-        self.full = make_kept(entry, instance, kept)
-        self.start = self.full.init_fn(start_key(number))
-        self.reference = kept.get(
-            entry.name,
+    def __post_init__(self):
+        self.full = make_instance(self.entry, self.instance, self.cache)
+        self.start = self.full.init_fn(start_key(self.number))
+        self.reference = self.cache.get(
+            self.entry.name,
             ("reference", _shapes(self.full)),
-            lambda: jax.jit(entry.reference or partial(_own_loss, self.full)),
+            lambda: jax.jit(self.entry.reference or partial(_own_loss, self.full)),
         )
         self.outcome = Outcome(Trace(), "budget")
         self.used, self.steps, self.seconds = 0.0, 0, 0.0
-        # The lowest reference loss met and where, in the terms of the full problem: for the score and the picture.
+        # The lowest reference loss so far and its parameters, of the full problem: for the score and the picture.
         self.best_loss, self.best = np.inf, self.start
-        # Where the next phase continues from, as far as the method itself can tell, and the loss of the full problem
+        # Where the next phase continues from, chosen by the method's own losses, and the loss of the full problem
         # there, if a phase has computed it: infinite otherwise.
         self.known_loss, self.known = np.inf, self.start
 
-    def go(self) -> Outcome:
+    def run(self) -> Outcome:
+        """Runs all phases."""
         share, status = 0.0, Status.RUNNING
         for index, phase in enumerate(self.method.phases):
             share += phase.share
@@ -224,10 +130,10 @@ class _Run:
         return Status(int(state.status))
 
     def _hand_on(self, problem: Problem, phase: Phase, state: LoopState, decode: Callable[[Params], Params]) -> None:
-        """Keeps what the next phase continues from, chosen by the phase's own losses.
+        """Keeps what the next phase continues from, chosen by the phase's own losses: the best parameters so far.
 
-        That is the best so far. A smaller picture's loss is another one, so that a phase at a smaller size hands on its
-        own best; one that draws batches cannot tell its best and hands on its last.
+        Losses at two sizes cannot be compared, so that a phase at a smaller size hands on its own best. A phase that
+        draws batches at random cannot tell which of its parameters are best, and hands on the last.
         """
         if problem.is_stochastic:
             self.known_loss, self.known = np.inf, decode(state.params)
@@ -244,10 +150,10 @@ class _Run:
         return loss
 
     def _form(self, phase: Phase) -> tuple[Problem, Callable[[Params], Params], Callable[[Params], Params]]:
-        """Returns the phase's problem, and how parameters of the full one become its own, and back."""
+        """Returns the phase's problem, and the functions from parameters of the full problem to its own, and back."""
         if not self.method.needs_pixels:
             return self.full, lambda params: params, lambda params: params
-        base = self.full if phase.shrink == 1 else make_kept(self.entry, self.instance, self.kept, phase.shrink)
+        base = self.full if phase.shrink == 1 else make_instance(self.entry, self.instance, self.cache, phase.shrink)
         (height, width, _), size = self.start.shape, jax.eval_shape(base.init_fn, start_key(0)).shape
         form = make_parameterization(phase.parameterization, *size[:2])
         problem = base if phase.parameterization == "pixels" else reparameterize(base, form.init, form.decode)
@@ -294,7 +200,7 @@ class _Run:
         self, problem: Problem, optimizer: optax.GradientTransformation, params: Params, key: jax.Array
     ) -> Program:
         """Returns the program, compiled if no run had it before."""
-        programs = self.kept.get(self.entry.name, "programs", lambda: ProgramCache(most=MOST_PROGRAMS))
+        programs = self.cache.get(self.entry.name, "programs", lambda: ProgramCache(most=MOST_PROGRAMS))
         program = compile_run(problem, optimizer, params, key, programs=programs)
         self.outcome.compile_seconds += program.seconds
         memory = program.chunk.memory_analysis()
@@ -302,12 +208,6 @@ class _Run:
             held = memory.argument_size_in_bytes + memory.temp_size_in_bytes
             self.outcome.peak_bytes = max(self.outcome.peak_bytes or 0, held)
         return program
-
-
-def make_kept(entry: BenchmarkProblem, instance: str, kept: Kept, shrink: int = 1) -> Problem:
-    """Returns an instance of a problem, with its targets, made once."""
-    sizes = (shrink,) if entry.has_pixels else ()
-    return kept.get(entry.name, ("instance", instance, *sizes), lambda: entry.make(instance, *sizes))
 
 
 def _shapes(problem: Problem) -> str:

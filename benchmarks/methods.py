@@ -1,17 +1,17 @@
-"""What is compared: an optimizer, or a sequence of them, and which of its settings are tuned within which ranges."""
+"""What is compared: an optimizer, or a sequence of them, and which of its settings are tuned within which ranges.
 
+Nothing here imports JAX, so that methods can be listed and checked at once.
+"""
+
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from jaxstyle.optimize.optimizers import OPTIMIZERS
+import numpy as np
 
-#: Options that set the size of a step, whichever an optimizer has.
-RATES = ("learning_rate", "max_learning_rate", "estim_lr0")
-
-#: Options that say how much of an average of gradients is kept.
-DECAYS = ("b1", "momentum", "beta", "rho", "decay")
+from jaxstyle.optimize.optimizer_table import OPTIMIZERS
 
 #: Standard deviation of a perturbation, relative to the root mean square of the unknowns: about 10 gray levels.
 PERTURBATION = 0.08
@@ -19,7 +19,7 @@ PERTURBATION = 0.08
 
 @dataclass(frozen=True)
 class Range:
-    """Where a setting is looked for.
+    """The values that are tried of a setting.
 
     Attributes:
         low: See `kind`.
@@ -34,8 +34,8 @@ class Range:
     kind: str = "factor"
     choices: tuple[Any, ...] = ()
 
-    def at(self, share: float, default: Any) -> Any:
-        """Returns the value a `share` in [0, 1) of the way through the range."""
+    def at(self, share: float, default: Any = 1.0) -> Any:
+        """Returns the value at a `share` in [0, 1) of the range."""
         if self.kind == "choice":
             return self.choices[int(share * len(self.choices))]
         if self.kind == "decay":
@@ -43,17 +43,24 @@ class Range:
         return default * self.low * (self.high / self.low) ** share
 
 
+#: Ranges of a learning rate, of one whose optimizer takes quasi-Newton steps, of a decay, and of the memory of L-BFGS.
+RATE = Range(1 / 50, 50.0)
+NEWTON_RATE = Range(0.1, 2.0)
+DECAY = Range(0.5, 0.99, "decay")
+MEMORY = Range(kind="choice", choices=(5, 10, 20, 40))
+
+
 @dataclass(frozen=True)
 class Phase:
     """A part of a run.
 
     Attributes:
-        optimizer: A name in `jaxstyle.optimize.optimizers`.
+        optimizer: A name in `jaxstyle.optimize.optimizer_table.OPTIMIZERS`.
         share: Share of the budget.
         shrink: Divisor of the picture's size.
         parameterization: See `jaxstyle.problems.parameterizations`.
-        begin: `continue` from what the phase before hands on (its best by its own loss; the last, where that is drawn
-            at random), `perturb` that first, or begin `anew` from another start.
+        begin: `continue` from what the phase before hands on (the best by its own loss; the last parameters, where the
+            loss is drawn at random), `perturb` that first, or begin `anew` from another start.
         schedule: `constant`, or `cosine`: the learning rate falls to 0 within the phase.
         options: The optimizer's options that are not its defaults.
     """
@@ -72,10 +79,10 @@ class Method:
     """What is compared.
 
     Attributes:
-        name: What people type; also in records.
-        phases: One after the other; their shares sum to 1. None for an optimizer that is not jaxstyle's.
+        name: What users type; also in records.
+        phases: One after the other; their shares sum to 1. Empty for an optimizer of another library.
         space: Settings to tune. Each goes to every phase whose optimizer has such an option.
-        peer: `scipy` or `torch`, for an optimizer of theirs.
+        peer: `scipy` or `torch`, for an optimizer of that library.
         defaults: A peer's default settings.
     """
 
@@ -91,29 +98,40 @@ class Method:
         return any(phase.shrink > 1 or phase.parameterization != "pixels" for phase in self.phases)
 
     @property
-    def needs_determinism(self) -> bool:
-        """Whether it compares values of the loss, so that these must not be drawn at random."""
-        return bool(self.peer) or any(
-            OPTIMIZERS[phase.optimizer].searches_line or phase.optimizer == "lbfgs_fixed" for phase in self.phases
-        )
+    def needs_fixed_objective(self) -> bool:
+        """Whether it compares losses or gradients of different steps, which must then not be drawn at random."""
+        return bool(self.peer) or any(OPTIMIZERS[phase.optimizer].needs_fixed_objective for phase in self.phases)
 
 
-_MEMORY = {"memory_size": Range(kind="choice", choices=(5, 10, 20, 40))}
+def is_installed(peer: str) -> bool:
+    """Returns whether a library is installed."""
+    return importlib.util.find_spec(peer) is not None
+
+
+def halton_points(dimensions: int, count: int, seed: int | None = None) -> np.ndarray:
+    """Returns the points `[count, dimensions]` of a Halton sequence (1960) in [0, 1), scrambled if a seed is given."""
+    from scipy.stats import qmc  # takes longer to import than `python -m benchmarks list` takes
+
+    sequence = qmc.Halton(dimensions, scramble=seed is not None, seed=seed)
+    if seed is None:
+        sequence.fast_forward(2)  # its first point is a corner of the space, its second the middle, the defaults
+    return sequence.random(count) if count else np.empty((0, dimensions))
 
 
 def _space_of(optimizer: str) -> dict[str, Range]:
-    """Returns the ranges of an optimizer's rate, and of its first decay; of the memory of L-BFGS."""
-    options = OPTIMIZERS[optimizer].defaults
-    if OPTIMIZERS[optimizer].searches_line:
-        return dict(_MEMORY)
-    rates = {name: Range(1 / 50, 50.0) for name in RATES if name in options}
-    decays = [name for name in DECAYS if name in options and isinstance(options[name], float) and 0 < options[name] < 1]
-    return rates | {name: Range(0.5, 0.99, "decay") for name in decays[:1]}
+    """Returns the ranges of an optimizer's learning rate, of its decay, and of the memory of L-BFGS."""
+    spec = OPTIMIZERS[optimizer]
+    space = {spec.rate: NEWTON_RATE if spec.needs_fixed_objective else RATE} if spec.rate else {}
+    if "estim_lr0" in spec.defaults:  # Prodigy's first guess of the rate that it finds
+        space["estim_lr0"] = RATE
+    if spec.decay:
+        space[spec.decay] = DECAY
+    return space | ({"memory_size": MEMORY} if "memory_size" in spec.defaults else {})
 
 
-def _single(optimizer: str) -> Method:
-    space = _space_of(optimizer) if optimizer != "lbfgs_fixed" else {"learning_rate": Range(0.1, 2.0), **_MEMORY}
-    return Method(optimizer, (Phase(optimizer),), space)
+def _sequence(name: str, *phases: Phase) -> Method:
+    """Returns the method of several phases, or of one that is not as by default, with the space of the first one."""
+    return Method(name, phases, _space_of(phases[0].optimizer))
 
 
 def _cycles(optimizer: str) -> tuple[Phase, ...]:
@@ -125,28 +143,25 @@ def _cycles(optimizer: str) -> tuple[Phase, ...]:
 
 
 _METHODS = (
-    *(_single(name) for name in OPTIMIZERS),
-    Method("lbfgs_preconditioned", (Phase("lbfgs", parameterization="preconditioned"),), _MEMORY),
-    Method("lbfgs_laplacian", (Phase("lbfgs", parameterization="laplacian"),), _MEMORY),
-    Method("adam_preconditioned", (Phase("adam", parameterization="preconditioned"),), _space_of("adam")),
-    Method("adam_laplacian", (Phase("adam", parameterization="laplacian"),), _space_of("adam")),
-    Method("adam_then_lbfgs", (Phase("adam", 0.25), Phase("lbfgs", 0.75)), _space_of("adam")),
-    Method("adam_cosine", (Phase("adam", schedule="cosine"),), _space_of("adam")),
-    Method("adam_warm_restarts", _cycles("adam"), _space_of("adam")),
-    Method("lbfgs_perturbed", (Phase("lbfgs", 0.5), Phase("lbfgs", 0.5, begin="perturb")), _MEMORY),
-    Method("lbfgs_random_restarts", (Phase("lbfgs", 0.5), Phase("lbfgs", 0.5, begin="anew")), _MEMORY),
-    Method("lbfgs_coarse_to_fine", (Phase("lbfgs", 0.1, shrink=2), Phase("lbfgs", 0.9)), _MEMORY),
-    Method(
+    *(_sequence(name, Phase(name)) for name in OPTIMIZERS),
+    _sequence("lbfgs_preconditioned", Phase("lbfgs", parameterization="preconditioned")),
+    _sequence("lbfgs_laplacian", Phase("lbfgs", parameterization="laplacian")),
+    _sequence("adam_preconditioned", Phase("adam", parameterization="preconditioned")),
+    _sequence("adam_laplacian", Phase("adam", parameterization="laplacian")),
+    _sequence("adam_then_lbfgs", Phase("adam", 0.25), Phase("lbfgs", 0.75)),
+    _sequence("adam_cosine", Phase("adam", schedule="cosine")),
+    _sequence("adam_warm_restarts", *_cycles("adam")),
+    _sequence("lbfgs_perturbed", Phase("lbfgs", 0.5), Phase("lbfgs", 0.5, begin="perturb")),
+    _sequence("lbfgs_random_restarts", Phase("lbfgs", 0.5), Phase("lbfgs", 0.5, begin="anew")),
+    _sequence("lbfgs_coarse_to_fine", Phase("lbfgs", 0.1, shrink=2), Phase("lbfgs", 0.9)),
+    _sequence(
         "lbfgs_preconditioned_coarse_to_fine",
-        (
-            Phase("lbfgs", 0.1, shrink=2, parameterization="preconditioned"),
-            Phase("lbfgs", 0.9, parameterization="preconditioned"),
-        ),
-        _MEMORY,
+        Phase("lbfgs", 0.1, shrink=2, parameterization="preconditioned"),
+        Phase("lbfgs", 0.9, parameterization="preconditioned"),
     ),
-    Method("adam_coarse_to_fine", (Phase("adam", 0.1, shrink=2), Phase("adam", 0.9)), _space_of("adam")),
-    Method("scipy_lbfgsb", space=_MEMORY, peer="scipy", defaults={"memory_size": 20}),
-    Method("torch_lbfgs", space={"learning_rate": Range(0.1, 2.0)}, peer="torch", defaults={"learning_rate": 1.0}),
+    _sequence("adam_coarse_to_fine", Phase("adam", 0.1, shrink=2), Phase("adam", 0.9)),
+    Method("scipy_lbfgsb", space={"memory_size": MEMORY}, peer="scipy", defaults={"memory_size": 20}),
+    Method("torch_lbfgs", space={"learning_rate": NEWTON_RATE}, peer="torch", defaults={"learning_rate": 1.0}),
 )
 
 #: Names that methods had in older records, and those that they have now: `fourier` is another parameterization.

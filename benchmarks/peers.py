@@ -1,36 +1,34 @@
 """Optimizers of other libraries on jaxstyle's problems: SciPy's L-BFGS-B and PyTorch's L-BFGS.
 
-They get the same compiled value and gradient as everybody; what their seconds have more is their own arithmetic, on the
-host, and the way there and back.
+They get the same compiled value and gradient as jaxstyle's own optimizers. Their seconds also include their arithmetic,
+on the host, and the copies between host and device.
 """
 
 import importlib
-import importlib.util
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from benchmarks.engine import Kept, Outcome, Trace, make_kept, start_key
+from benchmarks.instances import InstanceCache, make_instance, start_key
 from benchmarks.methods import Method
 from benchmarks.problems import BenchmarkProblem
+from benchmarks.trace import Outcome, Trace
 from jaxstyle.optimize.records import DIVERGENCE_FACTOR, DIVERGENCE_STEPS
 
-#: History of the known PyTorch programs, whose iterations are otherwise L-BFGS with steps of 1 and no line search.
+if TYPE_CHECKING:
+    import torch
+
+#: History of L-BFGS in jcjohnson/neural-style and ProGamerGov/neural-style-pt: steps of 1 and no line search.
 TORCH_HISTORY = 100
 
 
-class _Spent(Exception):  # noqa: N818, it is no error
+class _BudgetSpent(Exception):  # noqa: N818, it is no error
     """Raised inside an evaluation once the budget is spent."""
-
-
-def is_installed(peer: str) -> bool:
-    """Returns whether the library is there."""
-    return importlib.util.find_spec(peer) is not None
 
 
 def run_peer(
@@ -40,10 +38,10 @@ def run_peer(
     settings: Mapping[str, Any],
     number: int,
     budget: int,
-    kept: Kept,
+    cache: InstanceCache,
 ) -> Outcome:
     """Runs a peer from the start that all methods have, on the problem's own loss, until its budget is spent."""
-    problem = make_kept(entry, instance, kept)
+    problem = make_instance(entry, instance, cache)
     start, unravel = ravel_pytree(problem.init_fn(start_key(number)))
 
     def loss(flat: jax.Array, args: Any) -> jax.Array:
@@ -54,7 +52,7 @@ def run_peer(
         compiled = jax.jit(jax.value_and_grad(loss)).lower(start, problem.args).compile()
         return compiled, time.perf_counter() - clock
 
-    compiled, compile_seconds = kept.get(entry.name, ("gradient", start.shape), compile_gradient)
+    compiled, compile_seconds = cache.get(entry.name, ("gradient", start.shape), compile_gradient)
     settings = {**method.defaults, **settings}
     outcome = Outcome(Trace(), "budget", compile_seconds=compile_seconds)
     importlib.import_module(method.peer)  # before the clock runs
@@ -68,7 +66,7 @@ def run_peer(
         nonlocal best
         taken = len(outcome.trace.losses)
         if taken >= budget:
-            raise _Spent
+            raise _BudgetSpent
         value, grad = compiled(jnp.asarray(flat, start.dtype), problem.args)
         value, grad = float(value), np.asarray(grad)
         outcome.trace.add(taken + 1, taken if steps is None else steps[0], value, time.perf_counter() - clock)
@@ -79,7 +77,7 @@ def run_peer(
     try:
         _PEERS[method.peer](evaluate, np.asarray(start), settings, budget, steps)
         outcome.status = "done"
-    except _Spent:
+    except _BudgetSpent:
         pass
     losses = outcome.trace.losses
     outcome.initial = losses[0]
@@ -113,19 +111,26 @@ def _scipy(evaluate: Callable, start: np.ndarray, settings: Mapping[str, Any], b
     minimize(in_double, start.astype(np.float64), jac=True, method="L-BFGS-B", options=options, callback=count_step)
 
 
-def _torch(evaluate: Callable, start: np.ndarray, settings: Mapping[str, Any], budget: int, steps: None) -> None:
+def make_torch_lbfgs(params: "torch.Tensor", learning_rate: float, max_evaluations: int) -> "torch.optim.LBFGS":
+    """Returns PyTorch's L-BFGS without a line search, which ends by its number of evaluations alone."""
     import torch
 
-    params = torch.tensor(start, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
+    return torch.optim.LBFGS(
         [params],
-        lr=settings["learning_rate"],
-        max_iter=10 * budget,
-        max_eval=10 * budget,
+        lr=learning_rate,
+        max_iter=10 * max_evaluations,
+        max_eval=max_evaluations,
         history_size=TORCH_HISTORY,
         tolerance_grad=-1.0,
         tolerance_change=-1.0,
     )
+
+
+def _torch(evaluate: Callable, start: np.ndarray, settings: Mapping[str, Any], budget: int, steps: None) -> None:
+    import torch
+
+    params = torch.tensor(start, requires_grad=True)
+    optimizer = make_torch_lbfgs(params, settings["learning_rate"], 10 * budget)
 
     def closure() -> torch.Tensor:
         value, grad = evaluate(params.detach().numpy())

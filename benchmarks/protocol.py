@@ -1,7 +1,7 @@
 """The order of a comparison: for each problem and method the trials of the tuning, then the scored runs.
 
 Pure: what is to be run next follows from the suite and from the runs that have ended, so that a comparison that was
-killed goes on where it stood, and ends with the same rows.
+killed can be resumed, and ends with the same rows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,21 +9,19 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import qmc
 
-from benchmarks.methods import METHODS, Method
-from benchmarks.peers import is_installed
+from benchmarks.methods import METHODS, Method, halton_points, is_installed
 from benchmarks.problems import BenchmarkProblem
 from benchmarks.problems.registry import PROBLEMS
-from benchmarks.records import FINE, Run
+from benchmarks.records import SUCCEEDED, Run
 from benchmarks.suites import Suite
-from jaxstyle.optimize.optimizers import OPTIMIZERS
+from jaxstyle.optimize.optimizer_table import OPTIMIZERS
 
-#: Of the start of every trial: no scored run has it.
+#: Seed of the start of every trial of a tuning; no scored run has it.
 TUNING_SEED = 1_000_000
 
 
-class Task(NamedTuple):
+class PlannedRun(NamedTuple):
     """A run to come: the fields of the same names in `Run`."""
 
     run: str
@@ -37,8 +35,12 @@ class Task(NamedTuple):
 
     @property
     def seed(self) -> int:
-        """Of the start: one for all trials, so that none is chosen for the luck of its own."""
+        """Seed of the start: the same for all trials of a tuning, so that none is chosen because of its start."""
         return TUNING_SEED if self.stage == "tuning" else self.number
+
+    def ended(self, status: str, reason: str = "", **facts: Any) -> Run:
+        """Returns the run that has ended, with facts by the names of `Run`'s fields."""
+        return Run(**self._asdict(), status=status, reason=reason, **facts)
 
 
 def groups(suite: Suite) -> list[tuple[str, str]]:
@@ -69,7 +71,7 @@ def reason_to_skip(entry: BenchmarkProblem, method: Method) -> str:
         return f"{entry.name} is not for it"
     if method.needs_pixels and not entry.has_pixels:
         return f"it changes sizes or parameterizations, and the unknowns of {entry.name} are not pixels"
-    if method.needs_determinism and entry.is_stochastic:
+    if method.needs_fixed_objective and entry.is_stochastic:
         return f"it compares values of the loss, and {entry.name} draws batches at random"
     if method.peer and entry.has_bounds:
         return f"the unknowns of {entry.name} have bounds, of which it would not know"
@@ -92,11 +94,8 @@ def default_settings(entry: BenchmarkProblem, method: Method) -> dict[str, Any]:
 
 
 def trial_settings(entry: BenchmarkProblem, method: Method, count: int) -> list[dict[str, Any]]:
-    """Returns the defaults, then settings spread evenly over the method's space by a Halton sequence (1960)."""
+    """Returns the defaults, then settings spread evenly over the method's space by a Halton sequence."""
     defaults = default_settings(entry, method)
-    sequence = qmc.Halton(len(method.space), scramble=False)
-    sequence.fast_forward(2)  # its first point is a corner of the space, its second the middle, where defaults are
-    shares = sequence.random(count - 1) if count > 1 else np.empty((0, 0))
     return [
         defaults,
         *(
@@ -104,7 +103,7 @@ def trial_settings(entry: BenchmarkProblem, method: Method, count: int) -> list[
                 name: _rounded(span.at(float(share), defaults[name]))
                 for (name, span), share in zip(method.space.items(), row, strict=True)
             }
-            for row in shares
+            for row in halton_points(len(method.space), count - 1)
         ),
     ]
 
@@ -114,44 +113,33 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def tuning_tasks(suite: Suite, problem: str, method: str) -> list[Task]:
+def tuning_runs(suite: Suite, problem: str, method: str) -> list[PlannedRun]:
     """Returns the trials of a method, on every tuning instance, all from one start; none with nothing to tune."""
     entry, found = PROBLEMS[problem], METHODS[method]
     if not found.space or suite.trials < 2:
         return []
     return [
-        Task(
-            f"tuning/{problem}/{instance}/{method}/{number}",
-            "tuning",
-            problem,
-            instance,
-            method,
-            number,
-            settings,
-            suite.budget or entry.budget,
-        )
+        _plan(suite, "tuning", problem, instance, method, number, settings)
         for number, settings in enumerate(trial_settings(entry, found, suite.trials))
         for instance in entry.tuning
     ]
 
 
-def scoring_tasks(suite: Suite, problem: str, method: str, stage: str, settings: Mapping[str, Any]) -> list[Task]:
+def scoring_runs(suite: Suite, problem: str, method: str, stage: str, settings: Mapping[str, Any]) -> list[PlannedRun]:
     """Returns the runs that score `settings`."""
-    entry = PROBLEMS[problem]
     return [
-        Task(
-            f"{stage}/{problem}/{instance}/{method}/{seed}",
-            stage,
-            problem,
-            instance,
-            method,
-            seed,
-            settings,
-            suite.budget or entry.budget,
-        )
-        for instance in scoring_instances(suite, entry)
+        _plan(suite, stage, problem, instance, method, seed, settings)
+        for instance in scoring_instances(suite, PROBLEMS[problem])
         for seed in range(suite.seeds)
     ]
+
+
+def _plan(
+    suite: Suite, stage: str, problem: str, instance: str, method: str, number: int, settings: Mapping[str, Any]
+) -> PlannedRun:
+    name = f"{stage}/{problem}/{instance}/{method}/{number}"
+    budget = suite.budget or PROBLEMS[problem].budget
+    return PlannedRun(name, stage, problem, instance, method, number, settings, budget)
 
 
 def choose_settings(trials: Sequence[Run]) -> dict[str, Any]:
@@ -163,14 +151,14 @@ def choose_settings(trials: Sequence[Run]) -> dict[str, Any]:
     scores = {}
     for number in numbers:
         own = [run for run in trials if run.number == number]
-        if all(run.status in FINE and np.isfinite(run.best) for run in own):
+        if all(run.status in SUCCEEDED and np.isfinite(run.best) for run in own):
             scores[number] = float(np.mean([run.best / abs(run.initial or 1.0) for run in own]))
     chosen = min(scores, key=lambda number: (scores[number], number)) if scores else numbers[0]
     return dict(next(run.settings for run in trials if run.number == chosen))
 
 
-def run_group(suite: Suite, problem: str, method: str, ended: Mapping[str, Run]) -> Iterator[Task | Run]:
-    """Yields what is to be run next (a `Task`, whose run the caller puts into `ended`), or is known (a `Run`).
+def run_group(suite: Suite, problem: str, method: str, ended: Mapping[str, Run]) -> Iterator[PlannedRun | Run]:
+    """Yields what is to be run next (a `PlannedRun`, whose run the caller puts into `ended`), or is known (a `Run`).
 
     Args:
         suite: The suite that this is a part of.
@@ -180,23 +168,23 @@ def run_group(suite: Suite, problem: str, method: str, ended: Mapping[str, Run])
     """
     entry = PROBLEMS[problem]
     if reason := reason_to_skip(entry, METHODS[method]):
-        task = scoring_tasks(suite, problem, method, "default", {})[0]
-        if task.run not in ended:
-            yield Run(**task._asdict(), status="skipped", reason=reason)
+        plan = scoring_runs(suite, problem, method, "default", {})[0]
+        if plan.run not in ended:
+            yield plan.ended("skipped", reason)
         return
-    tasks = tuning_tasks(suite, problem, method)
-    yield from (task for task in tasks if task.run not in ended)
+    planned = tuning_runs(suite, problem, method)
+    yield from (plan for plan in planned if plan.run not in ended)
     defaults = default_settings(entry, METHODS[method])
-    scored = scoring_tasks(suite, problem, method, "default", defaults)
-    yield from (task for task in scored if task.run not in ended)
-    if not tasks:
+    scored = scoring_runs(suite, problem, method, "default", defaults)
+    yield from (plan for plan in scored if plan.run not in ended)
+    if not planned:
         return
-    settings = choose_settings([ended[task.run] for task in tasks])
-    for task, default in zip(scoring_tasks(suite, problem, method, "tuned", settings), scored, strict=True):
-        if task.run in ended:
+    settings = choose_settings([ended[plan.run] for plan in planned])
+    for plan, default in zip(scoring_runs(suite, problem, method, "tuned", settings), scored, strict=True):
+        if plan.run in ended:
             continue
         if settings == defaults:  # the same run: what it gave is known
             same = ended[default.run]
-            yield replace(same, run=task.run, stage="tuned", reason=same.reason or "no trial was better: as by default")
+            yield replace(same, run=plan.run, stage="tuned", reason=same.reason or "no trial was better: as by default")
         else:
-            yield task
+            yield plan

@@ -1,12 +1,12 @@
-"""The records of a comparison: JSON lines, only ever appended, readable at any moment and after any death.
+"""The records of a comparison: JSON lines, only ever appended, readable at any moment and after any crash.
 
 Three kinds of rows, told apart by `kind`:
 
 - `session`: each `run` or `resume` begins with one: its number, the suite with all its settings, versions, machine,
   commit and flags.
 - `point`: where a run stood after so many evaluations.
-- `end`: a run's outcome. A run counts once it has this row; rows of a run that was cut off have none in their session,
-  and whoever reads the file leaves them out. So a run that is resumed is simply run again, from its start.
+- `end`: a run's outcome. A run counts once it has this row. Points of a run that was cut off have no such row in their
+  session, and `read` leaves them out: a comparison that is resumed runs it again, from its start.
 
 Numbers that are not finite are written as null.
 """
@@ -24,22 +24,22 @@ from typing import Any, Self, TypeVar, get_args, get_type_hints
 
 from jaxstyle.checks import InputError
 
-#: In the folder of a comparison.
+#: Name of the file in the folder of a comparison.
 RECORDS = "records.jsonl"
 
-#: How a run may end: by its own rule; at its budget; and what else can happen to it.
+#: How a run may end: `done` by its own stop rule, `budget` at its budget; the others are failures, or a run left out.
 STATUSES = ("done", "budget", "timeout", "diverged", "oom", "error", "skipped")
 
-#: Those of a run that went as it should.
-FINE = ("done", "budget")
+#: The statuses of runs that succeeded.
+SUCCEEDED = ("done", "budget")
 
-#: How a run's settings came about: a trial of the tuning, the defaults, the best of the trials.
+#: Which settings a run has: those of a trial of the tuning, the defaults, those of the best trial.
 STAGES = ("tuning", "default", "tuned")
 
 #: Losses, which are written as null where they are not finite.
 MAY_BE_NULL = frozenset({"loss", "best", "initial"})
 
-#: What differs between two runs of the same program on the same machine.
+#: Fields that differ between two runs of the same program on the same machine.
 TIMINGS = frozenset({"seconds", "compile_seconds", "peak_bytes", "session", "started"})
 
 
@@ -77,14 +77,14 @@ class Run:
         method: Name of a `Method`.
         number: Seed of the start; for a trial of the tuning, the trial's number.
         settings: The method's settings, by name.
-        budget: Evaluations that it might take.
+        budget: Evaluations that it was allowed.
         status: One of `STATUSES`.
         reason: A sentence, where the status alone says too little.
-        evaluations: That it took; with a line search a few more than its budget, which no point has.
-        steps: Updates that it took.
+        evaluations: Evaluations made; with a line search a few more than the budget, which no point has.
+        steps: Updates made.
         seconds: As in `Point`.
         compile_seconds: Seconds of tracing and compiling its programs, even if an earlier run had them compiled.
-        peak_bytes: That its largest program holds at once, by the compiler; None where nobody knows.
+        peak_bytes: Bytes that its largest program holds at once, by the compiler; None where it does not say.
         initial: Reference loss of the start.
         best: Lowest reference loss met.
         picture: The picture with the lowest loss, a PNG file in base64; for the first seed of a picture problem.
@@ -126,8 +126,8 @@ class Records:
 
     Attributes:
         sessions: The rows of kind `session`.
-        runs: Those that have ended, in the order in which they ended.
-        broken: Lines that are no rows: where a writer was killed in the middle of one, or something else wrote.
+        runs: Runs that have ended, in the order in which they ended.
+        broken: Number of lines that are no rows: a writer was killed in the middle of one, or something else wrote it.
     """
 
     sessions: tuple[dict[str, Any], ...]
@@ -139,7 +139,7 @@ class Writer:
     """Appends rows to a file; each is on the disk before the next begins.
 
     Args:
-        path: The file. If its last line was cut off, it is ended, so that nothing is written into it.
+        path: The file. If its last line was cut off, a line break is appended first.
 
     Raises:
         InputError: If another process writes to it.
@@ -151,7 +151,7 @@ class Writer:
         is_torn = path.exists() and path.stat().st_size > 0 and path.read_bytes()[-1:] != b"\n"
         self._file = path.open("a", encoding="utf-8")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system, whatever ends the process
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released by the system, whatever ends the process
         except BlockingIOError:
             self._file.close()
             raise InputError(
@@ -188,7 +188,7 @@ class Writer:
 
 
 def place_of(suite: str, out: str | None) -> Path:
-    """Returns the folder of a comparison: the one that was named, or the suite's own."""
+    """Returns the folder of a comparison: `out`, or by default `results/SUITE`."""
     return Path(out or f"results/{suite}")
 
 
@@ -230,7 +230,7 @@ def read(path: Path) -> Records:
 
 
 def without_timings(records: Records) -> list[dict[str, Any]]:
-    """Returns all that must be the same in two records of the same suite, sorted by run."""
+    """Returns the runs without the fields in `TIMINGS`, sorted by name: equal in two records of the same suite."""
     rows = []
     for run in sorted(records.runs, key=lambda run: run.run):
         row = {name: value for name, value in row_of(run).items() if name not in TIMINGS}
@@ -240,7 +240,7 @@ def without_timings(records: Records) -> list[dict[str, Any]]:
 
 
 def row_of(run: Run) -> dict[str, Any]:
-    """Returns a run as what JSON can hold, its points included."""
+    """Returns a run, its points included, as a dictionary that JSON can hold."""
     return _finite(asdict(run))
 
 
@@ -248,7 +248,7 @@ def run_from(row: Any) -> Run:
     """Returns the run that `row_of` made a row of.
 
     Raises:
-        ValueError: If it is no such row: something is missing, is there too much, or has the wrong type.
+        ValueError: If it is no such row: a field is missing, unknown or of the wrong type.
     """
     if not isinstance(row, dict) or not isinstance(row.get("points"), list):
         raise ValueError("a run without points")

@@ -11,10 +11,10 @@ from jaxstyle.checks import InputError, check_choice, check_positive
 
 @dataclass(frozen=True)
 class Suite:
-    """A comparison. All of it is in the records; whatever changes a run changes the suite.
+    """A comparison. The records have all of its fields; everything that changes a run is one of them.
 
     Attributes:
-        name: What people type.
+        name: What users type.
         problems: Names of `PROBLEMS`.
         methods: Names of `METHODS`.
         seeds: Starts of each problem and instance that settings are scored from, the same for all methods.
@@ -50,25 +50,11 @@ class Suite:
             raise InputError("instances and a budget of at least 0", min(self.instances, self.budget), "use 0 for all")
 
 
-#: The best known of each family, and what can be made of them.
+#: The best-known methods of each family, and combinations of them.
 MAIN_METHODS = (
-    "sgd",
-    "momentum",
-    "adagrad",
-    "rmsprop",
-    "adam",
-    "adabelief",
-    "lion",
-    "rprop",
-    "lbfgs",
-    "lbfgs_backtracking",
-    "lbfgs_fixed",
-    "lbfgs_preconditioned",
-    "scipy_lbfgsb",
-    "torch_lbfgs",
-    "adam_then_lbfgs",
-    "lbfgs_coarse_to_fine",
-    "lbfgs_preconditioned_coarse_to_fine",
+    *("sgd", "momentum", "adagrad", "rmsprop", "adam", "adabelief", "lion", "rprop"),
+    *("lbfgs", "lbfgs_backtracking", "lbfgs_fixed", "lbfgs_preconditioned", "scipy_lbfgsb", "torch_lbfgs"),
+    *("adam_then_lbfgs", "lbfgs_coarse_to_fine", "lbfgs_preconditioned_coarse_to_fine"),
 )
 
 _TEACHING = tuple(name for name, problem in PROBLEMS.items() if not problem.is_picture)

@@ -1,52 +1,47 @@
-"""The process that computes: `python -m benchmarks.worker` reads a task a line and answers each with a run.
+"""The process that computes: `python -m benchmarks.worker` is asked for planned runs and answers with runs.
 
 A process of its own, so that a run that hangs or takes all memory costs that run and nothing else.
 """
 
 import base64
-import json
-import os
-import sys
 import tempfile
-import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
-import jax
 import numpy as np
 
-from benchmarks.engine import Kept, Outcome, run_method
+from benchmarks.engine import run_method
+from benchmarks.environment import device
+from benchmarks.instances import InstanceCache
 from benchmarks.methods import METHODS
+from benchmarks.peers import run_peer
 from benchmarks.problems.registry import PROBLEMS
-from benchmarks.protocol import Task
+from benchmarks.processes import serve
+from benchmarks.protocol import PlannedRun
 from benchmarks.records import Run, row_of
 from jaxstyle.checks import DoesNotFitError
 from jaxstyle.pictures.image_files import write_picture
 
 
-def compute(task: Task, kept: Kept) -> Run:
-    """Runs a task; whatever happens becomes a status."""
-    entry, method = PROBLEMS[task.problem], METHODS[task.method]
+def compute(plan: PlannedRun, cache: InstanceCache) -> Run:
+    """Computes a run; whatever happens becomes a status."""
+    method = METHODS[plan.method]
+    run = run_peer if method.peer else run_method
     try:
-        outcome = run_method(entry, task.instance, method, task.settings, task.seed, task.budget, kept)
+        outcome = run(PROBLEMS[plan.problem], plan.instance, method, plan.settings, plan.seed, plan.budget, cache)
     except (DoesNotFitError, MemoryError) as error:
-        return Run(**task._asdict(), status="oom", reason=_one_line(error))
+        return plan.ended("oom", _one_line(error))
     except Exception as error:
         status = "oom" if "RESOURCE_EXHAUSTED" in str(error) else "error"
         traceback.print_exc()
-        return Run(**task._asdict(), status=status, reason=f"{type(error).__name__}: {_one_line(error)}")
-    wants_picture = task.stage != "tuning" and task.number == 0 and outcome.picture is not None
-    return _run_of(task, outcome, _to_png(outcome.picture) if wants_picture else None)
-
-
-def _run_of(task: Task, outcome: Outcome, picture: str | None) -> Run:
-    points, trace = outcome.trace.points(task.budget), outcome.trace
-    return Run(
-        **task._asdict(),
-        status=outcome.status,
-        reason=outcome.reason,
+        return plan.ended(status, f"{type(error).__name__}: {_one_line(error)}")
+    wants_picture = plan.stage != "tuning" and plan.number == 0 and outcome.picture is not None
+    trace, points = outcome.trace, outcome.trace.points(plan.budget)
+    return plan.ended(
+        outcome.status,
+        outcome.reason,
         evaluations=trace.evaluations[-1],
         steps=trace.steps[-1],
         seconds=trace.seconds[-1],
@@ -54,7 +49,7 @@ def _run_of(task: Task, outcome: Outcome, picture: str | None) -> Run:
         peak_bytes=outcome.peak_bytes,
         initial=outcome.initial,
         best=points[-1].best,
-        picture=picture,
+        picture=_to_png(outcome.picture) if wants_picture else None,
         points=points,
     )
 
@@ -70,29 +65,11 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def main() -> None:
-    """Answers until the input ends; then at once, in the middle of a run: nobody waits for it any more."""
-    # Whatever prints, C libraries and their processes included, must not be taken for an answer.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    kept, lines = Kept(), SimpleQueue()
-
-    def listen() -> None:
-        for line in sys.stdin:
-            lines.put(line)
-        os._exit(0)
-
-    threading.Thread(target=listen, daemon=True).start()
-    print(
-        json.dumps({"device": jax.devices()[0].device_kind, "platform": jax.default_backend()}),
-        file=answers,
-        flush=True,
-    )
-    while True:
-        task = Task(**json.loads(lines.get()))
-        print(json.dumps(row_of(compute(task, kept)), allow_nan=False), file=answers, flush=True)
+def prepare() -> tuple[dict[str, Any], Callable[[Any], Any]]:
+    """Returns the facts of the device, and the function that answers a planned run with a run."""
+    cache = InstanceCache()
+    return device(), lambda question: row_of(compute(PlannedRun(**question), cache))
 
 
 if __name__ == "__main__":
-    main()
+    serve(prepare)

@@ -8,9 +8,11 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks.speed.__main__ import Worker, table
+from benchmarks.processes import Worker
+from benchmarks.speed.__main__ import table
 from benchmarks.speed.pictures import direct_flops, make_pictures
 from benchmarks.speed.workers import make_jaxstyle_problem, make_plain_objective
+from jaxstyle.checks import InputError
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,15 +35,15 @@ def test_operations_of_a_gradient_by_hand():
     assert direct_flops(16) == 2 * forward
 
 
-def test_a_worker_answers_and_says_why_it_cannot(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(ROOT)
-    worker = Worker("jaxstyle", 32)
-    answer = worker.run(2)
-    worker.close()
+def test_a_program_in_a_process_answers_and_says_why_it_cannot():
+    command = (sys.executable, "-m", "benchmarks.speed.workers", "jaxstyle")
+    with Worker((*command, "32")) as worker:
+        assert worker.start()["ready_seconds"] > 0
+        answer = worker.ask(2, 60)
     assert answer["seconds"] > 0
     assert answer["peak_bytes"] > 1e8
-    with pytest.raises(RuntimeError, match="at least 16x16"):
-        Worker("jaxstyle", 8)
+    with Worker((*command, "8")) as worker, pytest.raises(InputError, match="at least 16x16"):
+        worker.start()
 
 
 def test_rows_become_a_table():
@@ -51,7 +53,7 @@ def test_rows_become_a_table():
     ]
     lines = table(rows).splitlines()
     assert lines[2] == "| a | 8 | 0.5 (0.4 to 0.6) | 0.250 |  | 2.00 |"
-    assert lines[3] == "| b | 8 | skipped: not installed | | | |"
+    assert lines[3] == "| b | 8 | skipped: not installed |  |  |  |"
 
 
 def test_the_command_explains_itself():
@@ -59,3 +61,11 @@ def test_the_command_explains_itself():
         [sys.executable, "-m", "benchmarks.speed", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert "--rounds" in result.stdout
+
+
+def test_listing_loads_no_jax():
+    code = "import sys; from benchmarks.__main__ import main; main(['list']); print('jax' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = result.stdout.splitlines()
+    assert lines[-1] == "False"
+    assert lines[-2].startswith("methods: adam, lbfgs,")

@@ -1,4 +1,4 @@
-"""The meta-trainer: tries optimizers and settings on anybody's pictures, under a budget, and names the best tried."""
+"""The meta-trainer: tries optimizers and settings on one's own pictures, under a budget, and saves the best."""
 
 import os
 import platform
@@ -18,22 +18,22 @@ from jaxstyle.cli.running import EXIT_INTERRUPTED
 from jaxstyle.output_files import check_distinct_files, check_new_file
 
 if TYPE_CHECKING:
-    from benchmarks.meta.outcomes import Outcome
+    from benchmarks.meta.outcomes import TrialOutcome
 
-#: `asha` gives up the worse trials early; `pbt` copies the better ones and changes their learning rates on the way.
+#: `asha` stops the worse trials early; `pbt` copies the better ones and changes their learning rates during the run.
 ENGINES = ("asha", "pbt")
 
-#: With fewer, a quarter of a population is nobody.
+#: Smallest population whose best and worst quarters have a trial.
 LEAST_POPULATION = 4
 
-#: Every part of the budget is to have a few evaluations.
+#: Smallest budget: each of its parts needs at least two evaluations.
 LEAST_BUDGET = 20
 
 #: Parameterizations that can start from a picture.
 PARAMETERIZATIONS = ("pixels", "bounded", "fourier", "preconditioned", "laplacian")
 
-#: Seconds between two lines that say how it goes.
-TELLING_SECONDS = 10.0
+#: Seconds between two lines of progress.
+PROGRESS_SECONDS = 10.0
 
 
 @dataclass(kw_only=True)
@@ -81,7 +81,7 @@ class Tune:
     overwrite: bool = False
 
     def run(self) -> int:
-        """Searches, prints a table of the best of each optimizer, writes the settings of the best of all."""
+        """Searches, prints a table of the best of each optimizer, and writes the settings of the best of all."""
         self.check()
         content, styles = self.read_pictures()
         try:
@@ -94,7 +94,7 @@ class Tune:
         from jaxstyle.optimize.settings import write_settings
 
         clock = time.perf_counter()
-        task = engine.Task(content, styles, self.seed, self.budget, self.engine)
+        task = engine.SearchTask(content, styles, self.seed, self.budget, self.engine)
         candidates = sample(self.names(), self.trials, self.parameterizations, self.seed)
         jobs = self.jobs or os.cpu_count() or 1
         found = engine.search(
@@ -102,8 +102,8 @@ class Tune:
         )
         if found.is_interrupted and not found.outcomes:
             raise KeyboardInterrupt
-        if found.complaint:
-            print(f"tune: a trial ended with an error: {found.complaint}", file=sys.stderr)
+        if found.error:
+            print(f"tune: a trial ended with an error: {found.error}", file=sys.stderr)
         best, rows = best_of(found.outcomes), table(found.outcomes)
         facts = self._provenance(found.evaluations, best, rows, content.shape, time.perf_counter() - clock)
         settings = settings_of(best, facts)
@@ -120,15 +120,14 @@ class Tune:
         return EXIT_INTERRUPTED if found.is_interrupted else 0
 
     def check(self) -> None:
-        """Raises for all that can be known to be wrong before the work starts, the place to write to included."""
-        from benchmarks.meta.space import rate_name
-        from jaxstyle.optimize.optimizers import OPTIMIZERS
-        from jaxstyle.optimize.settings import LOOK_ONCE
+        """Raises for all errors that can be found before the work starts, those of the output file included."""
+        from jaxstyle.optimize.optimizer_table import OPTIMIZERS
 
         check_choice("--engine", self.engine, ENGINES)
         for name in self.optimizers:
             check_choice("each of the --optimizers", name, OPTIMIZERS)
-            if self.engine == "pbt" and (rate_name(name) != "learning_rate" or name in LOOK_ONCE):
+            spec = OPTIMIZERS[name]
+            if self.engine == "pbt" and (spec.rate != "learning_rate" or spec.reads_rate_once):
                 raise InputError(
                     "optimizers with a learning rate at every step, for pbt", name, "leave it out or use --engine asha"
                 )
@@ -153,11 +152,12 @@ class Tune:
 
     def names(self) -> tuple[str, ...]:
         """Returns the names of the optimizers to try, each once."""
-        from benchmarks.meta.space import SHORTLIST, rate_name
+        from benchmarks.meta.space import SHORTLIST
+        from jaxstyle.optimize.optimizer_table import OPTIMIZERS
 
         if self.optimizers:
             return tuple(dict.fromkeys(self.optimizers))
-        return tuple(name for name in SHORTLIST if self.engine == "asha" or rate_name(name) is not None)
+        return tuple(name for name in SHORTLIST if self.engine == "asha" or OPTIMIZERS[name].rate)
 
     def read_pictures(self) -> tuple[np.ndarray, list[np.ndarray]]:
         """Returns the content and the styles in the size of the trials."""
@@ -173,7 +173,7 @@ class Tune:
         return pictures[0], pictures[1:]
 
     def _provenance(
-        self, evaluations: int, best: "Outcome", rows: list[Any], shape: Sequence[int], seconds: float
+        self, evaluations: int, best: "TrialOutcome", rows: list[Any], shape: Sequence[int], seconds: float
     ) -> dict[str, Any]:
         names = [name if name.startswith("sample:") else Path(name).name for name in (self.content, *self.styles)]
         packages = ("jax", "optax", "ray")
@@ -199,13 +199,13 @@ class Tune:
         }
 
     def _teller(self) -> Any:
-        """Returns the function that says on stderr, every few seconds, how the search goes."""
+        """Returns a function that prints the progress of the search on stderr, every few seconds."""
         start = last = time.monotonic()
 
-        def tell(outcomes: Sequence["Outcome"], evaluations: int) -> None:
+        def tell(outcomes: Sequence["TrialOutcome"], evaluations: int) -> None:
             nonlocal last
             now = time.monotonic()
-            if now - last < TELLING_SECONDS:
+            if now - last < PROGRESS_SECONDS:
                 return
             last = now
             best = min(outcomes, key=lambda outcome: outcome.loss)

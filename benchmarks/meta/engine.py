@@ -1,8 +1,8 @@
-"""Ray Tune runs the trials: which go on, which are given up, which are copied. The only module that sees Ray.
+"""Ray Tune runs the trials, stops some and copies others. The only module that imports Ray.
 
 Two engines. `asha`: asynchronous successive halving (Li et al. 2020, "A system for massively parallel hyperparameter
-tuning") looks at each trial after a quarter and after half of its budget, and lets it go on if it is among the better
-half of those that came as far. (Earlier would be unfair: L-BFGS spends its first evaluations on a single search.)
+tuning") looks at each trial after a quarter and after half of its budget, and continues it if it is among the better
+half of those that have reached it. (Earlier would be unfair: L-BFGS spends its first evaluations on one line search.)
 `pbt`: population based training (Jaderberg et al. 2017): ten times, the worst quarter of the trials become copies of
 trials of the best quarter, and their learning rates are changed by a fifth up or down, or (one time in four) drawn
 anew; so the learning rates of the best trial are a schedule.
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# Ray reads these when it is imported: no telemetry, no loggers of its own, Ctrl-C is ours, no advice on the terminal.
+# Ray reads these when it is imported: no telemetry, no loggers, no handler of Ctrl-C, no advice on the terminal.
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -39,30 +39,30 @@ import ray  # noqa: E402
 from ray import tune  # noqa: E402
 from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining, TrialScheduler  # noqa: E402
 
-from benchmarks.meta.outcomes import FAILED, Outcome  # noqa: E402
-from benchmarks.meta.space import RATE_FACTORS, Candidate  # noqa: E402
+from benchmarks.meta.outcomes import FAILED, TrialOutcome  # noqa: E402
+from benchmarks.meta.space import RATE_FACTOR, Candidate  # noqa: E402
 from benchmarks.meta.trials import Runner, Trial, save, style_transfer_of  # noqa: E402
 from jaxstyle.optimize.records import Status  # noqa: E402
 from jaxstyle.types import NetworkParams, Picture  # noqa: E402
 
-#: Parts of the budget between which the engine looks: a quarter, a half, all; and ten generations.
+#: Number of equal parts of the budget, after each of which the engine compares trials.
 PARTS = {"asha": 4, "pbt": 10}
 
-#: Of Ray's shared memory; the pictures are all that goes through it.
+#: Size of Ray's shared memory; only the pictures go through it.
 OBJECT_STORE_BYTES = 128 * 2**20
 
-#: Checkpoints kept of each trial; Ray advises more than 2 with population based training.
+#: Checkpoints kept for each trial; Ray advises more than 2 with population based training.
 KEPT_CHECKPOINTS = 4
 
-#: Characters of the folder that Ray's own folder may be in: a socket's path in there must not have more than 107.
+#: Longest path, in characters, of the parent of Ray's folder: the path of a socket in it may have at most 107.
 LONGEST_PARENT = 25
 
-#: Seconds that Ray's processes are given to let go of their folder.
-PARTING_SECONDS = 10.0
+#: Seconds for which the removal of Ray's folder is retried while its processes still write to it.
+REMOVAL_SECONDS = 10.0
 
 
-class Task(NamedTuple):
-    """What the trials are about.
+class SearchTask(NamedTuple):
+    """What all trials have in common.
 
     Attributes:
         content: Picture, `[height, width, 3]` in [0, 1].
@@ -81,32 +81,32 @@ class Task(NamedTuple):
     network: NetworkParams | None = None
 
     def runner(self) -> Runner:
-        """Returns what runs its trials in this process."""
+        """Returns a runner of its trials in this process."""
         make = style_transfer_of(self.content, self.styles, self.network)
         return Runner(make, *self.content.shape[:2], self.seed)
 
 
 class Found(NamedTuple):
-    """What a search found.
+    """The result of a search.
 
     Attributes:
         outcomes: The outcome of each trial; two for a trial that was replaced by a copy of another optimizer's.
-        evaluations: Made by all trials together.
+        evaluations: Evaluations made by all trials together.
         is_interrupted: Whether Ctrl-C ended it.
-        complaint: What the first trial that ended with an error said.
+        error: Message of the first trial that ended with an error.
     """
 
-    outcomes: list[Outcome]
+    outcomes: list[TrialOutcome]
     evaluations: int
     is_interrupted: bool = False
-    complaint: str = ""
+    error: str = ""
 
 
 class Actor(tune.Trainable):
     """A process that runs one trial after another, and keeps its compiled programs for the next."""
 
-    def setup(self, config: dict[str, Any], task: Task | None = None, cache: str | None = None) -> None:
-        """Prepares the problem; with the folder that the actors share their compiled programs through."""
+    def setup(self, config: dict[str, Any], task: SearchTask | None = None, cache: str | None = None) -> None:
+        """Prepares the problem; `cache` is the folder in which the actors share compiled programs."""
         import jax
 
         assert task is not None
@@ -117,13 +117,13 @@ class Actor(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Takes up another candidate; its trial is begun, or loaded, after this."""
+        """Switches to another candidate; its trial is begun, or loaded, after this."""
         self._candidate = Candidate(**new_config["candidate"])
         self._trial: Trial | None = None
         return True
 
     def step(self) -> dict[str, Any]:
-        """Goes on to the next part of the budget."""
+        """Runs the next part of the budget."""
         trial = self._runner.begin(self._candidate) if self._trial is None else self._trial
         start = trial.reached
         target = next_target(start, self._task.budget, PARTS[self._task.engine])
@@ -145,22 +145,22 @@ class Actor(tune.Trainable):
         save(Path(checkpoint_dir) / "trial.npz", trial)
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Goes on with a trial of this candidate, or of one with another learning rate."""
+        """Continues a trial of this candidate, or of one with another learning rate."""
         self._trial = self._runner.restore(Path(checkpoint) / "trial.npz", self._candidate)
 
 
 class Recorder(tune.Callback):
-    """Keeps the last word of every trial, so that nothing is lost by Ctrl-C; tells how it goes."""
+    """Keeps the last report of every trial, so that nothing is lost by Ctrl-C, and reports progress."""
 
-    def __init__(self, budget: int, tell: Callable[[list[Outcome], int], None]) -> None:
-        self.last: dict[tuple[str, str], Outcome] = {}
+    def __init__(self, budget: int, tell: Callable[[list[TrialOutcome], int], None]) -> None:
+        self.last: dict[tuple[str, str], TrialOutcome] = {}
         self.evaluations = 0
         self._budget, self._tell = budget, tell
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Notes a result."""
+        """Records a result."""
         outcome = outcome_of(trial.trial_id, result, self._budget)
         optimizer = outcome.candidate.optimizer
         for (name, other), earlier in self.last.items():
@@ -171,23 +171,23 @@ class Recorder(tune.Callback):
         self._tell(list(self.last.values()), self.evaluations)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Notes that a trial's process failed."""
+        """Records that a trial's process failed."""
         candidate = Candidate(**trial.config["candidate"])
-        self.last[trial.trial_id, candidate.optimizer] = Outcome(trial.trial_id, candidate, status="error")
+        self.last[trial.trial_id, candidate.optimizer] = TrialOutcome(trial.trial_id, candidate, status="error")
 
 
-def outcome_of(name: str, result: Mapping[str, Any], budget: int) -> Outcome:
-    """Returns the outcome of the trial called `name` from what it reported last, of the `budget` that it had."""
+def outcome_of(name: str, result: Mapping[str, Any], budget: int) -> TrialOutcome:
+    """Returns the outcome of the trial called `name` from its last report; `budget` is what it was allowed."""
     ends = {"CONVERGED": "converged", "DIVERGED": "diverged", "NOT_FINITE": "diverged"}
     status = ends.get(result["status"], "complete" if result["evaluations"] >= budget else "stopped")
     schedule = tuple((int(step), float(rate)) for step, rate in result["schedule"])
     candidate = Candidate(**result["config"]["candidate"])
     loss = float(result["loss"])
-    return Outcome(name, candidate, loss, int(result["evaluations"]), int(result["steps"]), schedule, status)
+    return TrialOutcome(name, candidate, loss, int(result["evaluations"]), int(result["steps"]), schedule, status)
 
 
 def next_target(reached: int, budget: int, parts: int) -> int:
-    """Returns the next number of evaluations after `reached` at which the engine looks.
+    """Returns the next number of evaluations after `reached` at which the engine compares trials.
 
     >>> [next_target(reached, 90, 4) for reached in (0, 22, 23, 89)]
     [22, 45, 45, 90]
@@ -196,25 +196,25 @@ def next_target(reached: int, budget: int, parts: int) -> int:
 
 
 def search(
-    task: Task,
+    task: SearchTask,
     candidates: Sequence[Candidate],
     *,
     jobs: int,
     address: str | None = None,
     scratch: str | None = None,
-    tell: Callable[[list[Outcome], int], None] = lambda outcomes, evaluations: None,
+    tell: Callable[[list[TrialOutcome], int], None] = lambda outcomes, evaluations: None,
 ) -> Found:
-    """Runs all candidates and returns what came of them.
+    """Runs trials of all candidates.
 
     Args:
         task: Pictures, budget, engine.
-        candidates: To begin with.
+        candidates: Settings that the trials begin with.
         jobs: Trials at the same time on this machine.
         address: Address of a Ray cluster to use instead.
         scratch: Folder for a temporary folder; on a cluster of several machines one that all of them see.
         tell: Called with the outcomes and the evaluations so far, after each result.
     """
-    recorder, is_interrupted, complaint = Recorder(task.budget, tell), False, ""
+    recorder, is_interrupted, error = Recorder(task.budget, tell), False, ""
     with _without_warning_of_forks(), _folder(scratch) as folder, _cluster(jobs, address):
         there = ray.cluster_resources()
         share = there.get("GPU", 0) / (jobs if address is None else there["CPU"])
@@ -239,13 +239,13 @@ def search(
         )
         try:
             errors = tuner.fit().errors
-            complaint = str(errors[0]).strip().splitlines()[-1] if errors else ""
+            error = str(errors[0]).strip().splitlines()[-1] if errors else ""
         except KeyboardInterrupt:
             is_interrupted = True
-    return Found(list(recorder.last.values()), recorder.evaluations, is_interrupted, complaint)
+    return Found(list(recorder.last.values()), recorder.evaluations, is_interrupted, error)
 
 
-def _scheduler(task: Task) -> TrialScheduler:
+def _scheduler(task: SearchTask) -> TrialScheduler:
     if task.engine == "asha":
         return ASHAScheduler(max_t=PARTS["asha"], grace_period=1, reduction_factor=2)
     random.seed(task.seed)  # it draws from the global generators
@@ -253,19 +253,19 @@ def _scheduler(task: Task) -> TrialScheduler:
     return PopulationBasedTraining(
         time_attr="training_iteration",
         perturbation_interval=1,
-        hyperparam_mutations={"candidate": {"rate_factor": tune.loguniform(*RATE_FACTORS)}},
+        hyperparam_mutations={"candidate": {"rate_factor": tune.loguniform(RATE_FACTOR.low, RATE_FACTOR.high)}},
         log_config=False,
     )
 
 
 @contextmanager
 def _folder(parent: str | None) -> Iterator[Path]:
-    """Lends a temporary folder, and removes it even if Ray's processes write into it for a moment longer."""
+    """Lends a temporary folder, and removes it even if Ray's processes still write into it for a moment."""
     folder = Path(tempfile.mkdtemp(prefix="jaxstyle-", dir=parent))
     try:
         yield folder
     finally:
-        end = time.monotonic() + PARTING_SECONDS
+        end = time.monotonic() + REMOVAL_SECONDS
         while folder.exists():
             shutil.rmtree(folder, ignore_errors=time.monotonic() < end)
             time.sleep(0.05)
@@ -275,12 +275,12 @@ def _folder(parent: str | None) -> Iterator[Path]:
 def _cluster(jobs: int, address: str | None) -> Iterator[None]:
     """Starts Ray on this machine, or joins a cluster."""
     threads = max(1, (os.cpu_count() or 1) // jobs) if address is None else 1
-    # XLA makes a pool of as many threads as there are cores, in every process, unless told; and takes a GPU's memory.
+    # XLA makes a pool of as many threads as there are cores, in every process, by default; and takes a GPU's memory.
     limits = {"NPROC": str(threads), "PJRT_NPROC": str(threads), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     shared: dict[str, Any] = {"runtime_env": {"env_vars": limits}, "log_to_driver": False, "logging_level": "CRITICAL"}
     with ExitStack() as closing:
         if address is None:
-            # For this one cluster; left to itself, Ray would write a token into the user's home.
+            # Without a token in the environment, Ray would write one into the user's home.
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             parent = tempfile.gettempdir()
             folder = closing.enter_context(_folder(parent if len(parent) <= LONGEST_PARENT else "/tmp"))
@@ -300,7 +300,7 @@ def _cluster(jobs: int, address: str | None) -> Iterator[None]:
 
 @contextmanager
 def _without_warning_of_forks() -> Iterator[None]:
-    """Hides that JAX and `fork` do not agree: Ray's children of this process run another program at once."""
+    """Hides the warning that JAX must not be forked: Ray's children of this process execute another program at once."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called", category=RuntimeWarning)
         yield

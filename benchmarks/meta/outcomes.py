@@ -1,34 +1,34 @@
-"""What trials came to: the best of them, a table of the best of each optimizer, the file of settings. Pure."""
+"""The outcomes of trials: the best one, a table of the best of each optimizer, the file of settings. Pure."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.markdown import table_lines
 from benchmarks.meta.space import Candidate
 from benchmarks.meta.trials import Schedule
 from jaxstyle.checks import InputError
 from jaxstyle.optimize.settings import Settings
 
-#: Reported for a run that failed, and taken for a failure: schedulers sort losses and take quantiles of them, which
-#: infinity spoils.
+#: The loss of a run that failed: finite, since schedulers take quantiles of losses.
 FAILED = 1e30
 
-#: How a trial may end: at its budget; by itself, where a line search finds nothing lower; given up by the scheduler;
+#: How a trial may end: at its budget; converged, as a line search found nothing lower; stopped by the scheduler;
 #: replaced by a copy of another optimizer's trial; diverged; by an error of the program.
 STATUSES = ("complete", "converged", "stopped", "replaced", "diverged", "error")
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a trial came to.
+class TrialOutcome:
+    """The outcome of a trial.
 
     Attributes:
         trial: Its name.
-        candidate: That it ran last.
-        loss: The lowest.
-        evaluations: That it was given.
-        steps: That it took in these.
+        candidate: The candidate that it ran last.
+        loss: The lowest loss.
+        evaluations: Evaluations that it was given.
+        steps: Updates that it made in these.
         schedule: Learning rates by step.
         status: One of `STATUSES`.
     """
@@ -42,7 +42,7 @@ class Outcome:
     status: str = "stopped"
 
 
-def best_of(outcomes: Sequence[Outcome]) -> Outcome:
+def best_of(outcomes: Sequence[TrialOutcome]) -> TrialOutcome:
     """Returns the outcome with the lowest loss.
 
     Raises:
@@ -55,7 +55,7 @@ def best_of(outcomes: Sequence[Outcome]) -> Outcome:
     return min(usable, key=lambda outcome: outcome.loss)
 
 
-def table(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+def table(outcomes: Sequence[TrialOutcome]) -> list[dict[str, Any]]:
     """Returns a row for each optimizer, the best first: its best trial, and how its trials ended."""
     rows = []
     for optimizer in dict.fromkeys(outcome.candidate.optimizer for outcome in outcomes):
@@ -79,24 +79,17 @@ def table(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """Returns the rows of `table` as a table in Markdown."""
-    lines = ["| optimizer | best loss | after | settings | trials |", "|---|---|---|---|---|"]
+    lines = []
     for row in rows:
         loss = "failed" if row["loss"] is None else f"{row['loss']:.5g}"
-        settings = " ".join(f"{name}={value:g}" for name, value in row["options"].items()) or "defaults"
-        start = f"{row['noise_blend']:g} noise"
+        options = " ".join(f"{name}={value:g}" for name, value in row["options"].items()) or "defaults"
+        settings = f"{options}, {row['parameterization']}, {row['noise_blend']:g} noise"
         ends = ", ".join(f"{count} {status}" for status, count in row["trials"].items())
-        cells = (
-            row["optimizer"],
-            loss,
-            str(row["evaluations"]),
-            f"{settings}, {row['parameterization']}, {start}",
-            ends,
-        )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append((row["optimizer"], loss, row["evaluations"], settings, ends))
+    return "\n".join(table_lines(("optimizer", "best loss", "after", "settings", "trials"), lines))
 
 
-def settings_of(outcome: Outcome, provenance: dict[str, Any]) -> Settings:
+def settings_of(outcome: TrialOutcome, provenance: dict[str, Any]) -> Settings:
     """Returns the settings that do what a trial did, with its learning rates where it had several."""
     candidate = outcome.candidate
     options = candidate.all_options()

@@ -1,31 +1,28 @@
 """What a search chooses from: optimizer, learning rate, main decay, start, parameterization. Pure; no engine is here.
 
-The learning rate is a multiple of the optimizer's own default, so that one range serves them all.
+The learning rate is a multiple of the optimizer's own default, so that one range serves all optimizers.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scipy.stats import qmc
-
-from jaxstyle.optimize.optimizers import DECAYS, OPTIMIZERS
+from benchmarks.methods import DECAY, Range, halton_points
+from jaxstyle.optimize.optimizer_table import OPTIMIZERS
 from jaxstyle.optimize.settings import AUTO
 
-#: Tried where nobody names any: the two that people compare, and four that did well at 64x64 in `learning_rates`.
+#: Optimizers tried by default: the two that are compared most often, and four that did well at 64x64 in
+#: `benchmarks.experiments.learning_rates`.
 SHORTLIST = ("lbfgs", "adam", "nadam", "adabelief", "adan", "rmsprop")
 
 #: Multiples of the default learning rate.
-RATE_FACTORS = (0.1, 10.0)
+RATE_FACTOR = Range(0.1, 10.0)
 
-#: 1 minus the main decay, from averages over 2 steps to averages over 100.
-FORGETTING = (0.01, 0.5)
+#: Pairs that L-BFGS remembers. Each number has a program of its own, so that there are few.
+MEMORY = Range(kind="choice", choices=(5, 20, 50))
 
-#: Pairs that L-BFGS remembers. Each is a program of its own, so there are few.
-MEMORY_SIZES = (5, 20, 50)
-
-#: Shares of noise in the start: the content itself, or noise alone.
-NOISE_BLENDS = (1.0, 0.0)
+#: Shares of noise in the start: noise alone, or the content itself.
+NOISE_BLEND = Range(kind="choice", choices=(1.0, 0.0))
 
 #: Coordinates of a point: learning rate, decay, memory, start, parameterization.
 DIMENSIONS = 5
@@ -52,33 +49,21 @@ class Candidate:
     @property
     def rate(self) -> float | None:
         """The learning rate; None for an optimizer that has none."""
-        name = rate_name(self.optimizer)
-        return None if name is None else _rounded(self.rate_factor * float(OPTIMIZERS[self.optimizer].defaults[name]))
+        spec = OPTIMIZERS[self.optimizer]
+        return _rounded(self.rate_factor * float(spec.defaults[spec.rate])) if spec.rate else None
 
     def all_options(self) -> dict[str, Any]:
         """Returns the options that differ from their defaults, and the learning rate."""
-        name = rate_name(self.optimizer)
-        return {**({} if name is None else {name: self.rate}), **self.options}
-
-
-def rate_name(optimizer: str) -> str | None:
-    """Returns what an optimizer calls its learning rate, or None if it has none."""
-    defaults = OPTIMIZERS[optimizer].defaults
-    return next((name for name in ("learning_rate", "max_learning_rate") if name in defaults), None)
-
-
-def decay_name(optimizer: str) -> str | None:
-    """Returns the name of an optimizer's main decay: of its momentum, or else of what it has; None if it has none."""
-    defaults = OPTIMIZERS[optimizer].defaults
-    return next((name for name in DECAYS if float(defaults.get(name, 0)) > 0), None)
+        rate = OPTIMIZERS[self.optimizer].rate
+        return {**({rate: self.rate} if rate else {}), **self.options}
 
 
 def sample(optimizers: Sequence[str], count: int, parameterizations: Sequence[str], seed: int) -> list[Candidate]:
     """Returns `count` candidates, the optimizers in turn, so that each has as many as the others, or one more.
 
     The first of each optimizer has its defaults, in the first of `parameterizations`, from noise; that of `--optimizer
-    auto` is as `auto` has it, so that no search ends with less. The others are points of a scrambled Halton sequence,
-    the same points for each optimizer.
+    auto` is as `auto` has it, so that no search ends with a higher loss. The others are points of a scrambled Halton
+    sequence, the same points for each optimizer.
 
     Args:
         optimizers: Names.
@@ -86,7 +71,7 @@ def sample(optimizers: Sequence[str], count: int, parameterizations: Sequence[st
         parameterizations: Names.
         seed: Seed of the scrambling.
     """
-    points = qmc.Halton(DIMENSIONS, scramble=True, seed=seed).random(-(-count // len(optimizers)))
+    points = halton_points(DIMENSIONS, -(-count // len(optimizers)), seed)
     candidates = []
     for number in range(count):
         turn, place = divmod(number, len(optimizers))
@@ -98,41 +83,31 @@ def sample(optimizers: Sequence[str], count: int, parameterizations: Sequence[st
 
 
 def first_of(optimizer: str, parameterizations: Sequence[str]) -> Candidate:
-    """Returns what is tried first of an optimizer."""
+    """Returns the first candidate of an optimizer."""
     if optimizer != AUTO.optimizer or AUTO.parameterization not in parameterizations:
         return Candidate(optimizer, parameterization=parameterizations[0])
-    options = {name: value for name, value in AUTO.options.items() if name != rate_name(optimizer)}
-    rate = AUTO.options.get(rate_name(optimizer) or "")
-    factor = 1.0 if rate is None else float(rate) / float(OPTIMIZERS[optimizer].defaults[rate_name(optimizer)])
+    spec, options = OPTIMIZERS[optimizer], dict(AUTO.options)
+    factor = float(options.pop(spec.rate)) / float(spec.defaults[spec.rate]) if spec.rate in options else 1.0
     return Candidate(optimizer, factor, options, AUTO.parameterization, float(AUTO.initial_noiseblend or 0.0))
 
 
 def candidate_at(optimizer: str, point: Sequence[float], parameterizations: Sequence[str]) -> Candidate:
-    """Returns the candidate at a point of `[0, 1)^5`: learning rate and forgetting are uniform in their logarithms."""
-    rate, decay, memory, start, made_of = (float(share) for share in point)
-    options: dict[str, float | int] = {}
-    if (name := decay_name(optimizer)) is not None:
-        options[name] = _rounded(1 - _between(FORGETTING, decay))
-    if "memory_size" in OPTIMIZERS[optimizer].defaults:
-        options["memory_size"] = _one_of(MEMORY_SIZES, memory)
+    """Returns the candidate at a point of `[0, 1)^5`: rate and 1 - decay are uniform in their logarithms."""
+    rate, decay, memory, start, parameterization = (float(share) for share in point)
+    spec, options = OPTIMIZERS[optimizer], {}
+    if spec.decay:
+        options[spec.decay] = _rounded(DECAY.at(1 - decay))
+    if "memory_size" in spec.defaults:
+        options["memory_size"] = MEMORY.at(memory)
     return Candidate(
         optimizer,
-        1.0 if rate_name(optimizer) is None else _rounded(_between(RATE_FACTORS, rate)),
+        _rounded(RATE_FACTOR.at(rate)) if spec.rate else 1.0,
         options,
-        _one_of(parameterizations, made_of),
-        _one_of(NOISE_BLENDS, start),
+        Range(kind="choice", choices=tuple(parameterizations)).at(parameterization),
+        NOISE_BLEND.at(start),
     )
 
 
-def _between(ends: tuple[float, float], share: float) -> float:
-    low, high = ends
-    return low * (high / low) ** share
-
-
-def _one_of(choices: Sequence[Any], share: float) -> Any:
-    return choices[int(share * len(choices))]
-
-
 def _rounded(number: float) -> float:
-    """Returns a number with three digits: nobody can tell more of them apart."""
+    """Returns a number with three digits: smaller differences have no effect."""
     return float(f"{number:.3g}")

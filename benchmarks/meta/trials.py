@@ -1,7 +1,7 @@
-"""Trials of candidates: runs that go on from one number of evaluations to the next, and can be put away and taken up.
+"""Trials of candidates: runs that continue from one number of evaluations to the next, and can be saved and restored.
 
 The learning rate and every other real number is an argument of the compiled program, so that all candidates of one
-optimizer (and one parameterization) run the same program. No engine is here: `benchmarks.meta.engine` has that.
+optimizer (and one parameterization) run the same program. Ray is used in `benchmarks.meta.engine` alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,14 +31,14 @@ Schedule = tuple[tuple[int, float], ...]
 
 
 class Trial(NamedTuple):
-    """How a candidate's run stands.
+    """The state of a candidate's run.
 
     Attributes:
-        state: The loop's.
+        state: State of the loop.
         evaluations: Evaluations of value and gradient at each step, since the first one.
-        losses: At each of these.
-        schedule: Learning rates that it ran with, those of the runs that it was copied from included.
-        reached: The number of evaluations it was last sent to.
+        losses: Loss at each of these steps.
+        schedule: Learning rates that it ran with, including those of the runs that it was copied from.
+        reached: Evaluations that it was allowed so far.
     """
 
     state: LoopState
@@ -49,17 +49,17 @@ class Trial(NamedTuple):
 
     @property
     def status(self) -> Status:
-        """How the run stands."""
+        """Whether the run goes on, and why it ended."""
         return Status(int(self.state.status))
 
     @property
     def steps(self) -> int:
-        """Updates within the evaluations it was sent to; a line search may have gone beyond."""
+        """Updates within the evaluations `reached`; a line search may have gone beyond."""
         return max(int(np.sum(self.evaluations <= self.reached)) - 1, 0)
 
     @property
     def loss(self) -> float:
-        """The lowest loss within the evaluations it was sent to; infinite for a run that failed."""
+        """The lowest loss within the evaluations `reached`; infinite for a run that failed."""
         return np.inf if self.status.has_failed else best_within(self.evaluations, self.losses, self.reached)
 
 
@@ -92,7 +92,7 @@ class Runner:
     """Runs trials of one problem of pictures.
 
     Args:
-        make: Makes it.
+        make: Makes the problem from a share of noise in the start.
         height: Height of the picture.
         width: Width of the picture.
         seed: Seed of the noise; the same for all trials.
@@ -116,11 +116,11 @@ class Runner:
         return Trial(state, np.zeros(0, np.int64), np.zeros(0), (), 0)
 
     def advance(self, trial: Trial, candidate: Candidate, target: int) -> Trial:
-        """Returns the trial after it has made `target` evaluations in all, or has ended.
+        """Returns the trial after `target` evaluations in all, or at its end.
 
         Args:
-            trial: A trial of this candidate, or of one that differs in its learning rate alone. It is gone afterwards.
-            candidate: Its learning rate holds from here on.
+            trial: Trial of this candidate, or of one that differs in its learning rate alone; its buffers are donated.
+            candidate: The candidate whose learning rate is used from here on.
             target: Evaluations since the start.
         """
         problem = self.problem(candidate.parameterization, candidate.noise_blend)
@@ -153,7 +153,7 @@ class Runner:
         return minimize(problem, optimizer, key=self._key, num_steps=settings.iterations).best_loss
 
     def restore(self, path: Path, candidate: Candidate) -> Trial:
-        """Reads what `save` wrote of a trial of a candidate with the same optimizer and parameterization."""
+        """Reads a trial that `save` wrote; its candidate had the same optimizer and parameterization."""
         problem = self.problem(candidate.parameterization, candidate.noise_blend)
         loop = make_loop(problem, optimizer_of(candidate))
         init = lambda key: loop.init(problem.init_fn(key), key)
@@ -200,6 +200,6 @@ def best_within(evaluations: np.ndarray, losses: np.ndarray, budget: int) -> flo
 
 
 def extend_schedule(schedule: Schedule, step: int, rate: float) -> Schedule:
-    """Returns a schedule that goes on with `rate` from `step` on. What it said of later steps never came to pass."""
+    """Returns a schedule that continues with `rate` from `step` on; its entries for later steps are dropped."""
     kept = tuple(pair for pair in schedule if pair[0] < step)
     return kept if kept and kept[-1][1] == rate else (*kept, (step, rate))

@@ -1,15 +1,16 @@
-"""Default settings of the optimizers for small networks and regressions.
+"""Default settings of the optimizers for problems whose unknowns are not pixels.
 
-The defaults of `jaxstyle.optimize.optimizers` are rates for pixels on the 0..255 scale, whose steps would throw a
-network of weights around 0.1 out of the building. These are what the literature gives for networks: the method's own
-paper where it names a rate, else the default of a widely used implementation, else a judgment, which is then said.
+The defaults of `jaxstyle.optimize.optimizer_table` are rates for pixels on the 0..255 scale, whose steps are far too
+long for the weights of a network, which are around 0.1. The rates for networks are those of the literature: of the
+method's own paper where it names a rate, else the default of a widely used implementation, else a judgment, which is
+then said.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-#: By optimizer: the options that differ from those of `jaxstyle.optimize.optimizers`.
+#: For small networks and regressions, by optimizer: the options that differ from the table of optimizers.
 NETWORK_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "adam": {"learning_rate": 1e-3},  # Kingma and Ba (2015), algorithm 1
@@ -45,5 +46,17 @@ NETWORK_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "signum": {"learning_rate": 1e-4},  # the same
         "sm3": {"learning_rate": 0.1},  # Anil et al. (2019): 0.1 to 0.3 in most of their runs
         "yogi": {"learning_rate": 0.01},  # Zaheer et al. (2018), with eps 1e-3
+    }
+)
+
+#: For the descent on sin(10x) exp(-x). Methods whose step is in proportion to the gradient take the course's middle
+#: rate; a place is about as large as a gray level, so that for all others the rates of the table of optimizers serve.
+DESCENT_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "sgd": {"learning_rate": 1.0},
+        "momentum": {"learning_rate": 1.0},
+        "nesterov": {"learning_rate": 1.0},
+        "optimistic_sgd": {"learning_rate": 1.0},
+        "polyak_sgd": {"max_learning_rate": 500.0},
     }
 )

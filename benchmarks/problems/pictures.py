@@ -1,17 +1,14 @@
 """The problems whose unknowns are pictures: style transfer, reconstruction, texture, dream.
 
-Photographs and paintings are cropped to a square. The default rates of `jaxstyle.optimize.optimizers`
-were measured on the astronaut with the swirl, which is why that pair is one to tune on and never one to score on.
+Photographs and paintings are cropped to a square.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 
 import jax
 import numpy as np
 
-from benchmarks.problems import BenchmarkProblem
 from jaxstyle.pictures.images import resize
 from jaxstyle.pictures.samples import load_sample
 from jaxstyle.problems import content_reconstruction, dream, style_transfer, texture
@@ -21,13 +18,7 @@ from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, NetworkParams
 from jaxstyle.vgg.weights import load_network
 
-#: Content and style, joined by a plus.
-TUNING_PAIRS = ("astronaut+swirl",)
-SCORING_PAIRS = ("chelsea+waves", "coffee+garden", "rocket+mosaic")
-
-SIZES = (64, 128, 256)
-
-#: What seeds add to a start that is a photograph, on 0..255: as much as the widely used program's noise.
+#: What seeds add to a start that is a photograph, on 0..255: the deviation of the default noise.
 START_DEVIATION = NOISE_DEVIATION
 
 
@@ -50,13 +41,13 @@ def make_pictures(pair: str, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def make_style_transfer(instance: str, shrink: int = 1, *, size: int, start: str, layers: int = 5) -> Problem:
-    """Returns the default objective for a pair of `SCORING_PAIRS` or `TUNING_PAIRS`.
+    """Returns the default objective for a pair of sample pictures.
 
     Args:
         instance: CONTENT+STYLE.
         shrink: Divisor of the size.
         size: Width and height of the square picture.
-        start: `noise`, or `content`: the photograph with a trace of noise, so that seeds differ.
+        start: `noise`, or `content`: the photograph with weak noise, so that seeds differ.
         layers: How many of the five style layers, from the shallowest; with 2, relu2_1 stands for the content too.
     """
     content, style = make_pictures(instance, size // shrink)
@@ -84,7 +75,7 @@ def make_texture(instance: str, shrink: int = 1, *, size: int) -> Problem:
 
 
 def make_dream(instance: str, *, size: int) -> Problem:
-    """Returns the dream of a photograph in bounded pixels, without its jitter: what is left is deterministic."""
+    """Returns the dream of a photograph in bounded pixels, without jitter, so that it is deterministic."""
     problem = dream.make_problem(dream.DreamConfig(jitter=0), _network(), _photograph(instance, size))
     return apply_parameterization(_disturb(problem), "bounded", size, size)
 
@@ -95,58 +86,3 @@ def _disturb(problem: Problem) -> Problem:
         return start + START_DEVIATION * jax.random.normal(key, start.shape)
 
     return replace(problem, init_fn=init_fn)
-
-
-def _style_problem(size: int, start: str) -> BenchmarkProblem:
-    return BenchmarkProblem(
-        name=f"style-{size}-{start}",
-        title=f"style transfer, {size}x{size}, from {'noise' if start == 'noise' else 'the content'}",
-        make=partial(make_style_transfer, size=size, start=start),
-        tuning=TUNING_PAIRS,
-        scoring=SCORING_PAIRS,
-        budget=400,
-        is_picture=True,
-        has_pixels=True,
-    )
-
-
-def _single(
-    name: str, title: str, make: Callable[..., Problem], size: int, names: tuple[str, ...], *, has_pixels: bool = True
-) -> BenchmarkProblem:
-    return BenchmarkProblem(
-        name=f"{name}-{size}",
-        title=f"{title}, {size}x{size}",
-        make=partial(make, size=size),
-        tuning=names[:1],
-        scoring=names[1:],
-        budget=400,
-        is_picture=True,
-        has_pixels=has_pixels,
-    )
-
-
-_PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
-_PAINTINGS = ("swirl", "waves", "garden", "mosaic")
-
-PROBLEMS = (
-    BenchmarkProblem(
-        name="style-32-shallow",
-        title="style transfer with the two shallowest layers, 32x32, from noise: for trying things out",
-        make=partial(make_style_transfer, size=32, start="noise", layers=2),
-        tuning=TUNING_PAIRS,
-        scoring=SCORING_PAIRS,
-        budget=60,
-        is_picture=True,
-        has_pixels=True,
-    ),
-    *(_style_problem(size, start) for size in SIZES for start in ("noise", "content")),
-    *(
-        _single("reconstruction", "reconstruction from relu3_1", make_reconstruction, size, _PHOTOGRAPHS)
-        for size in SIZES
-    ),
-    *(_single("texture", "texture synthesis", make_texture, size, _PAINTINGS) for size in SIZES),
-    *(
-        _single("dream", "a dream in bounded pixels", make_dream, size, _PHOTOGRAPHS, has_pixels=False)
-        for size in SIZES
-    ),
-)

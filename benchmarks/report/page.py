@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from benchmarks.records import FINE, Records, Run
+from benchmarks.records import SUCCEEDED, Records, Run
 from benchmarks.report import figures
 from benchmarks.report.facts import READING, limits, suite_settings, summary, versions
 from benchmarks.report.tables import (
@@ -169,7 +169,7 @@ def _strip(scores: Scores, problem: str) -> str:
 
 
 def _picture(run: Run) -> str:
-    ending = "" if run.status in FINE else f", {run.status}"
+    ending = "" if run.status in SUCCEEDED else f", {run.status}"
     text = f"{escape(run.method)}<br>{run.best:.4g}{ending}"
     image = f'<img src="data:image/png;base64,{run.picture}" alt="{escape(run.method)}">'
     return f"<figure>{image}<figcaption>{text}</figcaption></figure>"

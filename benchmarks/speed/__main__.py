@@ -1,25 +1,29 @@
 """Measures, and prints a Markdown table: `python -m benchmarks.speed`.
 
-Every program sits ready in a process of its own; they take turns, round after round, so that a machine whose speed
-drifts is as fair to one as to the other. What is printed is the median over the rounds, the range, and the median of
-the ratios to the reference within each round.
+Every program waits in a process of its own; they take turns, round after round, so that a machine whose speed drifts
+affects all alike. The table has the median over the rounds, the range, and the median of the ratios to the reference
+within each round.
 """
 
-import argparse
 import json
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import tyro
+
+from benchmarks.environment import device, processor, versions
+from benchmarks.markdown import table_lines
+from benchmarks.methods import is_installed
+from benchmarks.processes import Worker
 from benchmarks.speed import pastiche_peer
 from benchmarks.speed.pictures import direct_flops
 from benchmarks.speed.workers import PROGRAMS
+from jaxstyle.checks import InputError, check_choice
 
 REFERENCE = "PyTorch channels_last"
 DEFAULT_PROGRAMS = (
@@ -33,99 +37,50 @@ DEFAULT_PROGRAMS = (
 )
 
 
-class Worker:
-    """A program in a process of its own."""
-
-    def __init__(self, program: str, size: int):
-        self.program = program
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.speed.workers", program, str(size)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.ready = self._read()
-
-    def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith("{"):
-                return json.loads(line)
-        _, complaint = self._process.communicate()
-        raise RuntimeError((complaint.strip().splitlines() or ["no reason given"])[-1])
-
-    def run(self, count: int) -> dict[str, float]:
-        """Lets the program evaluate `count` times; returns its seconds for each and its peak memory."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{count}\n")
-        self._process.stdin.flush()
-        return self._read()
-
-    def close(self) -> None:
-        """Ends the process."""
-        self._process.kill()
-        self._process.communicate()
+#: Seconds that a program may take for its turn.
+TURN_SECONDS = 3600.0
 
 
-def environment() -> dict[str, Any]:
-    """Returns what a number depends on: versions, processor, device."""
-    import jax
-
-    def found(name: str) -> str | None:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return None
-
-    names = ("jaxstyle", "jax", "jaxlib", "flax", "optax", "numpy", "torch", "pastiche")
-    device = jax.devices()[0]
-    return {
-        "versions": {name: found(name) for name in names},
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "device": device.device_kind,
-        "platform": device.platform,
-    }
-
-
-def measure_size(programs: list[str], size: int, rounds: int, seconds: float) -> list[dict[str, Any]]:
+def measure_size(programs: Sequence[str], size: int, rounds: int, seconds: float) -> list[dict[str, Any]]:
     """Returns a row for each program, measured in turns."""
-    workers, rows = [], []
-    for program in programs:
-        if program.startswith("PyTorch") and find_spec("torch") is None:
-            rows.append(
-                {"program": program, "size": size, "skipped": "torch is not installed: pip install .[benchmarks]"}
-            )
-            continue
-        try:
-            workers.append(Worker(program, size))
-        except RuntimeError as error:
-            rows.append({"program": program, "size": size, "skipped": str(error)})
-    counts = {worker: max(1, min(200, round(seconds / worker.run(1)["seconds"]))) for worker in workers}
-    times: dict[str, list[float]] = {worker.program: [] for worker in workers}
-    peaks: dict[str, float] = {}
-    for number in range(rounds):
-        # Each round in another order: a program that heats the machine is not always before the same one.
-        for worker in workers if number % 2 == 0 else reversed(workers):
-            answer = worker.run(counts[worker])
-            times[worker.program].append(answer["seconds"])
-            peaks[worker.program] = answer["peak_bytes"]
-    for worker in workers:
-        worker.close()
-        own, reference = times[worker.program], times.get(REFERENCE)
+    rows, workers, ready = [], {}, {}
+    with ExitStack() as stack:
+        for program in programs:
+            if program.startswith("PyTorch") and not is_installed("torch"):
+                reason = "torch is not installed: pip install .[benchmarks]"
+                rows.append({"program": program, "size": size, "skipped": reason})
+                continue
+            command = (sys.executable, "-m", "benchmarks.speed.workers", program, str(size))
+            workers[program] = stack.enter_context(Worker(command))
+            try:
+                ready[program] = workers[program].start()
+            except InputError as error:
+                rows.append({"program": program, "size": size, "skipped": str(error)})
+                del workers[program]
+        ask = lambda program, count: workers[program].ask(count, TURN_SECONDS)
+        counts = {program: max(1, min(200, round(seconds / ask(program, 1)["seconds"]))) for program in workers}
+        times: dict[str, list[float]] = {program: [] for program in workers}
+        peaks: dict[str, float] = {}
+        for number in range(rounds):
+            # The order alternates, so that a program that heats the machine is not always before the same one.
+            for program in workers if number % 2 == 0 else reversed(workers):
+                answer = ask(program, counts[program])
+                times[program].append(answer["seconds"])
+                peaks[program] = answer["peak_bytes"]
+    for program, own in times.items():
+        reference = times.get(REFERENCE)
         row = {
-            "program": worker.program,
+            "program": program,
             "size": size,
             "rounds": rounds,
-            "evaluations_per_round": counts[worker],
+            "evaluations_per_round": counts[program],
             "seconds": statistics.median(own),
             "least": min(own),
             "most": max(own),
             "all_seconds": own,
             "gflops": direct_flops(size) / statistics.median(own) / 1e9,
-            "peak_bytes": peaks[worker.program],
-            **worker.ready,
+            "peak_bytes": peaks[program],
+            **ready[program],
         }
         if reference:
             row["ratio"] = statistics.median(a / b for a, b in zip(own, reference, strict=True))
@@ -135,7 +90,7 @@ def measure_size(programs: list[str], size: int, rounds: int, seconds: float) ->
 
 def measure_pastiche(rounds: int, short: int, long: int) -> list[dict[str, Any]]:
     """Returns rows for pastiche and jaxstyle, end to end."""
-    if not pastiche_peer.is_installed():
+    if not (is_installed("pastiche") and is_installed("torch")):
         return [{"program": "pastiche 1.6.0, end to end", "skipped": "not installed: pip install .[benchmarks]"}]
     times: dict[str, list[float]] = {"jaxstyle": [], "pastiche": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -160,13 +115,10 @@ def measure_pastiche(rounds: int, short: int, long: int) -> list[dict[str, Any]]
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Returns the rows as Markdown."""
-    lines = [
-        f"| program | size | seconds (least to most) | / {REFERENCE} | direct GFLOP/s | peak memory, GB |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = []
     for row in rows:
         if "skipped" in row:
-            lines.append(f"| {row['program']} | {row.get('size', '')} | skipped: {row['skipped']} | | | |")
+            lines.append((row["program"], row.get("size", ""), f"skipped: {row['skipped']}", "", "", ""))
             continue
         seconds = f"{row['seconds']:.4g} ({row['least']:.4g} to {row['most']:.4g})"
         ratio = f"{row['ratio']:.3f}" if "ratio" in row else ""
@@ -174,39 +126,48 @@ def table(rows: list[dict[str, Any]]) -> str:
             ratio = f"{row['ratio_to_pastiche']:.3f} of pastiche's"
         gflops = f"{row['gflops']:.0f}" if "gflops" in row else ""
         peak = f"{row['peak_bytes'] / 1e9:.2f}" if "peak_bytes" in row else ""
-        lines.append(f"| {row['program']} | {row['size']} | {seconds} | {ratio} | {gflops} | {peak} |")
-    return "\n".join(lines)
+        lines.append((row["program"], row["size"], seconds, ratio, gflops, peak))
+    heads = ("program", "size", "seconds (least to most)", f"/ {REFERENCE}", "direct GFLOP/s", "peak memory, GB")
+    return "\n".join(table_lines(heads, lines))
 
 
-def main() -> None:
-    """Measures what was asked for, prints the table, and appends the rows to a JSON-lines file."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="*", default=[256, 512])
-    parser.add_argument("--programs", nargs="*", default=list(DEFAULT_PROGRAMS), choices=list(PROGRAMS))
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=4.0, help="about how long each program's turn takes")
-    parser.add_argument("--pastiche", type=int, nargs=2, metavar=("SHORT", "LONG"), help="iterations of its two runs")
-    parser.add_argument("--out", type=Path, help="JSON-lines file to append to")
-    options = parser.parse_args()
+def main(
+    sizes: tuple[int, ...] = (256, 512),
+    programs: tuple[str, ...] = DEFAULT_PROGRAMS,
+    rounds: int = 7,
+    seconds: float = 4.0,
+    pastiche: tuple[int, int] | None = None,
+    out: Path | None = None,
+) -> None:
+    """Measures what was asked for, prints the table, and appends the rows to a JSON-lines file.
 
+    Args:
+        sizes: Widths and heights of the pictures.
+        programs: Names of programs.
+        rounds: Turns of each program.
+        seconds: About how long each program's turn takes.
+        pastiche: Iterations of the shorter and of the longer run of pastiche; it is not run, if left out.
+        out: JSON-lines file to append to.
+    """
+    for program in programs:
+        check_choice("--programs", program, PROGRAMS)
     from benchmarks.speed.ceilings import measure_ceilings
 
-    where = environment()
+    where = {"versions": versions("pastiche"), "processor": processor(), **device()}
     ceilings = measure_ceilings()
     print(f"{where['device']} ({where['platform']}), {where['versions']}", flush=True)
     print("; ".join(f"{name}: {value:.1f}" for name, value in ceilings.items()), flush=True)
     rows: list[dict[str, Any]] = []
-    for size in options.sizes:
-        rows += measure_size(options.programs, size, options.rounds, options.seconds)
-        print(f"\n{table(rows[-len(options.programs) :])}", flush=True)
-    if options.pastiche:
-        rows += measure_pastiche(min(3, options.rounds), *options.pastiche)
+    for size in sizes:
+        rows += measure_size(programs, size, rounds, seconds)
+        print(f"\n{table(rows[-len(programs) :])}", flush=True)
+    if pastiche:
+        rows += measure_pastiche(min(3, rounds), *pastiche)
         print(f"\n{table(rows[-2:])}", flush=True)
-    if options.out is not None:
-        with options.out.open("a", encoding="utf-8") as file:
-            for row in rows:
-                file.write(json.dumps({**row, "ceilings": ceilings, "environment": where}) + "\n")
+    if out is not None:
+        with out.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps({**row, "ceilings": ceilings, "environment": where}) + "\n" for row in rows)
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, prog="python -m benchmarks.speed", description=__doc__)

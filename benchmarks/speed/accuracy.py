@@ -6,12 +6,14 @@ changes the gradient of the pixels below it by far more than rounding does. So t
 median) stands beside the norm, and so does the error of the direct convolution, which has the same trouble.
 """
 
-import argparse
+from collections.abc import Iterator, Sequence
 
 import jax
 import numpy as np
 import torch
+import tyro
 
+from benchmarks.markdown import print_table
 from benchmarks.speed.pictures import make_wave_picture
 from benchmarks.speed.torch_peer import make_objective
 from jaxstyle.pictures.images import resize
@@ -28,7 +30,7 @@ def errors(found: np.ndarray, exact: np.ndarray) -> tuple[float, float]:
     return float(np.linalg.norm(off) / np.linalg.norm(size)), float(np.median(off) / np.median(size))
 
 
-def make_cases(sizes: list[int]) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def make_cases(sizes: Sequence[int]) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Returns start, content and style of each case by its name."""
     cases = {
         "reference 64x96": (
@@ -51,12 +53,8 @@ def make_cases(sizes: list[int]) -> dict[str, tuple[np.ndarray, np.ndarray, np.n
     return cases
 
 
-def main() -> None:
-    """Prints a Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="*", default=[128, 256])
-    print("| start | method | relative norm | median pixel |\n|---|---|---|---|")
-    for name, pictures in make_cases(parser.parse_args().sizes).items():
+def _rows(sizes: Sequence[int]) -> Iterator[tuple[str, ...]]:
+    for name, pictures in make_cases(sizes).items():
         pixels, loss = make_objective(pictures, torch.device("cpu"), torch.contiguous_format, torch.float64)
         loss().backward()
         assert pixels.grad is not None
@@ -68,8 +66,13 @@ def main() -> None:
             gradient = jax.jit(jax.grad(problem.loss_fn, has_aux=True))
             found, _ = gradient(start * np.float32(255), problem.args, None)
             norm, median = errors(np.asarray(found, np.float64), exact)
-            print(f"| {name} | {method} | {norm:.1e} | {median:.1e} |", flush=True)
+            yield name, method, f"{norm:.1e}", f"{median:.1e}"
+
+
+def main(sizes: tuple[int, ...] = (128, 256)) -> None:
+    """Prints a Markdown table of pictures of these widths and heights."""
+    print_table(("start", "method", "relative norm", "median pixel"), _rows(sizes))
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, description=__doc__)

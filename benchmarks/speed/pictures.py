@@ -1,4 +1,4 @@
-"""The pictures every program is timed on: any size, no files."""
+"""The pictures that every program is timed on: any size, no files."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ import numpy as np
 def make_pictures(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns a start, a content and a style, float32 `[size, size, 3]` in [0, 1].
 
-    Speed does not depend on what is in them, but for zeros: so they are noise over waves, like photographs.
+    Speed depends on the pictures only through zeros, so that they are noise over waves, like photographs.
     """
     rng = np.random.default_rng(0)
     rows, columns = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
@@ -24,25 +24,8 @@ def make_wave_picture(height: int, width: int, phase: float) -> np.ndarray:
     return (0.5 + 0.5 * np.sin(angle)).astype(np.float32)
 
 
-#: Channels in and out of the 13 convolutions up to conv5_1, and how often the picture was halved before.
-CONVOLUTIONS = (
-    (3, 64, 0),
-    (64, 64, 0),
-    (64, 128, 1),
-    (128, 128, 1),
-    (128, 256, 2),
-    (256, 256, 2),
-    (256, 256, 2),
-    (256, 256, 2),
-    (256, 512, 3),
-    (512, 512, 3),
-    (512, 512, 3),
-    (512, 512, 3),
-    (512, 512, 4),
-)
-
-#: Channels of the five style layers, and how often the picture was halved before.
-GRAMS = ((64, 0), (128, 1), (256, 2), (512, 3), (512, 4))
+#: Channels of the convolutions up to conv5_1, by block; before each block but the first, the picture is halved.
+BLOCKS = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512,))
 
 
 def direct_flops(size: int) -> float:
@@ -51,9 +34,11 @@ def direct_flops(size: int) -> float:
     A multiplication and an addition are two. Each convolution runs once forward and once for the picture's gradient;
     each Gram matrix takes one product forward and one, as large, backward.
     """
-    total = 0.0
-    for inputs, outputs, halvings in CONVOLUTIONS:
-        total += 2 * 2 * 9 * inputs * outputs * (size / 2**halvings) ** 2
-    for channels, halvings in GRAMS:
-        total += 2 * 2 * channels**2 * (size / 2**halvings) ** 2
+    total, inputs = 0.0, 3
+    for halvings, block in enumerate(BLOCKS):
+        pixels = (size / 2**halvings) ** 2
+        for channels in block:
+            total += 2 * 2 * 9 * inputs * channels * pixels
+            inputs = channels
+        total += 2 * 2 * inputs**2 * pixels  # the Gram matrix, of the block's first convolution
     return total

@@ -1,4 +1,4 @@
-"""The default objective in PyTorch, written as the known programs write it, with the network that jaxstyle ships."""
+"""The default objective in PyTorch, as in ProGamerGov/neural-style-pt, with the network that jaxstyle ships."""
 
 from collections.abc import Callable, Sequence
 

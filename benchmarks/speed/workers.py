@@ -1,19 +1,21 @@
-"""The programs that are timed. Each runs in a process of its own and answers requests on a pipe.
+"""The programs that are timed. Each runs in a process of its own and answers questions: see `benchmarks.processes`.
 
 `python -m benchmarks.speed.workers PROGRAM SIZE` prints a JSON line when it is ready; then each line `N` on its input
-is answered by the seconds that N evaluations took. Between requests it sleeps, so that programs can take turns.
+is answered by the seconds that N evaluations took. Between questions it sleeps, so that programs can take turns.
 """
 
-import json
 import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from benchmarks.processes import serve
 from benchmarks.speed.pictures import make_pictures
 
-Run = Callable[[int], None]
+#: Evaluates a number of times.
+Evaluate = Callable[[int], None]
 
 
 def make_jaxstyle_problem(size: int, dtype: str = "float32", memory: str = "normal") -> Any:
@@ -26,13 +28,13 @@ def make_jaxstyle_problem(size: int, dtype: str = "float32", memory: str = "norm
     return make_problem(config, load_network().params, content, [style])
 
 
-def jaxstyle_gradient(size: int, dtype: str = "float32", memory: str = "normal") -> Run:
+def jaxstyle_gradient(size: int, dtype: str = "float32", memory: str = "normal") -> Evaluate:
     """Value and gradient inside a compiled loop, where memory is reused as it is in a run."""
     problem = make_jaxstyle_problem(size, dtype, memory)
     return _loop_of_gradients(problem.loss_fn, problem.args, size)
 
 
-def jaxstyle_tf32(size: int) -> Run:
+def jaxstyle_tf32(size: int) -> Evaluate:
     """The float32 program with TF32 products, on a GPU; elsewhere it is the ordinary one."""
     import jax
 
@@ -40,7 +42,7 @@ def jaxstyle_tf32(size: int) -> Run:
         return jaxstyle_gradient(size)
 
 
-def jaxstyle_top_level(size: int) -> Run:
+def jaxstyle_top_level(size: int) -> Evaluate:
     """Value and gradient, called from Python each time."""
     import jax
 
@@ -56,7 +58,7 @@ def jaxstyle_top_level(size: int) -> Run:
     return run
 
 
-def jaxstyle_iteration(size: int, dtype: str = "float32", memory: str = "normal") -> Run:
+def jaxstyle_iteration(size: int, dtype: str = "float32", memory: str = "normal") -> Evaluate:
     """Whole iterations of Adam, as `minimize` runs them."""
     import jax
     import numpy as np
@@ -79,8 +81,8 @@ def jaxstyle_iteration(size: int, dtype: str = "float32", memory: str = "normal"
     return run
 
 
-def plain_jax(size: int) -> Run:
-    """The same objective as one would first write it, in a loop."""
+def plain_jax(size: int) -> Evaluate:
+    """The same objective in plain JAX (see `make_plain_objective`), in a loop."""
     return _loop_of_gradients(*make_plain_objective(size), size)
 
 
@@ -130,7 +132,7 @@ def make_plain_objective(size: int) -> tuple[Callable, Any]:
     return loss, args
 
 
-def _loop_of_gradients(loss: Callable, args: Any, size: int) -> Run:
+def _loop_of_gradients(loss: Callable, args: Any, size: int) -> Evaluate:
     """Returns what evaluates `loss` and its gradient a number of times inside one compiled loop."""
     import jax
     import numpy as np
@@ -156,7 +158,7 @@ def _loop_of_gradients(loss: Callable, args: Any, size: int) -> Run:
     return run
 
 
-PROGRAMS: dict[str, Callable[[int], Run]] = {
+PROGRAMS: dict[str, Callable[[int], Evaluate]] = {
     "jaxstyle": jaxstyle_gradient,
     "jaxstyle bfloat16": lambda size: jaxstyle_gradient(size, "bfloat16"),
     "jaxstyle TF32": jaxstyle_tf32,
@@ -168,8 +170,8 @@ PROGRAMS: dict[str, Callable[[int], Run]] = {
 }
 
 
-def _torch(name: str) -> Callable[[int], Run]:
-    def make(size: int) -> Run:
+def _torch(name: str) -> Callable[[int], Evaluate]:
+    def make(size: int) -> Evaluate:
         from benchmarks.speed.torch_peer import make_run
 
         return make_run(size, channels_last="channels_last" in name, steps="iteration" in name)
@@ -181,23 +183,23 @@ for _name in ("PyTorch NCHW", "PyTorch channels_last", "PyTorch channels_last it
     PROGRAMS[_name] = _torch(_name)
 
 
-def serve(program: str, size: int) -> None:
-    """Gets a program ready, says so, and answers requests until its input ends."""
+def prepare(program: str, size: int) -> tuple[dict[str, float], Callable[[int], dict[str, float]]]:
+    """Returns how long a program took to get ready, and the function that times a number of evaluations."""
     clock = time.perf_counter()
-    run = PROGRAMS[program](size)
+    evaluate = PROGRAMS[program](size)
     ready = time.perf_counter() - clock
     clock = time.perf_counter()
-    run(1)
+    evaluate(1)
     first = time.perf_counter() - clock
-    print(json.dumps({"ready_seconds": ready, "first_seconds": first}), flush=True)
-    for line in sys.stdin:
-        count = int(line)
+
+    def answer(count: int) -> dict[str, float]:
         clock = time.perf_counter()
-        run(count)
+        evaluate(count)
         seconds = (time.perf_counter() - clock) / count
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"seconds": seconds, "peak_bytes": peak}), flush=True)
+        return {"seconds": seconds, "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+
+    return {"ready_seconds": ready, "first_seconds": first}, answer
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], int(sys.argv[2]))
+    serve(partial(prepare, sys.argv[1], int(sys.argv[2])))

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 #: Flags to which the loss is proportional, and the one on which the painter's first loss depends.
 WEIGHTS = ("content_weight", "style_weight", "tv_weight", "weight_deviation")
 
-#: Options of optimizers that are step sizes.
-RATES = ("learning_rate", "max_learning_rate")
-
 #: Smallest number of stored pairs with which L-BFGS still works well.
 FEW_PAIRS = 5
 
@@ -54,9 +51,9 @@ def on_seed(runs: "Sequence[RunFlags]") -> list[str]:
 def _smaller_steps(flags: "RunFlags") -> str:
     from jaxstyle.optimize.optimizers import OPTIMIZERS
 
-    options = {**OPTIMIZERS[flags.optimizer].defaults, **flags.default_options(), **flags.options()}
-    option = next((name for name in RATES if name in options), None)
-    if option is None:  # a line search chooses the step size
+    spec = OPTIMIZERS[flags.optimizer]
+    options, option = {**spec.defaults, **flags.default_options(), **flags.options()}, spec.rate
+    if not option:  # a line search chooses the step size
         without = [flag for flag in ("settings", "optimizer_options") if was_given(flag)]
         return f"use --optimizer adam{' without ' * bool(without)}{' and '.join(map(flag_of, without))}"
     rates = [rate for _, rate in getattr(flags, "schedule", ())] or [float(options[option])]

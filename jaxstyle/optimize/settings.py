@@ -38,9 +38,6 @@ MOST_BYTES = 1_000_000
 #: Pairs of pictures, and how many bytes they may take, that L-BFGS keeps where nothing says how many.
 MEMORY_SIZE, MEMORY_BYTES = 20, 2e9
 
-#: Optimizers that look at their learning rate once, at the start.
-LOOK_ONCE = ("rprop",)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -260,7 +257,8 @@ def write_settings(path: str | Path, settings: Settings, *, overwrite: bool = Fa
 
 
 def _check_schedule(optimizer: str, options: Mapping[str, Any], pairs: Sequence[Any]) -> tuple[tuple[int, float], ...]:
-    if pairs and ("learning_rate" not in OPTIMIZERS[optimizer].defaults or optimizer in LOOK_ONCE):
+    spec = OPTIMIZERS[optimizer]
+    if pairs and (spec.rate != "learning_rate" or spec.reads_rate_once):
         raise InputError(
             "an optimizer that has a learning rate at every step",
             optimizer,

@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks.engine import Kept, Trace, grid, run_method
-from benchmarks.methods import METHODS
-from benchmarks.peers import is_installed
+from benchmarks.engine import run_method
+from benchmarks.instances import InstanceCache
+from benchmarks.methods import METHODS, is_installed
+from benchmarks.peers import run_peer
 from benchmarks.problems import BenchmarkProblem
+from benchmarks.trace import Outcome, Trace, grid
 from jaxstyle.problems.problem import Problem
 
 SIDE, BUDGET = 16, 24
@@ -73,7 +75,7 @@ def test_recorded_evaluations_are_the_real_ones(name: str):
     if METHODS[name].peer and not is_installed(METHODS[name].peer):
         pytest.skip(f"{METHODS[name].peer} is not installed")
     calls: list[int] = []
-    outcome = run_method(make_entry(calls.append), "b", METHODS[name], {}, 0, BUDGET, Kept())
+    outcome = run(name, make_entry(calls.append), {}, 0, BUDGET, InstanceCache())
     jax.effects_barrier()
     cost = sum(1 / shrink**2 for shrink in calls)
     assert outcome.status in ("budget", "done", "diverged"), outcome.reason
@@ -86,7 +88,7 @@ def test_recorded_evaluations_are_the_real_ones(name: str):
 
 @pytest.mark.parametrize("name", ["adam", "scipy_lbfgsb", "lbfgs_coarse_to_fine"])
 def test_losses_are_those_of_the_reference(name: str):
-    outcome = run_method(make_entry(lambda shrink: None), "b", METHODS[name], {}, 3, BUDGET, Kept())
+    outcome = run(name, make_entry(lambda shrink: None), {}, 3, BUDGET, InstanceCache())
     start = 128 + np.asarray(jax.random.normal(jax.random.key(3), (SIDE, SIDE, 3)))
     off = start - TARGET
     curvatures = np.linspace(1.0, 30.0, SIDE)[None, :, None]
@@ -98,7 +100,7 @@ def test_losses_are_those_of_the_reference(name: str):
 def test_a_stochastic_run_is_scored_without_its_noise_and_uncounted():
     calls: list[int] = []
     outcome = run_method(
-        make_entry(calls.append, noise=5.0), "b", METHODS["adam"], {"learning_rate": 20.0}, 0, BUDGET, Kept()
+        make_entry(calls.append, noise=5.0), "b", METHODS["adam"], {"learning_rate": 20.0}, 0, BUDGET, InstanceCache()
     )
     jax.effects_barrier()
     assert len(calls) == outcome.trace.evaluations[-1] == BUDGET
@@ -106,6 +108,11 @@ def test_a_stochastic_run_is_scored_without_its_noise_and_uncounted():
     np.testing.assert_allclose(
         outcome.trace.losses[0], float(misfit(jnp.asarray(start), jnp.asarray(TARGET))), rtol=1e-5
     )
+
+
+def run(name: str, entry: BenchmarkProblem, *args: object) -> Outcome:
+    method = METHODS[name]
+    return (run_peer if method.peer else run_method)(entry, "b", method, *args)
 
 
 def make_watched(sign: float, noise: float = 0.0) -> BenchmarkProblem:
@@ -119,7 +126,7 @@ def test_a_coarse_phase_hands_on_what_it_knows_itself(name: str):
     """The reference at full size, which is not counted, has no say in where the fine phase begins."""
     fine = []
     for sign in (1.0, -1.0):
-        trace = run_method(make_watched(sign), "b", METHODS[name], {}, 0, BUDGET, Kept()).trace
+        trace = run_method(make_watched(sign), "b", METHODS[name], {}, 0, BUDGET, InstanceCache()).trace
         coarse = sum(evaluations <= 0.1 * BUDGET + 1e-9 for evaluations in trace.evaluations)
         assert np.sign(trace.losses[:coarse]).tolist() == [sign] * coarse
         fine.append(trace.losses[coarse:])
@@ -128,7 +135,9 @@ def test_a_coarse_phase_hands_on_what_it_knows_itself(name: str):
 
 def test_phases_that_draw_at_random_hand_on_what_they_know_themselves():
     paths = [
-        run_method(make_watched(sign, 5.0), "b", METHODS["adam_warm_restarts"], {}, 0, BUDGET, Kept()).trace.losses
+        run_method(
+            make_watched(sign, 5.0), "b", METHODS["adam_warm_restarts"], {}, 0, BUDGET, InstanceCache()
+        ).trace.losses
         for sign in (1.0, -1.0)
     ]
     np.testing.assert_array_equal(paths[0], -np.array(paths[1]))
@@ -136,7 +145,7 @@ def test_phases_that_draw_at_random_hand_on_what_they_know_themselves():
 
 def test_a_phase_at_full_size_continues_from_the_best_of_the_one_before():
     method = METHODS["adam_then_lbfgs"]
-    trace = run_method(make_entry(lambda shrink: None), "b", method, {}, 1, BUDGET, Kept()).trace
+    trace = run_method(make_entry(lambda shrink: None), "b", method, {}, 1, BUDGET, InstanceCache()).trace
     first = method.phases[0].share * BUDGET
     before = [loss for cost, loss in zip(trace.evaluations, trace.losses, strict=True) if cost <= first]
     assert trace.losses[len(before)] == pytest.approx(min(before), rel=1e-5)
@@ -144,10 +153,10 @@ def test_a_phase_at_full_size_continues_from_the_best_of_the_one_before():
 
 
 def test_a_kept_program_runs_as_a_new_one():
-    kept = Kept()
+    cache = InstanceCache()
     entry = make_entry(lambda shrink: None)
-    runs = [run_method(entry, "b", METHODS["adam"], {"learning_rate": rate}, 1, BUDGET, kept) for rate in (3.0, 9.0)]
-    alone = run_method(entry, "b", METHODS["adam"], {"learning_rate": 9.0}, 1, BUDGET, Kept())
+    runs = [run_method(entry, "b", METHODS["adam"], {"learning_rate": rate}, 1, BUDGET, cache) for rate in (3.0, 9.0)]
+    alone = run_method(entry, "b", METHODS["adam"], {"learning_rate": 9.0}, 1, BUDGET, InstanceCache())
     assert runs[1].trace.losses == alone.trace.losses
     assert runs[0].trace.losses != alone.trace.losses
 

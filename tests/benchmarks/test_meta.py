@@ -13,19 +13,10 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.meta import Tune
-from benchmarks.meta.outcomes import FAILED, Outcome, best_of, markdown, settings_of, table
-from benchmarks.meta.space import (
-    FORGETTING,
-    MEMORY_SIZES,
-    NOISE_BLENDS,
-    RATE_FACTORS,
-    SHORTLIST,
-    Candidate,
-    decay_name,
-    rate_name,
-    sample,
-)
+from benchmarks.meta.outcomes import FAILED, TrialOutcome, best_of, markdown, settings_of, table
+from benchmarks.meta.space import MEMORY, NOISE_BLEND, RATE_FACTOR, SHORTLIST, Candidate, sample
 from benchmarks.meta.trials import Runner, best_within, extend_schedule, save, style_transfer_of
+from benchmarks.methods import DECAY
 from jaxstyle.checks import InputError
 from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer, real_options
@@ -70,9 +61,9 @@ def minimize_hollow(optimizer: optax.GradientTransformation, num_steps: int, noi
 
 def test_main_decays_are_those_of_the_papers():
     names = {"adam": "b1", "momentum": "momentum", "rmsprop": "decay", "adadelta": "rho", "sgd": None, "lbfgs": None}
-    assert {name: decay_name(name) for name in names} == names
-    assert rate_name("polyak_sgd") == "max_learning_rate"
-    assert rate_name("lbfgs") is None
+    assert {name: OPTIMIZERS[name].decay or None for name in names} == names
+    assert OPTIMIZERS["polyak_sgd"].rate == "max_learning_rate"
+    assert OPTIMIZERS["lbfgs"].rate == ""
 
 
 def test_a_sample_is_fair_and_within_the_space():
@@ -86,11 +77,11 @@ def test_a_sample_is_fair_and_within_the_space():
     for candidate in candidates:
         make_optimizer(candidate.optimizer, **candidate.all_options())
         assert candidate.parameterization in made_of
-        assert candidate.noise_blend in NOISE_BLENDS
-        assert RATE_FACTORS[0] <= candidate.rate_factor <= RATE_FACTORS[1]
+        assert candidate.noise_blend in NOISE_BLEND.choices
+        assert RATE_FACTOR.low <= candidate.rate_factor <= RATE_FACTOR.high
     later = [candidate for candidate in candidates[len(SHORTLIST) :] if candidate.optimizer != "lbfgs"]
-    assert all(FORGETTING[0] <= 1 - min(each.options.values()) <= FORGETTING[1] for each in later)
-    assert all(each.options["memory_size"] in MEMORY_SIZES for each in candidates[6:] if each.optimizer == "lbfgs")
+    assert all(DECAY.low <= min(each.options.values()) <= DECAY.high for each in later)
+    assert all(each.options["memory_size"] in MEMORY.choices for each in candidates[6:] if each.optimizer == "lbfgs")
     # The second of each optimizer are one point: the same factor, start and unknowns.
     second = [(each.rate_factor, each.noise_blend, each.parameterization) for each in candidates[7:12]]
     assert len(set(second)) == 1
@@ -110,9 +101,8 @@ def test_the_first_of_each_optimizer_are_its_defaults_and_auto():
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_real_options_can_be_arguments_of_a_program(name: str):
-    options = {
-        key: value for key, value in OPTIMIZERS[name].defaults.items() if key in (rate_name(name), decay_name(name))
-    }
+    spec = OPTIMIZERS[name]
+    options = {key: value for key, value in spec.defaults.items() if key in (spec.rate, spec.decay)}
     traced = {**options, **Candidate(name).all_options()}
     assert set(traced) <= set(real_options(name))
     grad = jnp.array([0.1, -0.2, 0.3])
@@ -193,7 +183,7 @@ def test_rates_that_change_are_a_schedule_that_can_be_replayed(runner: Runner):
     piecewise = optax.piecewise_constant_schedule(slow.rate, {4: 3.0, 7: 1 / 3})
     reference = minimize_hollow(optax.sgd(piecewise), 12)
     np.testing.assert_allclose(trial.losses, reference.trace.loss, rtol=1e-3)
-    outcome = Outcome("a", slow, trial.loss, 13, trial.steps, trial.schedule, "complete")
+    outcome = TrialOutcome("a", slow, trial.loss, 13, trial.steps, trial.schedule, "complete")
     settings = settings_of(outcome, {})
     assert settings.iterations == 12
     assert "learning_rate" not in settings.options
@@ -237,11 +227,11 @@ def test_a_run_that_diverges_has_no_score(runner: Runner):
 def test_outcomes_are_ranked_and_nothing_vanishes():
     adam, lbfgs, sgd = Candidate("adam", 2.0, {"b1": 0.5}), Candidate("lbfgs"), Candidate("sgd")
     outcomes = [
-        Outcome("a", adam, 5.0, 30, 29, ((0, 20.0),), "complete"),
-        Outcome("b", adam, 4.0, 10, 9, ((0, 20.0), (5, 10.0), (9, 1.0)), "stopped"),
-        Outcome("c", lbfgs, 4.5, 30, 21, (), "converged"),
-        Outcome("d", sgd, FAILED, 10, 9, ((0, 1.0),), "diverged"),
-        Outcome("e", sgd, status="error"),
+        TrialOutcome("a", adam, 5.0, 30, 29, ((0, 20.0),), "complete"),
+        TrialOutcome("b", adam, 4.0, 10, 9, ((0, 20.0), (5, 10.0), (9, 1.0)), "stopped"),
+        TrialOutcome("c", lbfgs, 4.5, 30, 21, (), "converged"),
+        TrialOutcome("d", sgd, FAILED, 10, 9, ((0, 1.0),), "diverged"),
+        TrialOutcome("e", sgd, status="error"),
     ]
     assert best_of(outcomes).trial == "b"
     rows = table(outcomes)
@@ -307,9 +297,9 @@ def test_a_search_finds_settings_that_can_be_replayed(engine: str, tmp_path: Pat
     for folder in (home, scratch):
         folder.mkdir()
     monkeypatch.setenv("HOME", str(home))
-    from benchmarks.meta.engine import PARTS, Task, next_target, search
+    from benchmarks.meta.engine import PARTS, SearchTask, next_target, search
 
-    task = Task(make_picture(0), [make_picture(1)], SEED, 40, engine, make_tiny_network())
+    task = SearchTask(make_picture(0), [make_picture(1)], SEED, 40, engine, make_tiny_network())
     optimizers = ("adam", "sgd") if engine == "pbt" else ("adam", "lbfgs")
     told: list[int] = []
     found = search(
@@ -319,7 +309,7 @@ def test_a_search_finds_settings_that_can_be_replayed(engine: str, tmp_path: Pat
         scratch=str(scratch),
         tell=lambda outcomes, evaluations: told.append(evaluations),
     )
-    assert not found.complaint
+    assert not found.error
     assert len({outcome.trial for outcome in found.outcomes}) == 6
     assert told[-1] == found.evaluations
     # A copy goes on where its model was, before or behind.

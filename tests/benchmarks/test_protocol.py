@@ -9,16 +9,16 @@ import pytest
 from benchmarks.methods import METHODS, Range
 from benchmarks.problems.registry import PROBLEMS
 from benchmarks.protocol import (
-    Task,
+    PlannedRun,
     choose_settings,
     count_runs,
     default_settings,
     groups,
     reason_to_skip,
     run_group,
-    scoring_tasks,
+    scoring_runs,
     trial_settings,
-    tuning_tasks,
+    tuning_runs,
 )
 from benchmarks.records import Run
 from benchmarks.suites import SUITES, Suite
@@ -27,12 +27,12 @@ from jaxstyle.checks import InputError
 SUITE = Suite("try", ("style-64-noise",), ("adam", "lbfgs", "sgd", "scipy_lbfgsb"), seeds=3, trials=5, instances=2)
 
 
-def answer(task: Task, best: float, status: str = "budget") -> Run:
-    return Run(**task._asdict(), status=status, initial=10.0, best=best)
+def answer(plan: PlannedRun, best: float, status: str = "budget") -> Run:
+    return plan.ended(status, initial=10.0, best=best)
 
 
 def play(suite: Suite, score) -> dict[str, Run]:
-    """Runs a suite whose runs score `score(task)`."""
+    """Runs a suite whose runs score `score(plan)`."""
     ended: dict[str, Run] = {}
     for problem, method in groups(suite):
         for item in run_group(suite, problem, method, ended):
@@ -43,7 +43,7 @@ def play(suite: Suite, score) -> dict[str, Run]:
 
 
 def test_every_method_gets_the_same_trials_seeds_and_budget_on_other_pictures():
-    ended = play(SUITE, lambda task: 1.0 + abs(task.settings.get("learning_rate", 5.0) - 5.0))
+    ended = play(SUITE, lambda plan: 1.0 + abs(plan.settings.get("learning_rate", 5.0) - 5.0))
     assert len(ended) == count_runs(SUITE)
     for method in SUITE.methods:
         own = [run for run in ended.values() if run.method == method]
@@ -60,12 +60,12 @@ def test_every_method_gets_the_same_trials_seeds_and_budget_on_other_pictures():
 
 def test_the_best_trial_is_what_is_scored_as_tuned():
     target = trial_settings(PROBLEMS["style-64-noise"], METHODS["adam"], 5)[3]
-    ended = play(replace(SUITE, methods=("adam",)), lambda task: 1.0 if task.settings == target else 2.0)
+    ended = play(replace(SUITE, methods=("adam",)), lambda plan: 1.0 if plan.settings == target else 2.0)
     assert all(run.settings == target for run in ended.values() if run.stage == "tuned")
 
 
 def test_where_the_defaults_are_best_their_runs_are_taken_over():
-    ended = play(replace(SUITE, methods=("lbfgs",)), lambda task: 1.0)
+    ended = play(replace(SUITE, methods=("lbfgs",)), lambda plan: 1.0)
     for run in ended.values():
         if run.stage == "tuned":
             assert "default" in run.reason
@@ -73,23 +73,23 @@ def test_where_the_defaults_are_best_their_runs_are_taken_over():
 
 
 def test_a_failed_trial_is_never_chosen_and_the_defaults_stay_if_all_fail():
-    tasks = tuning_tasks(SUITE, "style-64-noise", "adam")
+    planned = tuning_runs(SUITE, "style-64-noise", "adam")
     runs = [
-        answer(task, 0.0 if index == 2 else 5.0 + index, "diverged" if index == 2 else "budget")
-        for index, task in enumerate(tasks)
+        answer(plan, 0.0 if index == 2 else 5.0 + index, "diverged" if index == 2 else "budget")
+        for index, plan in enumerate(planned)
     ]
-    assert choose_settings(runs) == tasks[0].settings
-    runs[1] = answer(tasks[1], 1.0)
-    assert choose_settings(runs) == tasks[1].settings
-    assert choose_settings([replace(run, status="error", best=math.nan) for run in runs]) == tasks[0].settings
+    assert choose_settings(runs) == planned[0].settings
+    runs[1] = answer(planned[1], 1.0)
+    assert choose_settings(runs) == planned[1].settings
+    assert choose_settings([replace(run, status="error", best=math.nan) for run in runs]) == planned[0].settings
 
 
 def test_all_trials_have_one_start_that_no_scored_run_has():
-    tasks = [task for method in SUITE.methods for task in tuning_tasks(SUITE, "style-64-noise", method)]
-    scored = scoring_tasks(SUITE, "style-64-noise", "adam", "tuned", {})
-    assert len({task.seed for task in tasks}) == 1
-    assert [task.seed for task in scored] == [0, 1, 2, 0, 1, 2]
-    assert not {task.seed for task in tasks} & {task.seed for task in scored}
+    planned = [plan for method in SUITE.methods for plan in tuning_runs(SUITE, "style-64-noise", method)]
+    scored = scoring_runs(SUITE, "style-64-noise", "adam", "tuned", {})
+    assert len({plan.seed for plan in planned}) == 1
+    assert [plan.seed for plan in scored] == [0, 1, 2, 0, 1, 2]
+    assert not {plan.seed for plan in planned} & {plan.seed for plan in scored}
 
 
 @pytest.mark.parametrize(
@@ -110,13 +110,13 @@ def test_methods_run_where_they_make_sense(problem: str, method: str, reason: st
 
 def test_what_cannot_run_says_why_once():
     suite = Suite("try", ("stocks",), ("lbfgs", "lbfgs_preconditioned", "adam"), seeds=2, trials=2)
-    skipped = [run for run in play(suite, lambda task: 1.0).values() if run.status == "skipped"]
+    skipped = [run for run in play(suite, lambda plan: 1.0).values() if run.status == "skipped"]
     assert [run.method for run in skipped] == ["lbfgs", "lbfgs_preconditioned"]
     assert all(run.reason for run in skipped)
 
 
 def test_going_on_yields_what_is_missing_and_no_more():
-    whole = play(SUITE, lambda task: 1.0 + task.number)
+    whole = play(SUITE, lambda plan: 1.0 + plan.number)
     names = list(whole)
     for cut in (0, 1, 7, 20, len(names)):
         ended = {name: whole[name] for name in names[:cut]}

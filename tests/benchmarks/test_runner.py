@@ -1,4 +1,4 @@
-"""Comparisons as people start them: whole, killed and resumed, refused; and workers that die."""
+"""Comparisons as users start them: whole, killed and resumed, refused; and workers that die."""
 
 import json
 import os
@@ -12,22 +12,23 @@ from pathlib import Path
 import pytest
 
 from benchmarks import worker
-from benchmarks.commands import what_changed
-from benchmarks.engine import Kept
-from benchmarks.protocol import Task, count_runs
+from benchmarks.environment import what_changed
+from benchmarks.instances import InstanceCache
+from benchmarks.processes import Worker
+from benchmarks.protocol import PlannedRun, count_runs
 from benchmarks.records import read, without_timings
-from benchmarks.runner import Worker
+from benchmarks.runner import COMMAND, compute_in
 from benchmarks.suites import SUITES
 from jaxstyle.memory import DoesNotFitError
 
 ROOT = Path(__file__).parents[2]
-TASK = Task("default/descent1d/x/adam/0", "default", "descent1d", "", "adam", 0, {"learning_rate": 1.0}, 20)
+PLAN = PlannedRun("default/descent1d/x/adam/0", "default", "descent1d", "", "adam", 0, {"learning_rate": 1.0}, 20)
 
 
-def task() -> Task:
+def plan() -> PlannedRun:
     from benchmarks.problems.registry import PROBLEMS
 
-    return TASK._replace(instance=PROBLEMS["descent1d"].scoring[0])
+    return PLAN._replace(instance=PROBLEMS["descent1d"].scoring[0])
 
 
 def start(*words: str) -> subprocess.Popen:
@@ -97,7 +98,7 @@ def test_killed_at_random_and_resumed_it_has_the_same_rows(whole: Path, tmp_path
 
 def test_a_worker_whose_master_is_gone_ends(tmp_path: Path):
     """A run of minutes is under way when its input ends; the process ends in a moment all the same."""
-    long = task()._replace(problem="painter", instance="astronaut", method="sgd", budget=10**7)
+    long = plan()._replace(problem="painter", instance="astronaut", method="sgd", budget=10**7)
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.worker"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -195,13 +196,13 @@ def test_a_worker_that_is_killed_costs_one_run():
     """The worker's run writes to file descriptor 1, as C libraries do: that is no part of its answer."""
     code = (
         "import os; from benchmarks import worker; compute = worker.compute; "
-        "worker.compute = lambda *a: [os.write(1, b'noise'), compute(*a)][1]; worker.main()"
+        "worker.compute = lambda *a: [os.write(1, b'noise'), compute(*a)][1]; worker.serve(worker.prepare)"
     )
     with Worker((sys.executable, "-c", code)) as one:
         one.start()
         assert one._process is not None
         one._process.kill()
-        first, second = (one.compute(task(), 60) for _ in range(2))
+        first, second = (compute_in(one, plan(), 60) for _ in range(2))
     assert (first.status, second.status) == ("oom", "budget")
     assert "killed" in first.reason
 
@@ -220,7 +221,7 @@ ANSWER = (
         (ANSWER + "out.write(answer[:50]); out.flush(); os.kill(os.getpid(), signal.SIGSEGV)", "error", "SIGSEGV"),
         (ANSWER + "out.write(answer[:50]); out.flush(); os.kill(os.getpid(), signal.SIGKILL)", "oom", "killed"),
         (ANSWER + "out.write(b'hello' + bytes([10]) + answer)", "error", "answered with"),
-        (ANSWER + "out.write(answer.replace(b'adam/0', b'adam/1'))", "error", "another task"),
+        (ANSWER + "out.write(answer.replace(b'adam/0', b'adam/1'))", "error", "another run"),
         ("out.write(bytes([255, 0, 10]))", "error", "answered with"),
         ("out.write(b'[' * 5000 + bytes([10]))", "error", "too many brackets"),
         ("sys.stderr.buffer.write(bytes([255, 254])); sys.exit(3)", "error", "ended with 3"),
@@ -229,26 +230,26 @@ ANSWER = (
 def test_a_worker_that_dies_in_its_answer_or_prints_something_else_costs_one_run(code: str, status: str, reason: str):
     with Worker((sys.executable, "-c", HEALTHY + code)) as one:
         for _ in range(2):  # the second by a new process, if the first is gone
-            ended = one.compute(task(), 60)
+            ended = compute_in(one, plan(), 60)
             assert ended.status == status, ended.reason
             assert reason in ended.reason
             assert len(ended.reason) < 400
-            assert ended.run == task().run
-            one.stop()
-            one._close()
+            assert ended.run == plan().run
+            one._end()
 
 
 @pytest.mark.parametrize("code", ["", "print('no JSON')", "print(3)", "raise SystemExit(4)"])
 def test_a_worker_that_does_not_start_costs_one_run(code: str):
     with Worker((sys.executable, "-c", code)) as one:
-        ended = one.compute(task(), 60)
+        ended = compute_in(one, plan(), 60)
     assert ended.status == "error"
-    assert "a worker that starts" in ended.reason
+    assert "expected a worker that starts" in ended.reason
+    assert "run it by itself to see why" in ended.reason
 
 
 def test_a_worker_that_takes_too_long_is_given_up():
-    with Worker() as one:
-        ended = one.compute(task()._replace(problem="painter", instance="chelsea", method="adam", budget=10**7), 3)
+    with Worker(COMMAND) as one:
+        ended = compute_in(one, plan()._replace(problem="painter", instance="chelsea", method="adam", budget=10**7), 3)
     assert ended.status == "timeout"
     assert "3 seconds" in ended.reason
 
@@ -267,7 +268,7 @@ def test_whatever_happens_is_a_row(error: Exception, status: str, monkeypatch: p
         raise error
 
     monkeypatch.setattr(worker, "run_method", fail)
-    ended = worker.compute(task(), Kept())
+    ended = worker.compute(plan(), InstanceCache())
     assert ended.status == status
     assert "\n" not in ended.reason
-    assert ended.run == TASK.run
+    assert ended.run == PLAN.run

@@ -11,16 +11,19 @@ import scipy.optimize
 import scipy.stats
 from PIL import Image
 
-from benchmarks import teaching
-from benchmarks.problems import BenchmarkProblem, descent, painting, regression, stocks, waves
-from benchmarks.problems.defaults import NETWORK_DEFAULTS
+from benchmarks.problems import BenchmarkProblem, registry
+from benchmarks.problems.defaults import DESCENT_DEFAULTS, NETWORK_DEFAULTS
+from benchmarks.problems.registry import PROBLEMS as ALL_PROBLEMS
+from benchmarks.teaching import batches, descent, painting, regression, stocks, waves
+from benchmarks.teaching.__main__ import WAVES_VARIANCE
 from jaxstyle import load_sample, make_optimizer, minimize
 from jaxstyle.checks import InputError
 from jaxstyle.optimize.optimizers import OPTIMIZERS
 from jaxstyle.problems.painter import draw_batch, full_cost
 
 KEY, OTHER_KEY = jax.random.key(3), jax.random.key(4)
-PROBLEMS = tuple(problem for module in (descent, regression, painting, waves, stocks) for problem in module.PROBLEMS)
+PICTURES = ("style", "reconstruction", "texture", "dream")
+PROBLEMS = tuple(problem for name, problem in ALL_PROBLEMS.items() if not name.startswith(PICTURES))
 
 
 def as_float64(tree):
@@ -65,13 +68,12 @@ def test_keys_decide(name: str):
 
 def test_defaults_are_for_every_optimizer_and_can_be_built():
     assert set(NETWORK_DEFAULTS) == set(OPTIMIZERS)
-    for name, options in (*NETWORK_DEFAULTS.items(), *descent.DESCENT_DEFAULTS.items()):
+    for name, options in (*NETWORK_DEFAULTS.items(), *DESCENT_DEFAULTS.items()):
         make_optimizer(name, **options).init(jnp.ones(2))
 
 
 def test_names_are_unique():
-    names = [problem.name for problem in PROBLEMS]
-    assert len(set(names)) == len(names)
+    assert len(ALL_PROBLEMS) == len(registry._PROBLEMS)
 
 
 # --- descent
@@ -210,7 +212,7 @@ def test_painter_learns_the_picture_as_the_course_resized_it():
     picture = np.asarray(photograph.resize((64, 64), Image.Resampling.BILINEAR), float)
     black = jax.tree.map(jnp.zeros_like, jax.jit(problem.init_fn)(KEY))
     np.testing.assert_allclose(full_cost(black, problem.args), picture.sum(-1).mean(), rtol=0.005)
-    assert painting.PROBLEMS[0].reference is full_cost
+    assert ALL_PROBLEMS["painter"].reference(black, problem.args) == full_cost(black, problem.args)
 
 
 # --- waves
@@ -250,7 +252,7 @@ def test_sequences_are_the_two_waves(float64: None):
 def test_starts_are_anywhere_and_the_variance_is_known():
     values = jax.jit(jax.vmap(lambda key: waves.draw_sequence(key, 1)[0][0, :2]))(jax.random.split(KEY, 20_000))
     np.testing.assert_allclose(np.var(values, axis=0), [12.5 + 50, 24.5 + 98], rtol=0.03)
-    np.testing.assert_allclose(np.var(values, axis=0).sum(), teaching.WAVES_VARIANCE, rtol=0.03)
+    np.testing.assert_allclose(np.var(values, axis=0).sum(), WAVES_VARIANCE, rtol=0.03)
     np.testing.assert_allclose(np.mean(values, axis=0), [5, 7], atol=0.4)
 
 
@@ -387,24 +389,24 @@ def test_initial_network():
 def test_follow_scores_what_minimize_passes_through():
     config = regression.RegressionConfig("line")
     problems = [regression.make_problem(config, seed=seed) for seed in (0, 1)]
-    course = teaching.follow(
+    batch = batches.follow(
         problems,
         "sgd",
-        [{"learning_rate": 0.1}] * 2,
+        [0.1] * 2,
         num_steps=20,
         looks=(7, 20),
         scores={"error": partial(regression.full_error, model="line")},
         first_key=5,
     )
-    assert course.scores["error"].shape == (2, 2)
+    assert batch.scores["error"].shape == (2, 2)
     alone = minimize(problems[1], make_optimizer("sgd", learning_rate=0.1), key=jax.random.key(6), num_steps=20)
-    np.testing.assert_allclose(course.scores["error"][:, 1], alone.trace.loss[[7, 20]], rtol=1e-5)
-    assert np.ptp(course.scores["error"], axis=1).min() > 1e-3  # other noise, another key
+    np.testing.assert_allclose(batch.scores["error"][:, 1], alone.trace.loss[[7, 20]], rtol=1e-5)
+    assert np.ptp(batch.scores["error"], axis=1).min() > 1e-3  # other noise, another key
 
 
 def test_verdicts():
-    assert teaching.spread([1.0, 2.0, 6.0]) == "3 [1, 6]"
-    assert teaching.agree([1.0, 3.0], 2.5) == "reproduced"
-    assert teaching.agree([1.0, 1.2], 1.0) == "reproduced"
-    assert teaching.agree([1.05, 1.15], 1.0) == "near: +10 %"
-    assert teaching.agree([0.4, 0.6], 1.0) == "differs: -50 %"
+    assert batches.spread([1.0, 2.0, 6.0]) == "3 [1, 6]"
+    assert batches.agree([1.0, 3.0], 2.5) == "reproduced"
+    assert batches.agree([1.0, 1.2], 1.0) == "reproduced"
+    assert batches.agree([1.05, 1.15], 1.0) == "near: +10 %"
+    assert batches.agree([0.4, 0.6], 1.0) == "differs: -50 %"

@@ -81,6 +81,8 @@ def test_every_row_is_complete(name: str):
     state = optimizer.init(jnp.ones(3))
     searches = any("linesearch" in str(path) for path, _ in jax.tree_util.tree_flatten_with_path(state)[0])
     assert searches == spec.searches_line
+    assert spec.needs_fixed_objective or not searches
+    assert {spec.rate, spec.decay} - {""} <= set(spec.defaults)
 
 
 def test_the_defaults_that_neural_style_users_know():

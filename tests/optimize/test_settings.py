@@ -14,7 +14,6 @@ from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
 from jaxstyle.optimize.settings import (
     FORMAT,
-    LOOK_ONCE,
     MOST_BYTES,
     Settings,
     read_settings,
@@ -166,7 +165,7 @@ def test_a_run_takes_the_rate_of_each_step():
         np.testing.assert_allclose(result.params[name], position[name], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", [name for name in RATED if name not in LOOK_ONCE])
+@pytest.mark.parametrize("name", [name for name in RATED if not OPTIMIZERS[name].reads_rate_once])
 def test_every_optimizer_with_a_rate_heeds_its_schedule(name: str):
     """One rate throughout is what the option gives; another from step 1 on changes the second step, not the first."""
     rate = float(OPTIMIZERS[name].defaults["learning_rate"])

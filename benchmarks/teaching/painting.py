@@ -4,8 +4,6 @@ The network of six layers of 64 units learns the color at each position. Publish
 session 2), for the astronaut with Adam at 0.001 and 50 pixels a step: see `PUBLISHED_COSTS`.
 """
 
-from benchmarks.problems import BenchmarkProblem
-from benchmarks.problems.defaults import NETWORK_DEFAULTS
 from jaxstyle.pictures.images import resize
 from jaxstyle.pictures.samples import load_sample
 from jaxstyle.problems import painter
@@ -22,19 +20,3 @@ def make_problem(instance: str) -> Problem:
     """Returns the problem of painting a sample, resized by the linear filter that the published costs are of."""
     picture = resize(load_sample(instance), SIZE, SIZE, method="linear")
     return painter.make_problem(painter.PainterConfig(), picture)
-
-
-PROBLEMS = (
-    BenchmarkProblem(
-        name="painter",
-        title="2-64x6-3 network that paints a picture of 64x64",
-        make=make_problem,
-        tuning=("chelsea", "rocket"),
-        scoring=("astronaut", "coffee"),
-        budget=5000,  # about 60 epochs
-        reference=painter.full_cost,
-        is_stochastic=True,
-        defaults=NETWORK_DEFAULTS,
-        is_picture=True,
-    ),
-)

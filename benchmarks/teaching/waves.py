@@ -10,8 +10,8 @@ differences, not normalized, and has one layer of 6 units with a linear read-out
 steps, one after the other along one endless wave: the state was carried from step to step, and each gradient was that
 of one step, with the state before it as a constant.
 
-Deviations. A step here knows a key, not its place in a wave. So each draws where its own sequence begins, and starts
-from the state zero, `length` steps before the end. `through_time=False` is what is nearest to the published run: the
+Deviations. A step here has a random key and no place in a wave, so that each draws the beginning of its own sequence,
+and starts from the state zero, `length` steps before the end. `through_time=False` is nearest to the published run: the
 error of the last step alone, and its gradient by that step alone. By default the error is that of all steps of the
 sequence, with the gradient through all of them.
 
@@ -29,8 +29,6 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from benchmarks.problems import BenchmarkProblem
-from benchmarks.problems.defaults import NETWORK_DEFAULTS
 from jaxstyle.checks import check_positive
 from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, Scalar
@@ -121,7 +119,7 @@ def predict(
         through_time: Whether gradients go through the state from step to step.
     """
     kernel = params["gates"]["kernel"]
-    sums = seen @ kernel[:INPUTS] + params["gates"]["bias"]  # of all steps at once: the scan is left with little to do
+    sums = seen @ kernel[:INPUTS] + params["gates"]["bias"]  # for all steps at once, outside the scan: faster
 
     def step(state: tuple[jax.Array, jax.Array], total: jax.Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         hidden, cell = state if through_time else lax.stop_gradient(state)
@@ -158,7 +156,7 @@ def make_problem(config: WavesConfig = WavesConfig(), *, seed: int = 0) -> Probl
     """Returns the problem of training the network.
 
     Args:
-        config: See there.
+        config: Length of the sequences and extent of the gradient.
         seed: Seed of the validation batch.
     """
     keys = jax.random.split(jax.random.key(seed), VALIDATION_SEQUENCES)
@@ -173,19 +171,6 @@ def make_problem(config: WavesConfig = WavesConfig(), *, seed: int = 0) -> Probl
     )
 
 
-#: By instance: the seed of its validation batch.
-_SEEDS = {"waves-0": 0, "waves-1": 1}
-
-PROBLEMS = (
-    BenchmarkProblem(
-        name="waves",
-        title="LSTM of 6 units, two coupled waves 23 steps ahead",
-        make=lambda instance: make_problem(seed=_SEEDS[instance]),
-        tuning=("waves-0",),
-        scoring=("waves-1",),
-        budget=20_000,
-        reference=validation_loss,
-        is_stochastic=True,
-        defaults={**NETWORK_DEFAULTS, "adam": {"learning_rate": PUBLISHED_RATE}},
-    ),
-)
+def make_instance(instance: str) -> Problem:
+    """Returns the problem waves-N, N the seed of its validation batch."""
+    return make_problem(seed=int(instance.removeprefix("waves-")))

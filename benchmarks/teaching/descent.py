@@ -25,15 +25,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from benchmarks.problems import BenchmarkProblem
 from jaxstyle.checks import check_between, check_positive
 from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, Scalar
 
-#: Where f is looked at.
+#: The interval on which f is minimized.
 LOW, HIGH = -1.0, 1.0
 
-#: The places where a run may begin, as shares of the interval: as the course draws them.
+#: Range of the places where a run may begin, as shares of the interval: as in the course.
 START_SHARES = (0.2, 0.8)
 
 
@@ -109,7 +108,7 @@ def descent_loss(
 
 
 def make_problem(config: DescentConfig = DescentConfig()) -> Problem:
-    """Returns the problem of finding a low place; a run begins anywhere in the middle 60 %."""
+    """Returns the problem of finding a low place; a run begins at a random place in the middle 60 %."""
     x = position(np.arange(config.places), config.places)
     samples = np.sin(config.frequency * x) * np.exp(-x)
     last = config.places - 1
@@ -128,31 +127,6 @@ def make_problem(config: DescentConfig = DescentConfig()) -> Problem:
     )
 
 
-#: By instance: its frequency. Settings are chosen on siblings of the course's function.
-_FREQUENCIES = {"sin9": 9.0, "sin11": 11.0, "sin10": 10.0}
-
-#: Methods whose step is in proportion to the gradient take the course's middle rate; a place is about as large as a
-#: gray level, so that for all others the rates of `jaxstyle.optimize.optimizers` will do.
-DESCENT_DEFAULTS = {
-    "sgd": {"learning_rate": 1.0},
-    "momentum": {"learning_rate": 1.0},
-    "nesterov": {"learning_rate": 1.0},
-    "optimistic_sgd": {"learning_rate": 1.0},
-    "polyak_sgd": {"max_learning_rate": 500.0},
-}
-
-
-def _benchmark(dimensions: int) -> BenchmarkProblem:
-    return BenchmarkProblem(
-        name=f"descent{dimensions}d",
-        title=f"sin(10x) exp(-x) in {dimensions} dimension{'s' * (dimensions > 1)}, places 0..199",
-        make=lambda instance: make_problem(DescentConfig(_FREQUENCIES[instance], dimensions)),
-        tuning=("sin9", "sin11"),
-        scoring=("sin10",),
-        budget=500,  # the course's number of steps
-        defaults=DESCENT_DEFAULTS,
-        has_bounds=True,
-    )
-
-
-PROBLEMS = (_benchmark(1), _benchmark(2))
+def make_instance(instance: str, *, dimensions: int) -> Problem:
+    """Returns the problem of sinN, N the frequency: settings are chosen on others than the course's function, sin10."""
+    return make_problem(DescentConfig(float(instance.removeprefix("sin")), dimensions))

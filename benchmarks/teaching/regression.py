@@ -2,7 +2,7 @@
 
 The exercise of P. K. Mital, "Creative applications of deep learning with TensorFlow" (2016), session 2: 1000 points,
 evenly on [-3, 3], of y = sin x + u with u uniform in +-0.5; gradient descent on the mean of |prediction - y|. With the
-sine itself for a prediction that is 0.25 on average, the least there is to be had.
+sine itself for a prediction that is 0.25 on average, the lowest possible.
 
     line          w x + b
     polynomial    sum_p w_p x^p, p from 0 to the degree
@@ -12,8 +12,8 @@ Weights start from a normal of deviation 0.1, biases from 0. The course trains t
 for up to 500 epochs, stopping when the error of an epoch changes by less than 1e-6, and the others with batches of 200
 at rate 0.02 for 100 epochs.
 
-Deviation: the course goes through all points once per epoch, in a new order each time. Here each batch is drawn by
-itself, without repetition inside it: steps know a key, not their place in an epoch.
+Deviation: the course goes through all points once per epoch, in a new order each time. Here each batch is drawn
+independently, without repetition inside it, since a step has a random key and no place in an epoch.
 """
 
 from dataclasses import dataclass
@@ -24,8 +24,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from benchmarks.problems import BenchmarkProblem
-from benchmarks.problems.defaults import NETWORK_DEFAULTS
 from jaxstyle.checks import check_between, check_choice, check_not_negative, check_positive
 from jaxstyle.problems.painter import draw_batch
 from jaxstyle.problems.problem import Problem
@@ -131,36 +129,6 @@ def make_problem(config: RegressionConfig = RegressionConfig(), *, seed: int = 0
     )
 
 
-#: By instance: the seed of its noise.
-_SEEDS = {"noise-0": 0, "noise-1": 1, "noise-2": 2, "noise-3": 3}
-
-#: By name: the models of the course.
-CONFIGS = {
-    "line": RegressionConfig("line"),
-    **{f"degree{degree}": RegressionConfig("polynomial", degree=degree) for degree in range(1, 5)},
-    "tanh": RegressionConfig("tanh"),
-}
-
-
-def _benchmark(name: str, config: RegressionConfig) -> BenchmarkProblem:
-    batches = f"batches of {config.batch_size}" if config.batch_size else "full batch"
-    return BenchmarkProblem(
-        name=f"sine-{name}",
-        title=f"noisy sine by {name.removesuffix('-batches')}, {batches}",
-        make=lambda instance: make_problem(config, seed=_SEEDS[instance]),
-        tuning=("noise-0", "noise-1"),
-        scoring=("noise-2", "noise-3"),
-        budget=500,  # the course's number of steps: 500 epochs of all points, 100 epochs of five batches
-        reference=partial(full_error, model=config.model),
-        is_stochastic=bool(config.batch_size),
-        defaults=NETWORK_DEFAULTS,
-    )
-
-
-PROBLEMS = (
-    *(_benchmark(name, config) for name, config in CONFIGS.items()),
-    *(
-        _benchmark(f"{name}-batches", RegressionConfig(config.model, config.degree, batch_size=BATCH_SIZE))
-        for name, config in CONFIGS.items()
-    ),
-)
+def make_instance(instance: str, **options: Any) -> Problem:
+    """Returns the problem noise-N, N the seed of its noise, with these options of `RegressionConfig`."""
+    return make_problem(RegressionConfig(**options), seed=int(instance.removeprefix("noise-")))
