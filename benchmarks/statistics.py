@@ -1,16 +1,16 @@
-"""What records say about methods: times to targets with intervals, bands, profiles and rankings. Pure functions.
+"""Statistics of records: times to targets with intervals, bands, profiles and rankings. All functions are pure.
 
-The yardstick of a start, that is of a problem, an instance and a seed, is
+Losses of a start, that is of a problem, an instance and a seed, are normalized to
 
     gap(f) = (f - f*) / (f0 - f*),
 
-with f0 the loss at the start and f* the lowest loss that anyone found on that problem and instance in these records,
-whatever the method, stage or seed. f* is *not* the optimum: another method or a longer budget may lower it, and then
+with f0 the loss at the start and f* the lowest loss that any run in these records found on that problem and instance,
+whatever its method, stage or seed. f* is *not* the optimum: another method or a longer budget may lower it, and then
 every gap grows. A target tau is met where gap <= tau, which is the convergence test of Moré and Wild, "Benchmarking
 derivative-free optimization algorithms", SIAM J. Optim. 20 (2009), eq. 2.2: f0 - f >= (1 - tau) (f0 - f*).
 
-A run that never met a target, or that failed, has an infinite time; infinity takes part in medians and quantiles as
-the largest number there is.
+A run that never met a target, or that failed, has an infinite time. Medians and quantiles treat infinity as the
+largest number.
 """
 
 import math
@@ -23,41 +23,41 @@ import numpy as np
 
 from benchmarks.records import STAGES, Run
 
-#: Targets, between the start (1) and the best found by anyone (0).
+#: Targets: gaps between that of the start (1) and that of the lowest loss found (0).
 TAUS = (1e-1, 1e-2, 1e-3)
 
-#: Ends of a run that leave nobody a result to rely on: its times are infinite, whatever it met before.
+#: Statuses of runs whose result cannot be relied on: their times are infinite, whichever targets they met before.
 FAILED = ("diverged", "timeout", "oom", "error", "skipped")
 
-#: Of the intervals.
+#: Confidence level of the intervals.
 CONFIDENCE = 0.95
 
 #: Fewest runs that can separate methods: the least and the greatest of n values have the median between them with a
 #: probability of 1 - 2^(1 - n), which reaches `CONFIDENCE` here.
 FEWEST_RUNS = 6
 
-#: Resamples of a bootstrap interval; odd and large, as SciPy's default.
+#: Number of resamples of a bootstrap interval, which is also SciPy's default.
 RESAMPLES = 9999
 
-#: Of the resampling, so that the same records give the same report.
+#: Seed of the resampling: a fixed one, so that the same records give the same report.
 BOOTSTRAP_SEED = 0
 
 #: Quantiles between which a band lies.
 QUARTILES = (0.25, 0.75)
 
-#: Starts of one cell may differ by this share of their size before it is called a difference: float32 rounding.
+#: Relative difference up to which the starts of one cell count as equal, which leaves room for float32 rounding.
 SAME_START = 1e-3
 
-#: Share of the methods that must meet a target in the median for a ranking to use it. Not half: tables of optimizers
-#: have many that nobody expects to win, and those would choose a target at which the good ones hardly differ.
+#: Share of the methods that must meet a target in the median for a ranking to use it. It is less than half, because
+#: many optimizers of a comparison are slow, and would choose a target at which the fast ones hardly differ.
 QUORUM = 0.25
 
-#: Stages that score; the rest chooses settings.
+#: Stages whose runs are scored; the runs of the tuning only choose settings.
 SCORING = ("default", "tuned")
 
 
 class Cell(NamedTuple):
-    """Where methods meet: the same problem, pictures or data, and start."""
+    """What methods have in common where they are compared: problem, instance (its pictures or data) and seed."""
 
     problem: str
     instance: str
@@ -68,8 +68,8 @@ class Yardstick(NamedTuple):
     """How losses of a cell are scored.
 
     Attributes:
-        start: f0, the median over the methods of the cell, which are all to begin with the same loss.
-        best: f*, the lowest loss found by anyone on the cell's problem and instance.
+        start: f0, the median over the methods of the cell, all of which should begin with the same loss.
+        best: f*, the lowest loss that any run found on the cell's problem and instance.
     """
 
     start: float
@@ -80,9 +80,9 @@ class Yardstick(NamedTuple):
         return self.best + tau * (self.start - self.best)
 
     def gap(self, loss: np.ndarray | float) -> np.ndarray:
-        """Returns the normalized gap of losses; infinite for what is not finite.
+        """Returns the normalized gap of losses, which is infinite where a loss is not finite.
 
-        Where nobody got below the start, the start's gap is 0 and anything worse has an infinite one.
+        If no run got below the start, the gap of the start is 0 and that of any higher loss is infinite.
         """
         loss = np.asarray(loss, float)
         above, span = loss - self.best, self.start - self.best
@@ -95,11 +95,11 @@ class Estimate(NamedTuple):
     """A median over runs with a bootstrap interval.
 
     Attributes:
-        median: Infinite, if half of the runs or more are.
-        low: Lower end of the interval at `CONFIDENCE`.
-        high: Upper end.
-        count: How many runs there were.
-        finite: How many of them are finite: for times, the runs that met the target.
+        median: Median of the runs' values; infinite, if at least half of them are.
+        low: Lower end of the interval at the level `CONFIDENCE`.
+        high: Upper end of the interval.
+        count: Number of runs.
+        finite: Number of finite values: for times, of the runs that met the target.
     """
 
     median: float
@@ -116,8 +116,9 @@ class Estimate(NamedTuple):
 def estimate(values: Iterable[float]) -> Estimate:
     """Returns the median of `values` and its percentile bootstrap interval.
 
-    The ends are medians of resamples, never interpolated between two of them: infinity stays what it is. A single
-    value says nothing of its spread: its interval is [0, inf]. Of no values at all, nothing is known.
+    The ends are medians of resamples and are never interpolated between two of them, so that an infinite end stays
+    infinite. The interval of a single value is [0, inf], as one value does not show a spread. Without any value, the
+    median is NaN.
     """
     sorted_values = np.sort(np.asarray(list(values), float))
     count = len(sorted_values)
@@ -136,14 +137,14 @@ def estimate(values: Iterable[float]) -> Estimate:
 
 @cache
 def _middle_ranks(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the ranks whose values have the median of each resample as their mean: the same for all values."""
+    """Returns the two middle ranks of each resample: the mean of the values at them is the resample's median."""
     draws = np.random.default_rng(BOOTSTRAP_SEED).integers(0, count, (RESAMPLES, count))
     draws.sort(axis=1)
     return draws[:, (count - 1) // 2], draws[:, count // 2]
 
 
 def yardsticks(runs: Iterable[Run]) -> dict[Cell, Yardstick]:
-    """Returns how each cell is scored; cells in which no run knows its start are left out."""
+    """Returns how each cell is scored, without the cells in which no run has a finite initial loss."""
     starts: dict[Cell, list[float]] = {}
     best: dict[tuple[str, str], float] = {}
     for run in runs:
@@ -171,29 +172,29 @@ class Scores:
     """Runs with their yardsticks.
 
     Args:
-        runs: All that ended, of every stage.
+        runs: All runs that ended, of every stage.
     """
 
     runs: tuple[Run, ...]
 
     @cached_property
     def yardsticks(self) -> dict[Cell, Yardstick]:
-        """See `yardsticks`. Cells of the tuning have other instances, so they share no f* with those that score."""
+        """The yardstick of each cell. Tuning has other instances than scoring, so that they have no f* in common."""
         return yardsticks(self.runs)
 
     @cached_property
     def stages(self) -> tuple[str, ...]:
-        """The scoring stages that have runs."""
+        """The stages of `SCORING` that have runs."""
         return tuple(stage for stage in SCORING if any(run.stage == stage for run in self.runs))
 
     @cached_property
     def problems(self) -> tuple[str, ...]:
-        """Problems with a run of any stage, in the order of their first."""
+        """Problems with a run of any stage, in the order of their first run."""
         return tuple(dict.fromkeys(run.problem for run in self.runs))
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
-        """Methods with a run of any stage, in the order of their first."""
+        """Methods with a run of any stage, in the order of their first run."""
         return tuple(dict.fromkeys(run.method for run in self.runs))
 
     @cached_property
@@ -216,7 +217,7 @@ class Scores:
         return self._groups.get((stage, problem, method), [])
 
     def ran(self, stage: str, problem: str, method: str) -> list[Run]:
-        """Returns those of the runs that were not skipped: the row of a skipped method is no run."""
+        """Returns the runs that were not skipped: the row of a skipped method does not stand for a run."""
         return [run for run in self.of(stage, problem, method) if run.status != "skipped"]
 
     def methods_of(self, stage: str, problem: str) -> list[str]:
@@ -224,7 +225,7 @@ class Scores:
         return [method for method in self.methods if (stage, problem, method) in self._groups]
 
     def time(self, run: Run, tau: float, axis: str = "evaluations") -> float:
-        """Returns the evaluations or seconds after which a run met a target; infinite, if it never did or failed."""
+        """Returns the evaluations or seconds after which a run met a target; infinite, if it did not or failed."""
         yardstick = self.yardsticks.get(cell_of(run))
         if run.status in FAILED or yardstick is None:
             return math.inf
@@ -260,10 +261,10 @@ class Scores:
         return times
 
     def missing(self, stage: str, problem: str, method: str) -> int:
-        """Returns in how many cells where others have a run this method should have one and has no row.
+        """Returns the number of cells in which other methods have a run, and this one should have one but has no row.
 
-        A method that was skipped on the problem should have none: its one row stands for all. One that was scored
-        without a trial before has nothing to tune.
+        A method that was skipped on the problem should have none, as its single row stands for all its cells. A method
+        that was scored by default without any tuning trial should have none in the stage `tuned`.
         """
         every = [run for each in STAGES for run in self.of(each, problem, method)]
         is_skipped = bool(every) and all(run.status == "skipped" for run in every)
@@ -272,7 +273,7 @@ class Scores:
         return 0 if is_skipped or is_untuned else len(self._cells.get((stage, problem), set()) - has)
 
     def unequal_starts(self) -> list[Cell]:
-        """Returns the scoring cells in which a method began with another loss than the rest."""
+        """Returns the scoring cells in which a method began with another loss than the other methods."""
         odd = set()
         for run in self.runs:
             yardstick = self.yardsticks.get(cell_of(run))
@@ -286,7 +287,7 @@ def performance_ratios(times: np.ndarray) -> np.ndarray:
     """Returns r[p, s] = t[p, s] / min over s of t[p, s], the ratio to the best method of each cell.
 
     Dolan and Moré, "Benchmarking optimization software with performance profiles", Math. Program. 91 (2002), section 2.
-    A cell that nobody solved has infinite ratios, and so counts as unsolved for everyone.
+    The ratios of a cell that no method solved are infinite, so that it counts as unsolved for every method.
 
     Args:
         times: [cells, methods], infinite where unsolved.
@@ -300,9 +301,9 @@ def performance_ratios(times: np.ndarray) -> np.ndarray:
 def profile(values: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Returns the share of cells with a value of at most `at`, [methods, len(at)].
 
-    Of `performance_ratios` it is the performance profile rho_s. Of times it is the data profile d_s of Moré and Wild
-    (2009), section 2, with one deviation: they divide by n + 1, the cost of a simplex gradient; here the unit is one
-    evaluation of value and gradient, whatever the number of unknowns.
+    For the values of `performance_ratios`, this is the performance profile rho_s. For times, it is the data profile d_s
+    of Moré and Wild (2009), section 2, with one deviation: they divide by n + 1, the cost of a simplex gradient; here
+    the unit is one evaluation of value and gradient, whatever the number of unknowns.
     """
     if not len(values):
         return np.zeros((values.shape[1], len(at)))
@@ -318,10 +319,10 @@ class Band(NamedTuple):
 
 
 def band(scores: Scores, runs: Sequence[Run], grid: np.ndarray, axis: str = "evaluations") -> Band:
-    """Returns how the best loss so far falls along a grid of evaluations or seconds.
+    """Returns the gaps of the best loss so far along a grid of evaluations or seconds.
 
-    Between two points of a run its gap is that of the first, before its first that of its start; a run that ended
-    keeps its last, for whatever reason it ended. A run without any point has an infinite gap.
+    Between two points of a run, its gap is that of the earlier one; before the first point, it is that of the start. A
+    run that ended, for whatever reason, keeps its last gap. The gap of a run without any point is infinite.
     """
     gaps = np.full((len(runs), len(grid)), math.inf)
     for row, run in enumerate(runs):
@@ -338,10 +339,11 @@ class Standing(NamedTuple):
     """A method's place on a problem.
 
     Attributes:
-        method: Its name.
+        method: Name of the method.
         time: Evaluations to the ranking's target.
         gap: Final gap.
-        is_separated: Whether its interval lies wholly above that of the first, and both have runs enough to say so.
+        is_separated: Whether the method's interval lies wholly above that of the first, and both have at least
+            `FEWEST_RUNS` runs.
     """
 
     method: str
@@ -354,10 +356,10 @@ class Ranking(NamedTuple):
     """The order of the methods on a problem.
 
     Attributes:
-        problem: Its name.
+        problem: Name of the problem.
         stage: One of `SCORING`.
-        tau: The target that decides; None where nobody meets any in the median, and final gaps decide.
-        standings: The best first.
+        tau: The target that decides; None if no method meets any in the median, and final gaps decide.
+        standings: The ranked methods, the best first.
         unranked: Methods all of whose runs failed.
     """
 
@@ -371,8 +373,9 @@ class Ranking(NamedTuple):
 def rank(scores: Scores, problem: str, stage: str) -> Ranking:
     """Orders the methods by the median evaluations to one target, and by their median final gap where those are equal.
 
-    The target is the hardest that at least the share `QUORUM` of the methods meets in the median: a harder one would
-    order few, an easier one would stop looking too early. If none is met by so many, it is the hardest that any meets.
+    The target is the hardest that at least the share `QUORUM` of the methods meets in the median. A harder target would
+    order only few methods, and an easier one would ignore how far the runs got. If no target is met by so many methods,
+    it is the hardest that any method meets.
     """
     methods = scores.methods_of(stage, problem)
     failed = [name for name in methods if all(run.status in FAILED for run in scores.of(stage, problem, name))]
@@ -396,7 +399,8 @@ def rank(scores: Scores, problem: str, stage: str) -> Ranking:
 def overall_order(methods: Sequence[str], rankings: Sequence[Ranking]) -> list[str]:
     """Returns the methods by their mean place over rankings; one that is not ranked has the place after the last.
 
-    It chooses colors and the order of rows, and is no result: places on unlike problems have no common unit.
+    This order chooses colors and the order of rows. It is no result, as places on different problems have no common
+    unit.
     """
     places: dict[str, list[int]] = {method: [] for method in methods}
     for ranking in rankings:

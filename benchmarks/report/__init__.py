@@ -7,7 +7,7 @@ import tyro
 from jaxstyle.checks import InputError
 from jaxstyle.output_files import write_text
 
-#: In the folder of a comparison.
+#: Names of the two files, in the folder of a comparison.
 PAGE, MARKDOWN = "report.html", "report.md"
 
 
@@ -25,26 +25,17 @@ class Report:
 
     def run(self) -> int:
         """Writes both files, prints where they are, and returns the exit code."""
-        # Imported here, so that --help need not wait for SciPy and Matplotlib.
+        # Imported here, so that --help need not wait for pandas and Matplotlib.
         from benchmarks.records import RECORDS, place_of, read
-        from benchmarks.report.markdown import make_markdown
-        from benchmarks.report.page import make_page
-        from benchmarks.statistics import Scores, overall_order, rank
+        from benchmarks.report.contents import make_report
+        from benchmarks.report.rendering import to_html, to_markdown
 
         folder = place_of(self.suite, self.out)
         records = read(folder / RECORDS)
         if not records.runs:
             raise InputError("records with a run that has ended", f"none in {str(folder / RECORDS)!r}", "let it go on")
-        scores = Scores(records.runs)
-        rankings = [
-            rank(scores, problem, stage)
-            for problem in scores.problems
-            for stage in scores.stages
-            if scores.methods_of(stage, problem)
-        ]
-        decisive = [ranking for ranking in rankings if ranking.stage == scores.stages[-1]]
-        order = overall_order(scores.methods, decisive)
-        for name, make in ((MARKDOWN, make_markdown), (PAGE, make_page)):
-            write_text(folder / name, make(records, scores, rankings, order), overwrite=True)
+        blocks = make_report(records)
+        for name, render in ((MARKDOWN, to_markdown), (PAGE, to_html)):
+            write_text(folder / name, render(blocks), overwrite=True)
             print(f"wrote {folder / name}")
         return 0

@@ -1,50 +1,26 @@
-"""Tables of a report, as text in rows: the page and the Markdown show the same."""
+"""Tables of a report, as data frames of text, and how numbers are written."""
 
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from benchmarks.records import STATUSES, Run
-from benchmarks.statistics import (
-    CONFIDENCE,
-    FAILED,
-    FEWEST_RUNS,
-    SCORING,
-    TAUS,
-    Estimate,
-    Ranking,
-    Scores,
-    performance_ratios,
-    profile,
-)
+from benchmarks.records import STATUSES
+from benchmarks.statistics import FAILED, SCORING, TAUS, Estimate, Ranking, Scores, performance_ratios, profile
 
-#: What a time table says where a method has no run that could have been scored.
+#: What a table of times has where a method has no run that could have been scored.
 NO_RUN = "no run"
 
-#: Between the ends of an interval, and what stands for an end that is infinite.
+#: What stands between the ends of an interval, and for an end that is infinite.
 DASH, INFINITE = "\N{EN DASH}", "\N{INFINITY}"
 
-#: Performance profiles are read off at these ratios to the fastest.
-RATIOS = (1.0, 2.0)
+#: The columns of performance profiles: ratios to the fastest method.
+RATIOS = {"fastest": 1.0, "within 2x": 2.0}
 
 MIB = 2**20
-
-
-class Table(NamedTuple):
-    """A table.
-
-    Attributes:
-        header: The header of each column; the first names the rows.
-        rows: Rows of text, each as long as the header.
-        groups: Headings above the header: their text and how many columns each spans; none, if empty.
-    """
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    groups: tuple[tuple[str, int], ...] = ()
 
 
 def number(value: float) -> str:
@@ -54,23 +30,23 @@ def number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def target_name(tau: float) -> str:
-    """Returns a target as people write it: 1e-2."""
-    return f"1e{round(math.log10(tau))}"
-
-
 def duration(value: float) -> str:
     """Returns three digits of a number of seconds, zeros at its end included."""
     return f"{value:#.3g}".rstrip(".") if value < 100 else number(value)
+
+
+def target_name(tau: float) -> str:
+    """Returns a target as people write it: 1e-2."""
+    return f"1e{round(math.log10(tau))}"
 
 
 def interval(value: Estimate, write: Callable[[float], str] = number, never: str = "never") -> str:
     """Returns a median with its interval, `57 (52\N{EN DASH}61)`; with how many are finite, where not all are.
 
     Args:
-        value: To write.
-        write: How its finite numbers are written.
-        never: What stands for an infinite median.
+        value: The estimate.
+        write: Formats a finite number.
+        never: Text for an infinite median.
     """
     if value.count == 0:
         return NO_RUN
@@ -82,7 +58,18 @@ def interval(value: Estimate, write: Callable[[float], str] = number, never: str
     return f"{median}{share}" if low == high else f"{median} ({low}{DASH}{high}){share}"
 
 
-def time_cell(scores: Scores, stage: str, problem: str, method: str, tau: float, axis: str) -> str:
+def times(scores: Scores, problem: str, order: Sequence[str], axis: str) -> pd.DataFrame:
+    """Returns times to all targets, for all methods of a problem, under each stage's settings."""
+    methods = [name for name in order if any(scores.of(stage, problem, name) for stage in scores.stages)]
+    columns = {("", "method"): methods}
+    for stage in scores.stages:
+        for tau in TAUS:
+            cells = [_time(scores, stage, problem, method, tau, axis) for method in methods]
+            columns[f"{stage} settings, {axis} to", target_name(tau)] = cells
+    return pd.DataFrame(columns)
+
+
+def _time(scores: Scores, stage: str, problem: str, method: str, tau: float, axis: str) -> str:
     """Returns a method's time to a target; `> 300` where the median run did not meet it in its 300 evaluations."""
     runs = scores.of(stage, problem, method)
     if runs and all(run.status in FAILED for run in runs):
@@ -92,189 +79,143 @@ def time_cell(scores: Scores, stage: str, problem: str, method: str, tau: float,
     return interval(value, number, f"> {budget}") if axis == "evaluations" else interval(value, duration)
 
 
-def time_table(scores: Scores, problem: str, order: Sequence[str], axis: str = "evaluations") -> Table:
-    """Returns times to all targets, for all methods of a problem, under each stage's settings."""
-    columns = [(stage, tau) for stage in scores.stages for tau in TAUS]
-    present = {method for stage in scores.stages for method in scores.methods_of(stage, problem)}
-    rows = [
-        (method, *(time_cell(scores, stage, problem, method, tau, axis) for stage, tau in columns))
-        for method in order
-        if method in present
-    ]
-    header = ("method", *(target_name(tau) for _, tau in columns))
-    groups = (("", 1), *((f"{stage} settings, {axis} to", len(TAUS)) for stage in scores.stages))
-    return Table(header, tuple(rows), groups)
-
-
-def ranking_table(ranking: Ranking) -> Table:
+def ranking(found: Ranking) -> pd.DataFrame:
     """Returns the standings, with what separates each from the first."""
-    rows = []
-    for place, standing in enumerate(ranking.standings, 1):
-        against = "separated" if standing.is_separated else "first" if place == 1 else "not separated"
-        time = interval(standing.time, never="not met")
-        rows.append((f"{place}", standing.method, time, interval(standing.gap), against))
-    target = target_name(ranking.tau or max(TAUS))
-    return Table(("place", "method", f"evaluations to {target}", "final gap", "from the first"), tuple(rows))
+    standings = found.standings
+    return pd.DataFrame(
+        {
+            "place": [str(place) for place in range(1, len(standings) + 1)],
+            "method": [standing.method for standing in standings],
+            f"evaluations to {target_name(found.tau or max(TAUS))}": [
+                interval(standing.time, never="not met") for standing in standings
+            ],
+            "final gap": [interval(standing.gap) for standing in standings],
+            "from the first": [
+                "separated" if standing.is_separated else "not separated" if place else "first"
+                for place, standing in enumerate(standings)
+            ],
+        }
+    )
 
 
-def ranking_sentence(ranking: Ranking) -> str:
-    """Returns a ranking in words, with what it does not decide."""
-    if not ranking.standings:
-        return "No method has a run that did not fail."
-    first, *others = ranking.standings
-    if ranking.tau is None:
-        how, value = "median final gap, as no method meets any target in the median", first.gap
-    else:
-        how, value = f"median evaluations to {target_name(ranking.tau)}", first.time
-    values = {standing.method: standing.time if ranking.tau else standing.gap for standing in others}
-    near = [method for method, other in values.items() if other.overlaps(value)]
-    few = [standing.method for standing in others if not standing.is_separated and standing.method not in near]
-    far = [standing.method for standing in others if standing.is_separated]
-    parts = [f"By {how}, first is {first.method}: {interval(value)}."]
-    if near:
-        parts.append(
-            f"Its interval overlaps {'that' if len(near) == 1 else 'those'} of {', '.join(near)}: the order of these "
-            "is not established."
-        )
-    if far:
-        whose = f"That of {far[0]} lies" if len(far) == 1 else f"Those of the other {len(far)} lie"
-        parts.append(f"{whose} wholly above it.")
-    if few:
-        whose = f"That of {few[0]} lies" if len(few) == 1 else f"Those of the other {len(few)} lie"
-        parts.append(f"{whose} above it, but fewer than {FEWEST_RUNS} runs separate nothing at {CONFIDENCE:.0%}.")
-    if ranking.unranked:
-        parts.append(f"Not ranked, as all their runs failed or were skipped: {', '.join(ranking.unranked)}.")
-    return " ".join(parts)
-
-
-def status_table(scores: Scores, stages: Sequence[str], order: Sequence[str]) -> Table:
+def statuses(scores: Scores, stages: Sequence[str], order: Sequence[str]) -> pd.DataFrame:
     """Returns how many runs of each method ended how, and in how many cells of others a method has no row."""
-    rows = []
-    for method in order:
-        runs = [run for problem in scores.problems for stage in stages for run in scores.of(stage, problem, method)]
-        counts = [sum(run.status == status for run in runs) for status in STATUSES]
-        missing = sum(scores.missing(stage, problem, method) for stage in stages for problem in scores.problems)
-        rows.append((method, *(str(count or "") for count in (*counts, missing)), str(len(runs))))
-    return Table(("method", *STATUSES, "no row", "runs"), tuple(rows))
+    places = [(stage, problem) for stage in stages for problem in scores.problems]
+    ended = {method: [run.status for place in places for run in scores.of(*place, method)] for method in order}
+    counts = {status: [found.count(status) for found in ended.values()] for status in STATUSES}
+    counts["no row"] = [sum(scores.missing(*place, method) for place in places) for method in order]
+    frame = pd.DataFrame(counts).astype(str).replace("0", "")
+    frame.insert(0, "method", list(order))
+    return frame.assign(runs=[str(len(found)) for found in ended.values()])
 
 
-def reason_table(scores: Scores) -> Table:
-    """Returns the reasons that runs gave for how they ended, with whom they concern."""
-    found: dict[tuple[str, str], list[Run]] = {}
-    for run in scores.runs:
-        if run.reason or run.status in FAILED:
-            found.setdefault((run.status, run.reason or "(no reason recorded)"), []).append(run)
+def reasons(scores: Scores) -> pd.DataFrame:
+    """Returns the reasons that runs gave for how they ended, with the methods and problems they concern."""
     rows = [
-        (status, str(len(runs)), _names(run.method for run in runs), _names(run.problem for run in runs), reason)
-        for (status, reason), runs in sorted(found.items(), key=lambda item: STATUSES.index(item[0][0]))
+        {
+            "status": run.status,
+            "method": run.method,
+            "problem": run.problem,
+            "reason": run.reason or "(no reason recorded)",
+        }
+        for status in STATUSES
+        for run in scores.runs
+        if run.status == status and (run.reason or status in FAILED)
     ]
-    return Table(("status", "runs", "methods", "problems", "reason"), tuple(rows))
+    if not rows:
+        return pd.DataFrame()
+    groups = pd.DataFrame(rows).groupby(["status", "reason"], sort=False)
+    found = groups.agg(runs=("method", "size"), methods=("method", _names), problems=("problem", _names))
+    return found.reset_index().reindex(columns=["status", "runs", "methods", "problems", "reason"]).astype(str)
 
 
-def cost_table(scores: Scores, problem: str, order: Sequence[str]) -> Table:
-    """Returns memory, compilation and the price of a step, for each method of a problem.
-
-    Compilation is that of a method's programs, the longest of its runs.
-    """
+def costs(scores: Scores, problem: str, order: Sequence[str]) -> pd.DataFrame:
+    """Returns memory, compilation (the longest of its runs) and the price of a step, for each method of a problem."""
     rows = []
     for method in order:
         runs = [run for stage in SCORING for run in scores.of(stage, problem, method)]
-        if not runs:
-            continue
         peaks = [run.peak_bytes for run in runs if run.peak_bytes is not None]
         taken = [run for run in runs if run.evaluations > 0]
-        seconds = np.median([run.seconds / run.evaluations for run in taken]) if taken else math.nan
+        price = float(np.median([run.seconds / run.evaluations for run in taken])) if taken else math.nan
         per_step = [run.evaluations / run.steps for run in taken if run.steps > 0]
-        rows.append(
-            (
-                method,
-                number(max(peaks) / MIB) if peaks else "unknown",
-                duration(max(run.compile_seconds for run in runs)) if taken else "",
-                duration(1e3 * float(seconds)) if taken else "",
-                f"{np.median(per_step):.2f}" if per_step else "",
-            )
-        )
-    header = ("method", "peak memory, MiB", "compilation, s", "ms per evaluation", "evaluations per step")
-    return Table(header, tuple(rows))
+        row = {
+            "method": method,
+            "peak memory, MiB": number(max(peaks) / MIB) if peaks else "unknown",
+            "compilation, s": duration(max(run.compile_seconds for run in runs)) if taken else "",
+            "ms per evaluation": duration(1e3 * price) if taken else "",
+            "evaluations per step": f"{np.median(per_step):.2f}" if per_step else "",
+        }
+        rows += [row] if runs else []
+    return pd.DataFrame(rows)
 
 
-def settings_table(scores: Scores, problem: str, order: Sequence[str]) -> Table:
+def settings(scores: Scores, problem: str, order: Sequence[str]) -> pd.DataFrame:
     """Returns how tuning went for each method, and what it chose."""
     rows = []
     for method in order:
-        trials, tuned = scores.of("tuning", problem, method), scores.of("tuned", problem, method)
-        if not trials and not tuned:
-            continue
+        trials, tuned, defaults = (scores.of(stage, problem, method) for stage in ("tuning", "tuned", "default"))
         near = sum(scores.final_gap(run) <= max(TAUS) for run in trials)
-        failed = sum(run.status in FAILED for run in trials)
-        chosen = dict.fromkeys(_settings(run.settings) for run in tuned)
-        defaults = dict.fromkeys(_settings(run.settings) for run in scores.of("default", problem, method))
-        counts = (str(len(trials)), str(near), str(failed))
-        rows.append((method, *counts, " or ".join(chosen), " or ".join(defaults)))
-    header = ("method", "trial runs", f"met {target_name(max(TAUS))}", "failed", "tuned settings", "default settings")
-    return Table(header, tuple(rows))
+        row = {
+            "method": method,
+            "trial runs": str(len(trials)),
+            f"met {target_name(max(TAUS))}": str(near),
+            "failed": str(sum(run.status in FAILED for run in trials)),
+            "tuned settings": " or ".join(dict.fromkeys(_text(run.settings) for run in tuned)),
+            "default settings": " or ".join(dict.fromkeys(_text(run.settings) for run in defaults)),
+        }
+        rows += [row] if trials or tuned else []
+    return pd.DataFrame(rows)
 
 
-def profile_table(scores: Scores, stage: str, problems: Sequence[str], order: Sequence[str]) -> Table:
+def profiles(scores: Scores, stage: str, problems: Sequence[str], order: Sequence[str]) -> pd.DataFrame:
     """Returns profiles in numbers: the shares of cells solved, fastest in, and within twice the fastest."""
-    present = {method for problem in problems for method in scores.methods_of(stage, problem)}
-    methods = [method for method in order if method in present]
-    shares = []
+    methods = [name for name in order if any(scores.of(stage, problem, name) for problem in problems)]
+    columns: dict[tuple[str, str], list[str]] = {("", "method"): methods}
     for tau in TAUS:
-        times = scores.times(stage, problems, tau, methods)
-        shares.append(np.isfinite(times).mean(axis=0) if len(times) else np.zeros(len(methods)))
-        shares.extend(profile(performance_ratios(times), np.array(RATIOS)).T)
-    rows = [(method, *(f"{share[row]:.2f}" for share in shares)) for row, method in enumerate(methods)]
-    header = ("method", *(("solved", "fastest", "within 2x") * len(TAUS)))
-    return Table(header, tuple(rows), (("", 1), *((f"to {target_name(tau)}", 3) for tau in TAUS)))
+        needed = scores.times(stage, problems, tau, methods)
+        ratios = performance_ratios(needed)
+        shares = {"solved": profile(needed, np.array([np.finfo(float).max]))}
+        shares |= {name: profile(ratios, np.array([ratio])) for name, ratio in RATIOS.items()}
+        for name, share in shares.items():
+            columns[f"to {target_name(tau)}", name] = [f"{value:.2f}" for value in share[:, 0]]
+    return pd.DataFrame(columns)
 
 
-def session_table(sessions: Iterable[Mapping[str, Any]]) -> Table:
+def sessions(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Returns when, where and by which command the runs were made."""
-    rows = [
-        (
-            _text(session.get("number", place)),
-            _text(session.get("command")),
-            _text(session.get("suite")),
-            _text(session.get("started")),
-            _text(session.get("commit")),
-            _text(session.get("device")),
-            _text(session.get("cores")),
-            _text(session.get("platform")),
-            _flags(session.get("flags")),
-        )
-        for place, session in enumerate(sessions, 1)
-    ]
-    header = ("session", "command", "suite", "started", "commit", "device", "cores", "platform", "flags")
-    return Table(header, tuple(rows))
+    names = ("command", "suite", "started", "commit", "device", "cores", "platform")
+    return pd.DataFrame(
+        [
+            {
+                "session": _text(row.get("number", place)),
+                **{name: _text(row.get(name)) for name in names},
+                "flags": _text(row.get("flags"), " "),
+            }
+            for place, row in enumerate(rows, 1)
+        ]
+    )
 
 
-def pairs_table(pairs: Mapping[str, Any], what: str) -> Table:
+def pairs(values: Mapping[str, Any], what: str) -> pd.DataFrame:
     """Returns names and values as rows."""
-    return Table((what, "value"), tuple((str(name), _text(value)) for name, value in pairs.items()))
+    return pd.DataFrame({what: list(map(str, values)), "value": [_text(value) for value in values.values()]})
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, separator: str = ", ") -> str:
+    """Returns a value of the records as text; the settings of a method with four digits."""
     if value is None:
         return "not recorded"
     if isinstance(value, Mapping):
-        return _settings(value)
+        return ", ".join(f"{name} {_setting(part)}" for name, part in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(_text(part) for part in value)
+        return separator.join(_text(part) for part in value)
     return str(value)
 
 
-def _flags(flags: Any) -> str:
-    return " ".join(map(str, flags)) if isinstance(flags, list | tuple) else _text(flags)
-
-
-def _settings(settings: Mapping[str, Any]) -> str:
-    def write(value: Any) -> str:
-        if isinstance(value, float):
-            return f"{value:.4g}"
-        return value if isinstance(value, str) else json.dumps(value, default=str)
-
-    return ", ".join(f"{name} {write(value)}" for name, value in settings.items())
+def _setting(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _names(names: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ import base64
 import io
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -196,6 +197,23 @@ def test_text_from_records_is_only_text(full):
         if NASTY[-8:] in line:
             assert len(re.findall(r"(?<!\\)\|", line)) == 6  # five columns
     assert "an <os>" in "".join(Page(full[0]).text)
+
+
+def test_names_may_have_any_character(tmp_path):
+    names = ["a\x00\x1b[31mb", "$\\frac{1}$", "\u202eleft", "_private", "<b>&amp;"]
+    runs = [
+        falling_to(3, method=name, stage=stage, problem="$p\x07") for name in names for stage in ("tuned", "tuning")
+    ]
+    runs = [replace(run, settings={"learning_rate": 1.0}) for run in runs]
+    page, text = report(write(tmp_path, runs))
+    for part in (page, text):
+        assert all(letter.isprintable() or letter == "\n" for letter in part)
+    assert Page(page).open == []
+    shown = [name.replace("\x00\x1b", "\N{REPLACEMENT CHARACTER}" * 2) for name in names]
+    shown[2] = "\N{REPLACEMENT CHARACTER}left"
+    for figure in Page(page).figures():
+        words = "".join(figure.itertext())
+        assert all(name in words for name in shown)
 
 
 def test_curves_are_named_and_what_is_not_drawn_is_said(full):
