@@ -19,18 +19,19 @@ import numpy as np
 
 from benchmarks.peers import TORCH_HISTORY, is_installed
 from benchmarks.problems.pictures import SCORING_PAIRS, make_style_transfer
+from jaxstyle.optimize.configured import configured_optimizer
 from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.records import Progress, StopRule
-from jaxstyle.optimize.settings import AUTO, CLASSIC_ITERATIONS, Settings
 from jaxstyle.problems.parameterizations import apply_parameterization
 from jaxstyle.problems.problem import Problem
+from jaxstyle.run_config import AUTO, CLASSIC, RunConfig
 
 #: The automatic choice, exactly as `jaxstyle stylize` runs it; and what each of its parts brings.
 CHALLENGERS = {
     "auto": (AUTO, "content"),
     "auto, from noise": (AUTO, "noise"),
     "L-BFGS in pixels, from the content": (replace(AUTO, parameterization="pixels"), "content"),
-    "Adam, from the content": (Settings(optimizer="adam", iterations=CLASSIC_ITERATIONS), "content"),
+    "Adam, from the content": (CLASSIC, "content"),
 }
 
 TORCH_EVALUATIONS = 500
@@ -49,7 +50,7 @@ class Curve(NamedTuple):
         return next((index for index, loss in enumerate(self.losses) if loss <= target), None)
 
 
-def run_jaxstyle(pair: str, size: int, settings: Settings, start: str, targets: Sequence[float] = ()) -> Curve:
+def run_jaxstyle(pair: str, size: int, settings: RunConfig, start: str, targets: Sequence[float] = ()) -> Curve:
     """Returns the run of settings: to its own end, or until the lowest of `targets` is met."""
     problem = make_style_transfer(pair, size=size, start=start)
     problem = apply_parameterization(problem, settings.parameterization, size, size)
@@ -61,7 +62,7 @@ def run_jaxstyle(pair: str, size: int, settings: Settings, start: str, targets: 
 
     result = minimize(
         problem,
-        settings.make_optimizer(),
+        configured_optimizer(settings),
         key=jax.random.key(0),
         num_steps=settings.iterations,
         chunk_seconds=0.5,
@@ -125,10 +126,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256, help="of the square picture")
     parser.add_argument("--pairs", nargs="+", default=list(SCORING_PAIRS[:1]), help="CONTENT+STYLE, of the samples")
-    parser.add_argument("--iterations", type=int, default=CLASSIC_ITERATIONS, help="of the classic")
+    parser.add_argument("--iterations", type=int, default=CLASSIC.iterations, help="of the classic")
     flags = parser.parse_args()
     for pair in flags.pairs:
-        classic = run_jaxstyle(pair, flags.size, Settings(optimizer="adam", iterations=flags.iterations), "noise")
+        classic = run_jaxstyle(pair, flags.size, RunConfig(optimizer="adam", iterations=flags.iterations), "noise")
         curves = {"classic (Adam, rate 10, from noise)": classic}
         if is_installed("torch"):
             curves["PyTorch L-BFGS, from noise"] = run_torch(pair, flags.size)

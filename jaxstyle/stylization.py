@@ -9,12 +9,14 @@ import numpy as np
 
 from jaxstyle.argument_checks import check_key, check_kind, check_picture
 from jaxstyle.checks import check_positive
+from jaxstyle.config import StyleTransferConfig
+from jaxstyle.optimize.configured import configured_optimizer
 from jaxstyle.optimize.pyramid import Scale, minimize_pyramid
 from jaxstyle.optimize.records import Progress, Result
-from jaxstyle.optimize.settings import AUTO, Settings
 from jaxstyle.pictures.images import resize, size_for_width
 from jaxstyle.problems.problem import Problem
-from jaxstyle.problems.style_transfer import StyleTransferConfig, check_styles, make_problem
+from jaxstyle.problems.style_transfer import check_styles, make_problem
+from jaxstyle.run_config import AUTO, RunConfig
 from jaxstyle.short_repr import short_repr
 from jaxstyle.types import Key, NetworkParams, Picture
 from jaxstyle.vgg.weights import load_network
@@ -44,7 +46,7 @@ def stylize(
     *,
     network: NetworkParams | None = None,
     config: StyleTransferConfig | None = None,
-    settings: Settings = AUTO,
+    settings: RunConfig = AUTO,
     key: Key | None = None,
     width: int | None = None,
     style_scale: float | None = 1.0,
@@ -60,7 +62,7 @@ def stylize(
         styles: At least one picture in [0, 1], each of any size.
         network: A network's parameters; those of the VGG-19 that ships, if left out.
         config: The objective.
-        settings: How to optimize: `AUTO`, what `jaxstyle.optimize.settings.read_settings` reads, or your own.
+        settings: How to optimize: `AUTO`, what `jaxstyle.run_config.read_settings` reads, or your own.
         key: The only source of randomness, `jax.random.key(0)` if left out.
         width: Width of the result, whose height keeps the content's shape; the content's own, if left out.
         style_scale: Each style is resized to this many times the result's width, so that its strokes have the same
@@ -71,7 +73,7 @@ def stylize(
     Raises:
         InputError: For what cannot be used; nothing has run then.
     """
-    check_kind("the settings", settings, Settings, "pass jaxstyle.AUTO, or what read_settings returns")
+    check_kind("the settings", settings, RunConfig, "pass jaxstyle.AUTO, or what read_settings returns")
     check_picture("the content", content)
     key = jax.random.key(0) if key is None else key
     check_key(key)
@@ -99,11 +101,12 @@ def stylize(
 
     scales = minimize_pyramid(
         make,
-        settings.make_optimizer(*size),
+        configured_optimizer(settings, *size),
         sizes=settings.sizes(*size),
         num_steps=settings.steps(),
         key=key,
         parameterization=settings.parameterization,
+        carry_moments=not settings.restart_moments,
         stop=settings.stop_rule(),
         callback=callback,
     )

@@ -91,7 +91,7 @@ class Tune:
             raise InputError("Ray Tune to be installed", f"none ({error})", advice) from None
         from benchmarks.meta.outcomes import best_of, markdown, settings_of, table
         from benchmarks.meta.space import sample
-        from jaxstyle.optimize.settings import write_settings
+        from jaxstyle.run_config import write_settings
 
         clock = time.perf_counter()
         task = engine.Task(content, styles, self.seed, self.budget, self.engine)
@@ -122,8 +122,8 @@ class Tune:
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts, the place to write to included."""
         from benchmarks.meta.space import rate_name
+        from jaxstyle.optimize.configured import LOOK_ONCE
         from jaxstyle.optimize.optimizers import OPTIMIZERS
-        from jaxstyle.optimize.settings import LOOK_ONCE
 
         check_choice("--engine", self.engine, ENGINES)
         for name in self.optimizers:

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.meta.space import Candidate
 from benchmarks.meta.trials import Schedule
 from jaxstyle.checks import InputError
-from jaxstyle.optimize.settings import Settings
+from jaxstyle.run_config import RunConfig
 
 #: Reported for a run that failed, and taken for a failure: schedulers sort losses and take quantiles of them, which
 #: infinity spoils.
@@ -96,14 +96,14 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def settings_of(outcome: Outcome, provenance: dict[str, Any]) -> Settings:
+def settings_of(outcome: Outcome, provenance: dict[str, Any]) -> RunConfig:
     """Returns the settings that do what a trial did, with its learning rates where it had several."""
     candidate = outcome.candidate
     options = candidate.all_options()
     schedule = tuple(pair for pair in outcome.schedule if pair[0] < outcome.steps)
     if len(schedule) > 1:
         options.pop("learning_rate")
-    return Settings(
+    return RunConfig(
         optimizer=candidate.optimizer,
         options=options,
         schedule=schedule if len(schedule) > 1 else (),

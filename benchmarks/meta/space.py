@@ -10,7 +10,7 @@ from typing import Any
 from scipy.stats import qmc
 
 from jaxstyle.optimize.optimizers import DECAYS, OPTIMIZERS
-from jaxstyle.optimize.settings import AUTO
+from jaxstyle.run_config import AUTO
 
 #: Tried where nobody names any: the two that people compare, and four that did well at 64x64 in `learning_rates`.
 SHORTLIST = ("lbfgs", "adam", "nadam", "adabelief", "adan", "rmsprop")

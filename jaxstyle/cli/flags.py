@@ -1,13 +1,24 @@
-"""What flags a command has: read from its dataclass, whose `Attributes` are the help, and sorted into groups."""
+"""What flags a command has: read from its dataclass and the configs in it, whose `Attributes` are the help.
+
+A command is a dataclass. A field of it is a flag, or a config (`jaxstyle.config`, `jaxstyle.run_config`) whose fields
+are flags. The names of all these differ, so that a command line is a mapping from names to values; `build` makes the
+command of what was typed. What was not typed is in the config's default, which a preset or a file can replace.
+"""
 
 import re
-from collections.abc import Iterator
-from dataclasses import MISSING, fields
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from functools import cache
 from inspect import cleandoc
 from types import NoneType, UnionType
-from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
+
+from jaxstyle.checks import InputError, check_choice
+from jaxstyle.cli.records import as_number
+from jaxstyle.config import Knob
+from jaxstyle.run_config import RunConfig
 
 #: The groups of --help, and their flags in the order in which they are shown. What is named nowhere is in the first.
 GROUPS = {
@@ -31,29 +42,60 @@ METAVARS = {
     "curve animation",
     "PATTERN": "checkpoint_output pictures frames zoom_frames",
     "LAYER": "layers content_layers style_layers",
-    "NAME=X": "optimizer_options",
     "FOLDER": "compilation_cache",
     "COLOR": "matte",
     "TEXT": "title",
-    "max|avg": "pooling",
-    "float32|bfloat16": "dtype",
-    "normal|low": "memory",
-    "highest|tf32": "matmul_precision",
     "8|16": "bit_depth",
 }
+
+
+class Nested(NamedTuple):
+    """What a command makes of the fields of a config.
+
+    Attributes:
+        without: Names of fields that are no flags of the command.
+        aliases: Other words for flags, by the field.
+    """
+
+    without: str = ""
+    aliases: Mapping[str, tuple[str, ...]] = {}
+
+
+class Command:
+    """What every command has beside its flags.
+
+    Attributes:
+        given: Names of the flags that were typed.
+    """
+
+    given: frozenset[str] = frozenset()
+
+    @classmethod
+    def presets(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Returns configs that replace the command's defaults; a flag that only names one is taken out of `given`."""
+        return {}
+
+    def run(self) -> int:
+        """Does what the command is for, and returns the exit code."""
+        raise NotImplementedError
 
 
 class Flag(NamedTuple):
     """A flag of a command, or a word without one (a positional).
 
     Attributes:
-        name: As a name in Python.
-        annotation: The type of its field, without what `tyro` reads.
+        name: Name of the flag, as a name in Python.
+        annotation: Type of what is typed: a number, a text, a switch, or a tuple of them.
         is_positional: Whether its value is given without its name.
         default: `dataclasses.MISSING` if it has to be given.
-        text: What the help says of it.
+        text: Help text.
         metavar: What stands for its value, or for one of its values, in the help and in messages.
         aliases: Other words for it.
+        choices: The values that it takes, where they are few.
+        config: The command's field that holds it, if that is a config.
+        field: The config's or the command's field.
+        key: The entry of that field, if the field is a mapping and the flag gives one entry.
+        is_mapping: Whether the field is a mapping, which is typed as words.
     """
 
     name: str
@@ -63,6 +105,11 @@ class Flag(NamedTuple):
     text: str
     metavar: str
     aliases: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    config: str = ""
+    field: str = ""
+    key: str = ""
+    is_mapping: bool = False
 
     @property
     def kind(self) -> type:
@@ -99,29 +146,185 @@ class Flag(NamedTuple):
         """The group of --help in which it is shown."""
         return next((group for group, names in GROUPS.items() if self.name in names.split()), next(iter(GROUPS)))
 
+    def read(self, value: Any, optimizer: str) -> Any:
+        """Returns the field's value, or that of its entry, from what was typed."""
+        if self.choices:
+            return check_choice(self.word, value, self.choices)
+        if self.config and self.is_list and not value:
+            noun = "number" if self.kind in (int, float) else self.metavar.lower()
+            raise InputError(f"at least one {noun} after {self.word}", "none", f"write {self.word} {self.value}")
+        if not self.is_mapping:
+            return value
+        return _read_options(value, optimizer) if self.field == "options" else parse_layers(self.word, value)
 
+    def value_in(self, command: Any) -> Any:
+        """Returns what people would type for what `command` holds: None or () for the default of a mapping."""
+        value = getattr(getattr(command, self.config) if self.config else command, self.field)
+        if self.key:
+            return value.get(self.key)
+        if not self.is_mapping:
+            return value
+        own = {flag.key for flag in flags_of(type(command)) if flag.field == self.field and flag.config == self.config}
+        words = _words(self.field, value, own)
+        return () if words == self.default else words
+
+
+CommandType = TypeVar("CommandType", bound=Command)
+
+
+@cache
 def flags_of(command: type) -> list[Flag]:
     """Returns the flags of a command's dataclass in the order of the help."""
     hints, texts = get_type_hints(command, include_extras=True), attribute_docs(command)
     order = {name: index for index, name in enumerate(name for names in GROUPS.values() for name in names.split())}
-    found = []
+    found: list[Flag] = []
     for each in fields(command):
-        annotation, *marks = get_args(hints[each.name]) if is_annotated(hints[each.name]) else [hints[each.name]]
-        if not each.init or tyro.conf.Suppress in marks:
-            continue
-        is_positional = tyro.conf.Positional in marks
-        metavars = [mark.metavar for mark in marks if getattr(mark, "metavar", None)]
-        aliases = tuple(word for mark in marks for word in getattr(mark, "aliases", None) or ())
-        metavar = metavars[0] if metavars else _metavar(each.name, item_type(annotation)[0], is_positional)
-        found.append(
-            Flag(each.name, annotation, is_positional, each.default, texts.get(each.name, ""), metavar, aliases)
-        )
+        annotation, marks = unwrap(hints[each.name])
+        if is_dataclass(annotation):
+            nested = next((mark for mark in marks if isinstance(mark, Nested)), Nested())
+            found += _flags_of_config(each, nested, texts)
+        elif each.init and tyro.conf.Suppress not in marks:
+            found.append(_flag_of_field(each, annotation, marks, texts))
     return sorted(found, key=lambda flag: order.get(flag.name, -1))
 
 
-def is_annotated(hint: Any) -> bool:
-    """Returns whether a type is `Annotated`."""
-    return get_origin(hint) is Annotated
+def _flags_of_config(holder: Field, nested: Nested, texts: Mapping[str, str]) -> Iterator[Flag]:
+    """Yields the flags of the config that is the default of a command's field."""
+    config = type(holder.default)
+    hints, texts = get_type_hints(config, include_extras=True), attribute_docs(config) | texts
+    for each in fields(config):
+        annotation, marks = unwrap(hints[each.name])
+        knobs = [mark for mark in marks if isinstance(mark, Knob)] or [Knob()]
+        is_mapping = get_origin(annotation) is Mapping
+        for knob in knobs if each.name not in nested.without.split() else ():
+            name, value = knob.name or each.name, getattr(holder.default, each.name)
+            if not knob.is_flag:
+                continue
+            if knob.key:
+                default = value.get(knob.key)
+            else:
+                default = _words(each.name, value, {other.key for other in knobs}) if is_mapping else value
+            kind, is_list = (float, False) if knob.key else item_type(annotation)
+            choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+            yield Flag(
+                name,
+                tuple[kind, ...] if is_list else kind,  # type: ignore[valid-type]
+                is_positional=False,
+                default=default,
+                text=texts.get(name) or knob.text or texts[each.name],
+                metavar=knob.metavar or "|".join(choices) or _metavar(name, kind, False),
+                aliases=nested.aliases.get(each.name, ()),
+                choices=choices,
+                config=holder.name,
+                field=each.name,
+                key=knob.key,
+                is_mapping=is_mapping and not knob.key,
+            )
+
+
+def _flag_of_field(each: Field, annotation: Any, marks: Sequence[Any], texts: Mapping[str, str]) -> Flag:
+    is_positional = tyro.conf.Positional in marks
+    kind, is_list = item_type(annotation)
+    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+    metavars = [mark.metavar for mark in marks if getattr(mark, "metavar", None)]
+    aliases = tuple(word for mark in marks for word in getattr(mark, "aliases", None) or ())
+    metavar = metavars[0] if metavars else "|".join(choices) or _metavar(each.name, kind, is_positional)
+    made = tuple[kind, ...] if is_list else kind  # type: ignore[valid-type]
+    text = texts.get(each.name, "")
+    return Flag(each.name, made, is_positional, each.default, text, metavar, aliases, choices, field=each.name)
+
+
+def build(command: type[CommandType], given: Mapping[str, Any]) -> CommandType:
+    """Returns the command with what was typed, over what its preset or a file says, over its defaults.
+
+    Raises:
+        InputError: For a value that cannot be used.
+        OSError: If a preset is a file that cannot be read.
+    """
+    typed = dict(given)
+    configs = {each.name: each.default for each in fields(command) if is_dataclass(each.default)}  # type: ignore[arg-type]
+    configs |= command.presets(typed)
+    optimizer = str(typed.get("optimizer", getattr(configs.get("optimization"), "optimizer", "")))
+    values: dict[str, Any] = {}
+    changes: dict[str, dict[str, Any]] = {name: {} for name in configs}
+    for flag in flags_of(command):
+        if flag.name not in typed:
+            continue
+        value = flag.read(typed[flag.name], optimizer)
+        own = changes[flag.config] if flag.config else values
+        if flag.field == "options":
+            own.setdefault("options", {}).update({flag.key: value} if flag.key else value)
+        else:
+            own[flag.field] = value
+    for name, config in configs.items():
+        try:
+            is_run = isinstance(config, RunConfig)
+            values[name] = config.changed(**changes[name]) if is_run else replace(config, **changes[name])
+        except InputError as error:
+            raise _with_flags(error, [flag for flag in flags_of(command) if flag.config == name]) from None
+    made = command(**values)
+    made.given = frozenset(typed)
+    return made
+
+
+def _with_flags(error: InputError, flags: Sequence[Flag]) -> InputError:
+    """Returns an error about the fields of a config with the flags that people type."""
+    expected, got, rest = str(error).partition(", got ")
+    for flag in flags:
+        expected = re.sub(rf"(?<![\w'-]){flag.field}(?![\w'-])", flag.word, expected)
+    error.args = (expected + got + rest,)
+    return error
+
+
+def flag_values(command: Any) -> dict[str, Any]:
+    """Returns what every flag of a command holds, by name."""
+    return {flag.name: flag.value_in(command) for flag in flags_of(type(command))}
+
+
+def parse_layers(flag: str, items: Sequence[str]) -> dict[str, float]:
+    """Returns layers and their weights, 1 where an item of a flag names none."""
+    layers: dict[str, float] = {}
+    for item in items:
+        name, equals, weight = item.partition("=")
+        try:
+            layers[name] = float(weight) if equals else 1.0
+        except ValueError:
+            raise InputError(f"{flag} as NAME or NAME=WEIGHT", repr(item), "write for instance relu4_2=0.5") from None
+    if len(layers) < len(items):
+        raise InputError(f"{flag} that name each layer once", " ".join(items), "remove the repetition")
+    return layers
+
+
+def _read_options(items: Sequence[str], optimizer: str) -> dict[str, Any]:
+    options = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals:
+            # Only here, as it loads JAX: the example is an option that this optimizer has.
+            from jaxstyle.optimize.optimizers import OPTIMIZERS
+
+            known = OPTIMIZERS[check_choice("--optimizer", optimizer, OPTIMIZERS)].defaults
+            example, number = next(iter(known.items()))
+            shown = f"{number:g}" if isinstance(number, float) else str(number)
+            advice = f"write for instance {example}={shown}"
+            raise InputError("--optimizer-options as NAME=VALUE", repr(item), advice)
+        options[name] = as_number(value)
+    return options
+
+
+def _words(field: str, mapping: Mapping[str, Any], without: Collection[str]) -> tuple[str, ...]:
+    """Returns a mapping as it is typed: a layer whose weight is 1 by its name alone."""
+    is_bare = field != "options"
+    items = [(name, value) for name, value in mapping.items() if name not in without]
+    return tuple(name if is_bare and value == 1 else f"{name}={value}" for name, value in items)
+
+
+def unwrap(hint: Any) -> tuple[Any, list[Any]]:
+    """Returns a type without `Annotated`, and what was annotated."""
+    if get_origin(hint) is not Annotated:
+        return hint, []
+    kind, *marks = get_args(hint)
+    return kind, marks
 
 
 def _metavar(name: str, kind: type, is_positional: bool) -> str:
@@ -177,9 +380,13 @@ def item_type(kind: Any) -> tuple[type, bool]:
     >>> item_type(tuple[float, ...]), item_type(int | None)
     ((<class 'float'>, True), (<class 'int'>, False))
     """
-    if get_origin(kind) is UnionType:
+    if get_origin(kind) in (UnionType, Union):
         (kind,) = (part for part in get_args(kind) if part is not NoneType)
-    return (get_args(kind)[0], True) if get_origin(kind) is tuple else (kind, False)
+    if get_origin(kind) is Mapping:  # typed as words
+        return str, True
+    if get_origin(kind) is Literal:
+        return type(get_args(kind)[0]), False
+    return (get_args(kind)[0], True) if get_origin(kind) in (tuple, Sequence) else (kind, False)
 
 
 def flag_of(name: str) -> str:

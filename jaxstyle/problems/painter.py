@@ -9,8 +9,7 @@ The published costs (171.7 after the first epoch, 41 after 499) are of the astro
 picture has more detail to learn, and costs a fifth more in the end.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -22,7 +21,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxstyle.argument_checks import check_kind, check_picture, check_picture_shape, describe, is_array
-from jaxstyle.checks import InputError, check_not_negative, check_positive
+from jaxstyle.checks import InputError
+from jaxstyle.config import PainterConfig
 from jaxstyle.problems.networks import MLP, Functional, draw_frequencies, fourier_features, functional, pixel_positions
 from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, Picture, Scalar
@@ -36,37 +36,6 @@ _UNIT_INTERVAL_DEVIATION = 12**-0.5
 
 # Pixels that are computed at once outside the training: 64 units of each are 4 MB.
 _PIXELS_AT_ONCE = 2**14
-
-
-@dataclass(frozen=True)
-class PainterConfig:
-    """The network, and how it is shown the picture. The defaults are those of the published run.
-
-    Attributes:
-        hidden_widths: Units of each hidden layer, with ReLU after each; the last layer is linear.
-        weight_deviation: Standard deviation of the initial weights; biases start at 0.
-        batch_size: Pixels per step.
-        fourier_features: Frequencies of the Fourier features put before the network; 0 for the plain network. The
-            network then has twice as many inputs.
-        fourier_scale: Standard deviation of the frequencies, in cycles per side of a square picture. Tancik et al.
-            (2020) found 10 best for pictures of 512x512; at 64x64 half of that learns as fast, and leaves no grain
-            where it paints larger or fills holes.
-        fourier_seed: Seed of the frequencies, which are drawn once and stay.
-    """
-
-    hidden_widths: Sequence[int] = (64,) * 6
-    weight_deviation: float = 0.1
-    batch_size: int = 50
-    fourier_features: int = 0
-    fourier_scale: float = 5.0
-    fourier_seed: int = 0
-
-    def __post_init__(self):
-        for width in self.hidden_widths:
-            check_positive("each of the hidden_widths", width)
-        for name in ("weight_deviation", "batch_size", "fourier_scale"):
-            check_positive(name, getattr(self, name))
-        check_not_negative("fourier_features", self.fourier_features)
 
 
 def make_problem(

@@ -2,48 +2,20 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle import argument_checks
-from jaxstyle.checks import InputError, check_choice
+from jaxstyle.checks import InputError
+from jaxstyle.config import NOISE_DEVIATION
 from jaxstyle.memory import compile_to_fit, release_unused
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.statistics import gram_matrix
 from jaxstyle.types import Features, Gram, Key, NetworkParams, Picture, Scalar
 from jaxstyle.vgg import module as vgg
-
-#: Standard deviation of the initial noise, on 0..255: the widely used TensorFlow program's.
-NOISE_DEVIATION = 0.256
-
-
-class NetworkOptions(Protocol):
-    """What every config of a problem of pictures says of its network."""
-
-    @property
-    def pooling(self) -> str:
-        """`max` or `avg`."""
-        ...
-
-    @property
-    def dtype(self) -> str:
-        """Of the features."""
-        ...
-
-    @property
-    def memory(self) -> str:
-        """`normal` or `low`."""
-        ...
-
-
-def check_network_options(config: NetworkOptions) -> None:
-    """Raises `InputError` for an unknown pooling, type or memory mode."""
-    check_choice("pooling", config.pooling, vgg.POOLINGS)
-    check_choice("dtype", config.dtype, vgg.DTYPES)
-    check_choice("memory", config.memory, vgg.MEMORY_MODES)
 
 
 def make_pixel_problem(

@@ -27,12 +27,13 @@ from benchmarks.meta.space import (
 )
 from benchmarks.meta.trials import Runner, best_within, extend_schedule, save, split_options, style_transfer_of
 from jaxstyle.checks import InputError
+from jaxstyle.optimize.configured import schedule_of
 from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
 from jaxstyle.optimize.records import Result
-from jaxstyle.optimize.settings import AUTO, schedule_of
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem
+from jaxstyle.run_config import AUTO
 
 from ..conftest import make_tiny_network
 from ..refusals import assert_refused

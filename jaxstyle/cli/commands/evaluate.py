@@ -5,15 +5,13 @@ from typing import Annotated
 
 import tyro
 
-from jaxstyle.cli.display import current_display
-from jaxstyle.cli.network import MATMUL_PRECISIONS, describe
-from jaxstyle.cli.objective import ObjectiveFlags
-from jaxstyle.cli.pictures import read_resized, read_scaled
-from jaxstyle.cli.records import to_json
+from jaxstyle.cli.flags import Command
+from jaxstyle.cli.inputs import ObjectiveFlags
+from jaxstyle.memory_limits import check_process_limits
 
 
 @dataclass(kw_only=True)
-class Evaluate(ObjectiveFlags):
+class Evaluate(ObjectiveFlags, Command):
     """Print the terms of the objective at a picture, as JSON.
 
     The content is resized to the picture's size if it has another; the styles are scaled as `stylize` scales them.
@@ -28,27 +26,11 @@ class Evaluate(ObjectiveFlags):
 
     def run(self) -> int:
         """Prints one JSON object: content, style, tv and total."""
-        self.check()
-        config = self.config()
-        network = self.load_network(self.used_layers())
-        display = current_display()
-        if self.verbose:
-            display.say(describe(network))
-        picture = read_scaled(self.picture, None, self.matte)
-        height, width, _ = picture.shape
-        content = read_resized(self.content, height, width, self.matte)
-        styles = self.read_styles(width)
+        self.check_objective()
+        check_process_limits()
+        from jaxstyle.cli.runs import evaluate  # loads JAX
 
-        import jax
-
-        from jaxstyle.problems.style_transfer import make_problem
-        from jaxstyle.vgg.module import PIXEL_SCALE
-
-        with jax.default_matmul_precision(MATMUL_PRECISIONS[self.matmul_precision]):
-            problem = make_problem(config, network.params, content, styles)
-            total, terms = jax.jit(problem.loss_fn)(picture * PIXEL_SCALE, problem.args, None)
-        display.result(to_json({**{name: float(term) for name, term in terms.items()}, "total": float(total)}))
-        return 0
+        return evaluate.run(self)
 
 
 #: See `jaxstyle.cli.commands`.

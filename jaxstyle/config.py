@@ -1,0 +1,268 @@
+"""What can be chosen of each experiment's objective, declared once. How to optimize is in `jaxstyle.run_config`.
+
+The command line makes its flags of these fields, so that this module loads no JAX: a flag has the field's name, default
+and `Attributes:` text, unless a `Knob` beside the type says otherwise. What a field may hold is checked in
+`__post_init__`, for Python and for flags.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, NamedTuple
+
+from jaxstyle.argument_checks import check_layer_weights
+from jaxstyle.checks import (
+    InputError,
+    check_between,
+    check_choice,
+    check_not_negative,
+    check_positive,
+    check_weights,
+)
+from jaxstyle.vgg.layers import DTYPES, MEMORY_MODES, POOLINGS, STYLE_LAYERS, Dtype, MemoryMode, Pooling
+
+#: Standard deviation of the initial noise, on 0..255, as in anishathalye/neural-style.
+NOISE_DEVIATION = 0.256
+
+#: Jitter of more pixels than any picture has is a mistake.
+MOST_JITTER = 100_000
+
+
+class Knob(NamedTuple):
+    """How a field is typed on the command line, where its own name and type do not say it.
+
+    Attributes:
+        name: Name of the flag, as a name in Python.
+        metavar: What stands for the flag's value in the help.
+        key: The flag gives this entry of the field, which is a mapping, and not the whole field.
+        text: Help text of a flag with a `key`; the others have the field's.
+        is_flag: False for a field that has no flag.
+    """
+
+    name: str = ""
+    metavar: str = ""
+    key: str = ""
+    text: str = ""
+    is_flag: bool = True
+
+
+NO_FLAG = Knob(is_flag=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureConfig:
+    """What all experiments with a network's features have in common.
+
+    Attributes:
+        tv_weight: Smoothness: weight of the total variation, on pixels of 0..255.
+        pooling: How the network makes pictures smaller.
+        dtype: Type of the features; pixels, Gram matrices, losses and the optimizer are float32.
+        memory: low is a third slower and needs a fraction of the memory.
+    """
+
+    tv_weight: float = 0.0
+    pooling: Pooling = "max"
+    dtype: Dtype = "float32"
+    memory: MemoryMode = "normal"
+
+    def __post_init__(self):
+        check_not_negative("tv_weight", self.tv_weight)
+        check_choice("pooling", self.pooling, POOLINGS)
+        check_choice("dtype", self.dtype, DTYPES)
+        check_choice("memory", self.memory, MEMORY_MODES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleConfig(FeatureConfig):
+    """What the experiments with a style have in common.
+
+    Attributes:
+        style_weight: How strong the style is: weight of the style term.
+    """
+
+    style_weight: float = 500.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_not_negative("style_weight", self.style_weight)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseConfig(FeatureConfig):
+    """What the experiments that start from white noise have in common.
+
+    Attributes:
+        noise_deviation: Standard deviation of the white noise to start from, in levels of 0..255.
+    """
+
+    noise_deviation: float = NOISE_DEVIATION
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_not_negative("noise_deviation", self.noise_deviation)
+
+
+def blended_content_layers(blend: float) -> dict[str, float]:
+    """Returns `{"relu4_2": blend, "relu5_2": 1 - blend}`, for `blend` in [0, 1]."""
+    check_between("content_weight_blend", blend, 0, 1)
+    return {"relu4_2": blend, "relu5_2": 1 - blend}
+
+
+def exponential_style_layers(exponent: float = 1.0, layers: Sequence[str] = STYLE_LAYERS) -> dict[str, float]:
+    """Returns layer weights with `w[l+1] = exponent * w[l]` and sum 1.
+
+    An exponent below 1 favors the early layers (fine texture), above 1 the late ones (large forms).
+
+    >>> exponential_style_layers(1.0)["relu1_1"]
+    0.2
+    """
+    if not 0 < exponent < float("inf"):
+        raise InputError("a style layer weight exponent above 0", exponent, "use 1 for equal layers")
+    if not 1e-6 <= exponent <= 1e6:
+        raise InputError("a style layer weight exponent of ordinary size", exponent, "use one between 0.01 and 100")
+    weights = [exponent**position for position in range(len(layers))]
+    return {layer: weight / sum(weights) for layer, weight in zip(layers, weights, strict=True)}
+
+
+@dataclass(frozen=True)
+class StyleTransferConfig(StyleConfig):
+    """Style transfer. Weights become arguments of the program; layers and pooling are part of it.
+
+    Attributes:
+        content_weight: How much of the photograph stays: weight of the content term.
+        style_weight: How much of the paintings comes in: weight of the style term.
+        content_layers: Layers of the content term, as NAME or NAME=WEIGHT; one of weight 0 is not computed. Default:
+            relu4_2.
+        style_layers: Layers of the style term, as NAME or NAME=WEIGHT, in order of depth. Default: relu1_1 relu2_1
+            relu3_1 relu4_1 relu5_1, equal.
+        style_blend_weights: A weight for each style; they are divided by their sum. Default: equal.
+        noise_blend: Share of noise in the initial picture, in [0, 1]. None means 1 without an initial picture and 0
+            with one.
+    """
+
+    content_weight: float = 5.0
+    tv_weight: float = field(default=100.0, kw_only=True)
+    content_layers: Mapping[str, float] = field(default_factory=lambda: blended_content_layers(1.0))
+    style_layers: Mapping[str, float] = field(default_factory=exponential_style_layers)
+    style_blend_weights: Sequence[float] | None = None
+    noise_blend: Annotated[float | None, NO_FLAG] = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_not_negative("content_weight", self.content_weight)
+        for name in ("content_layers", "style_layers"):
+            check_layer_weights(name, getattr(self, name))
+            for layer, weight in getattr(self, name).items():
+                check_not_negative(f"the weight of {layer} in {name}", weight)
+        if self.noise_blend is not None:
+            check_between("noise_blend", self.noise_blend, 0, 1)
+
+    def used_layers(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Returns the content layers and the style layers whose weight is above 0."""
+        content = tuple(layer for layer, weight in self.content_layers.items() if weight > 0)
+        style = tuple(layer for layer, weight in self.style_layers.items() if weight > 0)
+        return content, style
+
+
+@dataclass(frozen=True)
+class TextureConfig(StyleConfig, NoiseConfig):
+    """Texture synthesis. Gatys et al. (2015) preferred average pooling.
+
+    Attributes:
+        layers: Layers and their weights.
+        style_weight: How strong the textures are: weight of all layers together.
+        is_tileable: Make opposite borders fit, so that copies can be laid side by side without a seam.
+    """
+
+    layers: Mapping[str, float] = field(default_factory=exponential_style_layers)
+    is_tileable: Annotated[bool, Knob("tileable")] = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_feature_layers(self.layers)
+
+
+@dataclass(frozen=True)
+class ContentReconstructionConfig(NoiseConfig):
+    """Content reconstruction.
+
+    Attributes:
+        layers: Layers and their weights: usually one layer.
+    """
+
+    layers: Mapping[str, float] = field(default_factory=lambda: {"relu4_2": 1.0})
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_feature_layers(self.layers)
+
+
+@dataclass(frozen=True)
+class DreamConfig(FeatureConfig):
+    """Dreams. Weights become arguments of the program; the rest is part of it.
+
+    Attributes:
+        layers: Layers to excite, as NAME or NAME=WEIGHT, in order of depth; one of weight 0 is not computed.
+        channels: Channels of the one layer, counted from 0, to excite instead of all of it.
+        jitter: Random shifts at each step, in pixels at most, in either direction.
+        headroom: Share of its contrast that the picture loses at the start, in [0, 1]: what is black or white cannot
+            change.
+    """
+
+    layers: Mapping[str, float] = field(default_factory=lambda: {"relu4_2": 1.0, "relu5_1": 1.0})
+    channels: Sequence[int] = ()
+    jitter: int = 16
+    headroom: float = 0.2
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_feature_layers(self.layers)
+        if self.channels and len(self.used_layers()) != 1:
+            raise InputError(
+                "one of layers with channels", f"{len(self.used_layers())}", "name one layer, or leave the channels out"
+            )
+        if len(set(self.channels)) < len(self.channels):
+            raise InputError("channels that differ", " ".join(map(str, self.channels)), "remove the repetition")
+        if self.jitter != int(self.jitter):
+            raise InputError("jitter of whole pixels", self.jitter, "round it")
+        check_not_negative("jitter", self.jitter)
+        check_between("jitter", self.jitter, 0, MOST_JITTER)
+        check_between("headroom", self.headroom, 0, 1)
+
+    def used_layers(self) -> tuple[str, ...]:
+        """Returns the layers whose weight is above 0."""
+        return tuple(layer for layer, weight in self.layers.items() if weight > 0)
+
+
+def check_feature_layers(layers: Mapping[str, float]) -> None:
+    """Raises `InputError` unless `layers` maps names of layers to weights, none negative and not all 0."""
+    check_layer_weights("layers", layers)
+    check_weights("weights of layers", layers.values(), len(layers))
+
+
+@dataclass(frozen=True)
+class PainterConfig:
+    """The painter's network, and how it is shown the picture. The defaults are those of the published run.
+
+    Attributes:
+        hidden_widths: Units of each hidden layer, with ReLU after each; the last layer is linear.
+        weight_deviation: Standard deviation of the initial weights; biases start at 0.
+        batch_size: Pixels per step.
+        fourier_features: Frequencies of the Fourier features before the network, as 256; 0 for the classic network.
+        fourier_scale: Standard deviation of the frequencies, in cycles per side. Tancik et al. (2020) found 10 best at
+            512x512; at 64x64 half of that learns as fast, and leaves no grain.
+        fourier_seed: Seed of the frequencies, which are drawn once and stay.
+    """
+
+    hidden_widths: Sequence[int] = (64,) * 6
+    weight_deviation: float = 0.1
+    batch_size: int = 50
+    fourier_features: int = 0
+    fourier_scale: float = 5.0
+    fourier_seed: Annotated[int, NO_FLAG] = 0
+
+    def __post_init__(self):
+        for width in self.hidden_widths:
+            check_positive("each of the hidden_widths", width)
+        for name in ("weight_deviation", "batch_size", "fourier_scale"):
+            check_positive(name, getattr(self, name))
+        check_not_negative("fourier_features", self.fourier_features)
