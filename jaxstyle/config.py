@@ -5,9 +5,10 @@ and `Attributes:` text, unless a `Knob` beside the type says otherwise. What a f
 `__post_init__`, for Python and for flags.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from jaxstyle.argument_checks import check_layer_weights
 from jaxstyle.checks import (
@@ -18,7 +19,7 @@ from jaxstyle.checks import (
     check_positive,
     check_weights,
 )
-from jaxstyle.vgg.layers import DTYPES, MEMORY_MODES, POOLINGS, STYLE_LAYERS, Dtype, MemoryMode, Pooling
+from jaxstyle.vgg.layers import STYLE_LAYERS, Dtype, MemoryMode, Pooling
 
 #: Standard deviation of the initial noise, on 0..255, as in anishathalye/neural-style.
 NOISE_DEVIATION = 0.256
@@ -35,21 +36,74 @@ class Knob(NamedTuple):
         metavar: What stands for the flag's value in the help.
         key: The flag gives this entry of the field, which is a mapping, and not the whole field.
         text: Help text of a flag with a `key`; the others have the field's.
-        is_flag: False for a field that has no flag.
+        aliases: Other words for the flag.
     """
 
     name: str = ""
     metavar: str = ""
     key: str = ""
     text: str = ""
-    is_flag: bool = True
+    aliases: tuple[str, ...] = ()
 
 
-NO_FLAG = Knob(is_flag=False)
+#: Stands beside the type of a field that has no flag.
+NO_FLAG = Knob("no flag")
+
+
+class Check(NamedTuple):
+    """What the value of a field must pass, or each of its values: stands beside the field's type.
+
+    Attributes:
+        function: `function(name, value, *bounds)` raises `InputError`.
+        bounds: The function's other arguments.
+    """
+
+    function: Callable[..., Any]
+    bounds: tuple[float, ...] = ()
+
+
+#: Types of numbers with a bound.
+Positive = Annotated[float, Check(check_positive)]
+PositiveInt = Annotated[int, Check(check_positive)]
+NotNegative = Annotated[float, Check(check_not_negative)]
+NotNegativeInt = Annotated[int, Check(check_not_negative)]
+Share = Annotated[float, Check(check_between, (0, 1))]
+
+
+def check_all(name: str, value: Any, checks: Iterable[Check]) -> None:
+    """Raises `InputError` if a value, or one of several values, does not pass a check."""
+    is_list = isinstance(value, list | tuple)
+    for check in checks:
+        for each in value if is_list else (value,):
+            check.function(f"each of the {name}" if is_list else name, each, *check.bounds)
+
+
+@cache
+def _checks_of(config: type) -> dict[str, tuple[tuple[str, ...], list[Check]]]:
+    """Returns the choices and the checks of each field."""
+    found = {}
+    for name, hint in get_type_hints(config, include_extras=True).items():
+        kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        choices = get_args(kind) if get_origin(kind) is Literal else ()
+        found[name] = choices, [mark for mark in marks if isinstance(mark, Check)]
+    return found
+
+
+@dataclass(frozen=True)
+class Config:
+    """A config: what it holds passes the checks that stand beside the types of its fields."""
+
+    def __post_init__(self):
+        for name, (choices, checks) in _checks_of(type(self)).items():
+            value = getattr(self, name)
+            if choices:
+                check_choice(name, value, choices)
+            if value is not None:
+                check_all(name, value, checks)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureConfig:
+class FeatureConfig(Config):
     """What all experiments with a network's features have in common.
 
     Attributes:
@@ -59,16 +113,10 @@ class FeatureConfig:
         memory: low is a third slower and needs a fraction of the memory.
     """
 
-    tv_weight: float = 0.0
+    tv_weight: NotNegative = 0.0
     pooling: Pooling = "max"
     dtype: Dtype = "float32"
     memory: MemoryMode = "normal"
-
-    def __post_init__(self):
-        check_not_negative("tv_weight", self.tv_weight)
-        check_choice("pooling", self.pooling, POOLINGS)
-        check_choice("dtype", self.dtype, DTYPES)
-        check_choice("memory", self.memory, MEMORY_MODES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +127,7 @@ class StyleConfig(FeatureConfig):
         style_weight: How strong the style is: weight of the style term.
     """
 
-    style_weight: float = 500.0
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_not_negative("style_weight", self.style_weight)
+    style_weight: NotNegative = 500.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +138,7 @@ class NoiseConfig(FeatureConfig):
         noise_deviation: Standard deviation of the white noise to start from, in levels of 0..255.
     """
 
-    noise_deviation: float = NOISE_DEVIATION
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_not_negative("noise_deviation", self.noise_deviation)
+    noise_deviation: NotNegative = NOISE_DEVIATION
 
 
 def blended_content_layers(blend: float) -> dict[str, float]:
@@ -139,22 +179,19 @@ class StyleTransferConfig(StyleConfig):
             with one.
     """
 
-    content_weight: float = 5.0
-    tv_weight: float = field(default=100.0, kw_only=True)
+    content_weight: NotNegative = 5.0
+    tv_weight: NotNegative = field(default=100.0, kw_only=True)
     content_layers: Mapping[str, float] = field(default_factory=lambda: blended_content_layers(1.0))
     style_layers: Mapping[str, float] = field(default_factory=exponential_style_layers)
     style_blend_weights: Sequence[float] | None = None
-    noise_blend: Annotated[float | None, NO_FLAG] = None
+    noise_blend: Annotated[float | None, NO_FLAG, Check(check_between, (0, 1))] = None
 
     def __post_init__(self):
         super().__post_init__()
-        check_not_negative("content_weight", self.content_weight)
         for name in ("content_layers", "style_layers"):
             check_layer_weights(name, getattr(self, name))
             for layer, weight in getattr(self, name).items():
                 check_not_negative(f"the weight of {layer} in {name}", weight)
-        if self.noise_blend is not None:
-            check_between("noise_blend", self.noise_blend, 0, 1)
 
     def used_layers(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Returns the content layers and the style layers whose weight is above 0."""
@@ -210,8 +247,8 @@ class DreamConfig(FeatureConfig):
 
     layers: Mapping[str, float] = field(default_factory=lambda: {"relu4_2": 1.0, "relu5_1": 1.0})
     channels: Sequence[int] = ()
-    jitter: int = 16
-    headroom: float = 0.2
+    jitter: Annotated[NotNegativeInt, Check(check_between, (0, MOST_JITTER))] = 16
+    headroom: Share = 0.2
 
     def __post_init__(self):
         super().__post_init__()
@@ -224,9 +261,6 @@ class DreamConfig(FeatureConfig):
             raise InputError("channels that differ", " ".join(map(str, self.channels)), "remove the repetition")
         if self.jitter != int(self.jitter):
             raise InputError("jitter of whole pixels", self.jitter, "round it")
-        check_not_negative("jitter", self.jitter)
-        check_between("jitter", self.jitter, 0, MOST_JITTER)
-        check_between("headroom", self.headroom, 0, 1)
 
     def used_layers(self) -> tuple[str, ...]:
         """Returns the layers whose weight is above 0."""
@@ -240,7 +274,7 @@ def check_feature_layers(layers: Mapping[str, float]) -> None:
 
 
 @dataclass(frozen=True)
-class PainterConfig:
+class PainterConfig(Config):
     """The painter's network, and how it is shown the picture. The defaults are those of the published run.
 
     Attributes:
@@ -253,16 +287,9 @@ class PainterConfig:
         fourier_seed: Seed of the frequencies, which are drawn once and stay.
     """
 
-    hidden_widths: Sequence[int] = (64,) * 6
-    weight_deviation: float = 0.1
-    batch_size: int = 50
-    fourier_features: int = 0
-    fourier_scale: float = 5.0
+    hidden_widths: Annotated[Sequence[int], Check(check_positive)] = (64,) * 6
+    weight_deviation: Positive = 0.1
+    batch_size: PositiveInt = 50
+    fourier_features: NotNegativeInt = 0
+    fourier_scale: Positive = 5.0
     fourier_seed: Annotated[int, NO_FLAG] = 0
-
-    def __post_init__(self):
-        for width in self.hidden_widths:
-            check_positive("each of the hidden_widths", width)
-        for name in ("weight_deviation", "batch_size", "fourier_scale"):
-            check_positive(name, getattr(self, name))
-        check_not_negative("fourier_features", self.fourier_features)

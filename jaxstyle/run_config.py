@@ -181,8 +181,10 @@ class RunConfig:
         return 1 + len(others) if others else first
 
     def _check_scales(self) -> None:
-        for name in ("scales", "scale_iterations"):
-            steps = tuple(_check_whole(f"each of the {name}", value, 1, MOST_STEPS) for value in getattr(self, name))
+        for name, least in (("scales", 0), ("scale_iterations", 1)):
+            steps = tuple(
+                _check_whole(f"each of the {name}", value, least, MOST_STEPS) for value in getattr(self, name)
+            )
             object.__setattr__(self, name, steps)
         if not self.scales:
             raise InputError("at least one number in scales", "none", "write [1] for one size")
@@ -193,7 +195,7 @@ class RunConfig:
                 list(self.scales),
                 "order them from the smallest to the largest",
             )
-        if not 1 < _check_number("scale_step", self.scale_step) <= MOST_SCALE_STEP:
+        if not isinstance(self.scale_step, int | float) or not 1 < self.scale_step <= MOST_SCALE_STEP:
             raise InputError(f"a scale_step above 1, up to {MOST_SCALE_STEP}", self.scale_step, "use 1.414 or 2")
         if self.scale_iterations and len(self.scale_iterations) != self._scale_count():
             raise InputError(

@@ -9,11 +9,10 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-import tyro
-
 from jaxstyle.checks import InputError
 from jaxstyle.cli import command_line
 from jaxstyle.cli.flags import attribute_docs, flag_of, flags_of, item_type
+from jaxstyle.config import Knob
 
 #: Pictures in a row of a grid with one axis; a longer one is wrapped to rows of so many, or to a square.
 MOST_COLUMNS = 8
@@ -92,7 +91,7 @@ def _several(kind: Any, default: Any) -> tuple[Any, Any]:
     values: Any = tuple[str, ...] if is_list else tuple[item, ...]
     if default is None:
         values = values | None
-    return Annotated[values, tyro.conf.arg(metavar="LIST")] if is_list else values, default
+    return Annotated[values, Knob(metavar="LIST")] if is_list else values, default
 
 
 def read_values(name: str, words: Sequence[Any], kind: Any) -> list[Any]:

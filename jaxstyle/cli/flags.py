@@ -6,9 +6,10 @@ command of what was typed. What was not typed is in the config's default, which 
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass, replace
 from functools import cache
+from importlib import import_module
 from inspect import cleandoc
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -17,7 +18,7 @@ import tyro
 
 from jaxstyle.checks import InputError, check_choice
 from jaxstyle.cli.records import as_number
-from jaxstyle.config import Knob
+from jaxstyle.config import NO_FLAG, Check, Knob, check_all
 from jaxstyle.run_config import RunConfig
 
 #: The groups of --help, and their flags in the order in which they are shown. What is named nowhere is in the first.
@@ -36,10 +37,15 @@ GROUPS = {
     "machine": "memory dtype matmul_precision batch yes compilation_cache",
 }
 
+#: The flags whose values are files that a run reads, or samples: first the picture that the result may replace.
+FILES_TO_READ = "content picture styles network guide holes initial settings"
+
+#: The flags whose values are files that a run writes beside its pictures.
+FILES_TO_WRITE = "history summary curve animation"
+
 #: What stands for a flag's value in the help, where the type does not say it.
 METAVARS = {
-    "FILE": "output content styles picture guide holes src dst file initial network settings summary history table "
-    "curve animation",
+    "FILE": f"output src dst file table {FILES_TO_READ} {FILES_TO_WRITE}",
     "PATTERN": "checkpoint_output pictures frames zoom_frames",
     "LAYER": "layers content_layers style_layers",
     "FOLDER": "compilation_cache",
@@ -65,19 +71,28 @@ class Command:
     """What every command has beside its flags.
 
     Attributes:
-        given: Names of the flags that were typed.
+        given: The flags that were typed, with what was typed.
     """
 
-    given: frozenset[str] = frozenset()
+    given: Mapping[str, Any] = {}
 
     @classmethod
     def presets(cls, given: dict[str, Any]) -> dict[str, Any]:
         """Returns configs that replace the command's defaults; a flag that only names one is taken out of `given`."""
         return {}
 
+    def check(self) -> None:
+        """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
+
     def run(self) -> int:
-        """Does what the command is for, and returns the exit code."""
-        raise NotImplementedError
+        """Does what the command is for, and returns the exit code.
+
+        That is `run` in the module of `jaxstyle.cli.runs` that is called as the command's own. It is imported only
+        now, as it loads JAX.
+        """
+        self.check()
+        module = import_module(type(self).__module__.replace(".commands.", ".runs."))
+        return module.run(self)
 
 
 class Flag(NamedTuple):
@@ -86,12 +101,13 @@ class Flag(NamedTuple):
     Attributes:
         name: Name of the flag, as a name in Python.
         annotation: Type of what is typed: a number, a text, a switch, or a tuple of them.
-        is_positional: Whether its value is given without its name.
         default: `dataclasses.MISSING` if it has to be given.
         text: Help text.
         metavar: What stands for its value, or for one of its values, in the help and in messages.
+        is_positional: Whether its value is given without its name.
         aliases: Other words for it.
         choices: The values that it takes, where they are few.
+        checks: What its value, or each of its values, must pass.
         config: The command's field that holds it, if that is a config.
         field: The config's or the command's field.
         key: The entry of that field, if the field is a mapping and the flag gives one entry.
@@ -100,12 +116,13 @@ class Flag(NamedTuple):
 
     name: str
     annotation: Any
-    is_positional: bool
     default: Any
     text: str
     metavar: str
+    is_positional: bool = False
     aliases: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
     config: str = ""
     field: str = ""
     key: str = ""
@@ -153,20 +170,18 @@ class Flag(NamedTuple):
         if self.config and self.is_list and not value:
             noun = "number" if self.kind in (int, float) else self.metavar.lower()
             raise InputError(f"at least one {noun} after {self.word}", "none", f"write {self.word} {self.value}")
+        if value is not None:
+            check_all(self.word, value, self.checks)
         if not self.is_mapping:
             return value
         return _read_options(value, optimizer) if self.field == "options" else parse_layers(self.word, value)
 
-    def value_in(self, command: Any) -> Any:
-        """Returns what people would type for what `command` holds: None or () for the default of a mapping."""
+    def value_in(self, command: Command) -> Any:
+        """Returns what a command holds for it; of a mapping only what was typed."""
+        if self.is_mapping:
+            return command.given.get(self.name, ())
         value = getattr(getattr(command, self.config) if self.config else command, self.field)
-        if self.key:
-            return value.get(self.key)
-        if not self.is_mapping:
-            return value
-        own = {flag.key for flag in flags_of(type(command)) if flag.field == self.field and flag.config == self.config}
-        words = _words(self.field, value, own)
-        return () if words == self.default else words
+        return value.get(self.key) if self.key else value
 
 
 CommandType = TypeVar("CommandType", bound=Command)
@@ -175,63 +190,56 @@ CommandType = TypeVar("CommandType", bound=Command)
 @cache
 def flags_of(command: type) -> list[Flag]:
     """Returns the flags of a command's dataclass in the order of the help."""
-    hints, texts = get_type_hints(command, include_extras=True), attribute_docs(command)
     order = {name: index for index, name in enumerate(name for names in GROUPS.values() for name in names.split())}
-    found: list[Flag] = []
+    hints, texts, found = get_type_hints(command, include_extras=True), attribute_docs(command), list[Flag]()
     for each in fields(command):
         annotation, marks = unwrap(hints[each.name])
         if is_dataclass(annotation):
             nested = next((mark for mark in marks if isinstance(mark, Nested)), Nested())
-            found += _flags_of_config(each, nested, texts)
-        elif each.init and tyro.conf.Suppress not in marks:
-            found.append(_flag_of_field(each, annotation, marks, texts))
+            config, own = type(each.default), attribute_docs(type(each.default)) | texts
+            kinds = get_type_hints(config, include_extras=True)
+            for inner in fields(config) if isinstance(config, type) else ():
+                if inner.name not in nested.without.split():
+                    default, aliases = getattr(each.default, inner.name), nested.aliases.get(inner.name, ())
+                    found += _flags_of_field(inner.name, kinds[inner.name], default, own, aliases, each.name)
+        elif each.init:
+            found += _flags_of_field(each.name, hints[each.name], each.default, texts)
     return sorted(found, key=lambda flag: order.get(flag.name, -1))
 
 
-def _flags_of_config(holder: Field, nested: Nested, texts: Mapping[str, str]) -> Iterator[Flag]:
-    """Yields the flags of the config that is the default of a command's field."""
-    config = type(holder.default)
-    hints, texts = get_type_hints(config, include_extras=True), attribute_docs(config) | texts
-    for each in fields(config):
-        annotation, marks = unwrap(hints[each.name])
-        knobs = [mark for mark in marks if isinstance(mark, Knob)] or [Knob()]
-        is_mapping = get_origin(annotation) is Mapping
-        for knob in knobs if each.name not in nested.without.split() else ():
-            name, value = knob.name or each.name, getattr(holder.default, each.name)
-            if not knob.is_flag:
-                continue
-            if knob.key:
-                default = value.get(knob.key)
-            else:
-                default = _words(each.name, value, {other.key for other in knobs}) if is_mapping else value
-            kind, is_list = (float, False) if knob.key else item_type(annotation)
-            choices = get_args(annotation) if get_origin(annotation) is Literal else ()
-            yield Flag(
-                name,
-                tuple[kind, ...] if is_list else kind,  # type: ignore[valid-type]
-                is_positional=False,
-                default=default,
-                text=texts.get(name) or knob.text or texts[each.name],
-                metavar=knob.metavar or "|".join(choices) or _metavar(name, kind, False),
-                aliases=nested.aliases.get(each.name, ()),
-                choices=choices,
-                config=holder.name,
-                field=each.name,
-                key=knob.key,
-                is_mapping=is_mapping and not knob.key,
-            )
-
-
-def _flag_of_field(each: Field, annotation: Any, marks: Sequence[Any], texts: Mapping[str, str]) -> Flag:
-    is_positional = tyro.conf.Positional in marks
-    kind, is_list = item_type(annotation)
+def _flags_of_field(
+    field: str,
+    hint: Any,
+    default: Any,
+    texts: Mapping[str, str],
+    aliases: tuple[str, ...] = (),
+    config: str = "",
+) -> Iterator[Flag]:
+    """Yields the flag of a field, or the flags of its entries."""
+    annotation, marks = unwrap(hint)
+    is_positional, is_mapping = tyro.conf.Positional in marks, get_origin(annotation) is Mapping
     choices = get_args(annotation) if get_origin(annotation) is Literal else ()
-    metavars = [mark.metavar for mark in marks if getattr(mark, "metavar", None)]
-    aliases = tuple(word for mark in marks for word in getattr(mark, "aliases", None) or ())
-    metavar = metavars[0] if metavars else "|".join(choices) or _metavar(each.name, kind, is_positional)
-    made = tuple[kind, ...] if is_list else kind  # type: ignore[valid-type]
-    text = texts.get(each.name, "")
-    return Flag(each.name, made, is_positional, each.default, text, metavar, aliases, choices, field=each.name)
+    knobs = [mark for mark in marks if isinstance(mark, Knob)] or [Knob()]
+    for knob in knobs if NO_FLAG not in knobs else ():
+        name = knob.name or field
+        kind, is_list = (float, False) if knob.key else item_type(annotation)
+        words = tuple(default) if is_mapping and field != "options" else ()
+        shown = default.get(knob.key) if knob.key else words if is_mapping else default
+        yield Flag(
+            name,
+            tuple[kind, ...] if is_list else kind,  # type: ignore[valid-type]
+            shown,
+            texts.get(name) or knob.text or texts.get(field, ""),
+            knob.metavar or "|".join(choices) or _metavar(name, kind, is_positional),
+            is_positional=is_positional,
+            aliases=aliases + knob.aliases,
+            choices=choices,
+            checks=tuple(mark for mark in marks if isinstance(mark, Check)),
+            config=config,
+            field=field,
+            key=knob.key,
+            is_mapping=is_mapping and not knob.key,
+        )
 
 
 def build(command: type[CommandType], given: Mapping[str, Any]) -> CommandType:
@@ -263,7 +271,7 @@ def build(command: type[CommandType], given: Mapping[str, Any]) -> CommandType:
         except InputError as error:
             raise _with_flags(error, [flag for flag in flags_of(command) if flag.config == name]) from None
     made = command(**values)
-    made.given = frozenset(typed)
+    made.given = typed
     return made
 
 
@@ -276,7 +284,7 @@ def _with_flags(error: InputError, flags: Sequence[Flag]) -> InputError:
     return error
 
 
-def flag_values(command: Any) -> dict[str, Any]:
+def flag_values(command: Command) -> dict[str, Any]:
     """Returns what every flag of a command holds, by name."""
     return {flag.name: flag.value_in(command) for flag in flags_of(type(command))}
 
@@ -310,13 +318,6 @@ def _read_options(items: Sequence[str], optimizer: str) -> dict[str, Any]:
             raise InputError("--optimizer-options as NAME=VALUE", repr(item), advice)
         options[name] = as_number(value)
     return options
-
-
-def _words(field: str, mapping: Mapping[str, Any], without: Collection[str]) -> tuple[str, ...]:
-    """Returns a mapping as it is typed: a layer whose weight is 1 by its name alone."""
-    is_bare = field != "options"
-    items = [(name, value) for name, value in mapping.items() if name not in without]
-    return tuple(name if is_bare and value == 1 else f"{name}={value}" for name, value in items)
 
 
 def unwrap(hint: Any) -> tuple[Any, list[Any]]:

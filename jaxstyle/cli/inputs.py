@@ -3,11 +3,13 @@
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from jaxstyle.checks import InputError, check_between, check_positive, check_weights
+import tyro
+
+from jaxstyle.checks import InputError, check_positive, check_weights
 from jaxstyle.cli.flags import flag_of
-from jaxstyle.config import StyleTransferConfig, blended_content_layers, exponential_style_layers
+from jaxstyle.config import Check, Share, StyleTransferConfig, blended_content_layers, exponential_style_layers
 from jaxstyle.vgg.layers import check_order
 
 #: The flags of `SizeFlags`, of which one may be given.
@@ -18,17 +20,37 @@ MAX_SIDE = 100_000
 
 
 @dataclass(kw_only=True)
-class NetworkFlags:
+class PictureFlags:
+    """The picture that a command is about.
+
+    Attributes:
+        picture: Picture to work on: a file or sample:NAME.
+    """
+
+    picture: Annotated[str, tyro.conf.Positional]
+
+
+@dataclass(kw_only=True)
+class MatteFlags:
+    """What transparent pixels become.
+
+    Attributes:
+        matte: Behind transparent pixels: a name or #rrggbb.
+    """
+
+    matte: str = "white"
+
+
+@dataclass(kw_only=True)
+class NetworkFlags(MatteFlags):
     """The network.
 
     Attributes:
         network: VGG-16 or VGG-19, in any format that `jaxstyle weights` reads. Default: the VGG-19 that ships.
-        matte: Behind transparent pixels: a name or #rrggbb.
         matmul_precision: On GPU and TPU: tf32 is faster and keeps 10 bits.
     """
 
     network: str | None = None
-    matte: str = "white"
     matmul_precision: Literal["highest", "tf32"] = "highest"
 
     def check_network(self) -> None:
@@ -37,30 +59,33 @@ class NetworkFlags:
 
         parse_color(self.matte)
 
-    def network_files(self) -> list[str]:
-        """Returns the file of the network, if there is one."""
-        return [] if self.network is None else [self.network]
-
 
 @dataclass(kw_only=True)
-class SizeFlags:
-    """The size of a picture, whose shape is kept.
+class SideFlags:
+    """A side of a picture, whose shape is kept.
 
     Attributes:
         width: Width in pixels; the shape is kept. Default: its own.
         height: Height in pixels, instead of --width.
+    """
+
+    width: Annotated[int | None, Check(check_positive)] = None
+    height: Annotated[int | None, Check(check_positive)] = None
+
+
+@dataclass(kw_only=True)
+class SizeFlags(SideFlags):
+    """The size of a picture, whose shape is kept.
+
+    Attributes:
         long_side: The longer side in pixels, instead of --width.
     """
 
-    width: int | None = None
-    height: int | None = None
-    long_side: int | None = None
+    long_side: Annotated[int | None, Check(check_positive)] = None
 
     def check_size(self) -> None:
-        """Raises `InputError` for sizes that no picture can have, and for more than one."""
+        """Raises `InputError` for more than one size."""
         given = [name for name in SIDES if getattr(self, name) is not None]
-        for name in given:
-            check_positive(flag_of(name), getattr(self, name))
         if len(given) > 1:
             raise InputError(
                 "one of --width, --height and --long-side", " and ".join(map(flag_of, given)), "leave all but one out"
@@ -92,9 +117,9 @@ class ObjectiveFlags(NetworkFlags, ContentAndStyles):
     """
 
     objective: StyleTransferConfig = StyleTransferConfig()
-    content_weight_blend: float = 1.0
+    content_weight_blend: Share = 1.0
     style_layer_weight_exp: float = 1.0
-    style_scales: tuple[float, ...] = ()
+    style_scales: Annotated[tuple[float, ...], Check(check_positive)] = ()
 
     def check_objective(self) -> None:
         """Raises `InputError` for what can be known to be wrong before any file is read."""
@@ -111,9 +136,6 @@ class ObjectiveFlags(NetworkFlags, ContentAndStyles):
             raise InputError(
                 f"{len(self.styles)} --style-scales, one for each style", len(self.style_scales), "pass one for each"
             )
-        for scale in self.style_scales:
-            check_positive("each of the --style-scales", scale)
-        check_between("--content-weight-blend", self.content_weight_blend, 0, 1)
         self.weighed_objective()
 
     def weighed_objective(self) -> StyleTransferConfig:

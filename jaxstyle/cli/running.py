@@ -6,11 +6,12 @@ Flags and their checks only; `jaxstyle.cli.session` does what they say. How to o
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from jaxstyle.checks import InputError, check_between, check_positive
 from jaxstyle.cli.checkpoints import checkpoint_name
-from jaxstyle.cli.flags import Command
+from jaxstyle.cli.flags import FILES_TO_READ, FILES_TO_WRITE, Command, flag_values
+from jaxstyle.config import Check
 from jaxstyle.memory_limits import check_process_limits
 from jaxstyle.output_files import check_distinct_files, check_new_file
 from jaxstyle.run_config import RunConfig
@@ -26,11 +27,65 @@ HISTORY_ITERATIONS = 10
 
 
 @dataclass(kw_only=True)
-class RunFlags(Command):
-    """How to optimize, what to print and what to write.
+class OverwriteFlags(Command):
+    """Whether files may be replaced.
+
+    Attributes:
+        overwrite: Replace files that exist.
+    """
+
+    overwrite: bool = False
+
+
+@dataclass(kw_only=True)
+class OutputFlags(OverwriteFlags):
+    """The picture to write.
 
     Attributes:
         output: Picture to write: .png .jpg .webp .tif.
+    """
+
+    output: str
+
+
+@dataclass(kw_only=True)
+class VerboseFlags(Command):
+    """How much to tell people.
+
+    Attributes:
+        verbose: Print the network's name and checksum and the precision as well; --summary has them anyway.
+    """
+
+    verbose: bool = False
+
+
+@dataclass(kw_only=True)
+class EachPictureFlags(Command):
+    """The pictures of a sheet by themselves.
+
+    Attributes:
+        pictures: Where to write each picture by itself.
+    """
+
+    pictures: str | None = None
+
+
+@dataclass(kw_only=True)
+class AnimationFlags(Command):
+    """An animation.
+
+    Attributes:
+        animation: Animated .gif or .webp.
+    """
+
+    animation: str | None = None
+
+
+@dataclass(kw_only=True)
+class RunFlags(OutputFlags, VerboseFlags):
+    """How to optimize, what to print and what to write.
+
+    Attributes:
         seed: Seed of all that is random: the same seed, the same picture (on the same machine and number of cores).
         print_iterations: Print the loss every N iterations.
         progress_write: Write the printed losses to progress.txt beside the output.
@@ -39,30 +94,22 @@ class RunFlags(Command):
         summary: JSON file for the outcome and every flag.
         compilation_cache: Keeps compiled programs for the next run; or off. Default: a private folder of the user's.
         bit_depth: Bits of each color; 16 for .png and .tif.
-        overwrite: Replace files that exist.
         quiet: Print nothing but errors.
-        verbose: Print the network's name and checksum and the precision as well; --summary has them anyway.
     """
 
     optimization: RunConfig = RunConfig()
-    output: str
-    seed: int = 0
-    print_iterations: int | None = None
+    seed: Annotated[int, Check(check_between, (0, 2**32 - 1))] = 0
+    print_iterations: Annotated[int | None, Check(check_positive)] = None
     progress_write: bool = False
     progress_plot: bool = False
     history: str | None = None
     summary: str | None = None
     compilation_cache: str | None = None
     bit_depth: int = 8
-    overwrite: bool = False
     quiet: bool = False
-    verbose: bool = False
 
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
-        if self.print_iterations is not None:
-            check_positive("--print-iterations", self.print_iterations)
-        check_between("--seed", self.seed, 0, 2**32 - 1)
         self._check_places()
         check_process_limits()
 
@@ -91,18 +138,22 @@ class RunFlags(Command):
 
     def texts_to_write(self) -> list[str]:
         """Returns the places of all other files that the run will write."""
-        folder = Path(self.output).parent
-        texts = [text for text in (self.history, self.summary) if text is not None]
+        folder, held = Path(self.output).parent, flag_values(self)
+        texts = [held[name] for name in FILES_TO_WRITE.split() if held.get(name) is not None]
         texts += [str(folder / "progress.txt")] * self.progress_write
         texts += [str(folder / "progress.png")] * self.progress_plot
         return texts
 
     def files_to_read(self) -> list[str]:
         """Returns the files and samples that the command reads: first the picture that the result may replace."""
-        raise NotImplementedError
+        held = flag_values(self)
+        values = [held[name] for name in FILES_TO_READ.split() if held.get(name) is not None]
+        return [source for value in values for source in (value if isinstance(value, tuple) else (value,))]
 
     def _check_places(self) -> None:
-        from jaxstyle.pictures.image_files import check_output  # loads Pillow, which --help does without
+        # Here, as they load Pillow, which --help does without.
+        from jaxstyle.pictures.animation_files import check_animation
+        from jaxstyle.pictures.image_files import check_output
 
         pictures, texts, sources = self.pictures_to_write(), self.texts_to_write(), self.files_to_read()
         check_distinct_files([*pictures, *texts], sources, own=sources[0])
@@ -110,6 +161,8 @@ class RunFlags(Command):
             check_output(picture, overwrite=self.overwrite, bit_depth=self.bit_depth)
         for text in texts:
             check_new_file(text, overwrite=self.overwrite)
+        if isinstance(self, AnimationFlags) and self.animation is not None:
+            check_animation(self.animation, overwrite=self.overwrite)
 
 
 @dataclass(kw_only=True)
@@ -123,12 +176,10 @@ class CheckpointFlags(RunFlags):
     """
 
     checkpoint_output: str | None = None
-    checkpoint_iterations: int | None = None
+    checkpoint_iterations: Annotated[int | None, Check(check_positive)] = None
 
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
-        if self.checkpoint_iterations is not None:
-            check_positive("--checkpoint-iterations", self.checkpoint_iterations)
         if (self.checkpoint_output is None) != (self.checkpoint_iterations is None):
             got = "one of them" if self.checkpoint_output is None else "no --checkpoint-iterations"
             raise InputError("--checkpoint-output together with --checkpoint-iterations", got, "pass both or neither")

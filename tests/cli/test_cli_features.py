@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.cli import main, report
+from jaxstyle.cli.runs import features as command
 from jaxstyle.optimize import loop
 from jaxstyle.optimize.records import Status
 from jaxstyle.pictures import sheets
@@ -47,7 +48,7 @@ def laid_out(monkeypatch: pytest.MonkeyPatch) -> list:
         found.append((rows, options["row_labels"]))
         return original(rows, **options)
 
-    monkeypatch.setattr(sheets, "contact_sheet", spy)
+    monkeypatch.setattr(command, "contact_sheet", spy)
     return found
 
 
@@ -90,7 +91,7 @@ def test_channels_are_excited_under_their_maps_by_one_program(
     features, laid_out: list, tiny_network: dict, monkeypatch: pytest.MonkeyPatch
 ):
     compiled, original = [], loop.compile_run
-    monkeypatch.setattr(loop, "compile_run", lambda *args: compiled.append(original(*args)) or compiled[-1])
+    monkeypatch.setattr(command, "compile_run", lambda *args: compiled.append(original(*args)) or compiled[-1])
     assert features("--channels", "3", "0", "--iterations", "30", "--summary", "s.json") == 0
     assert len(compiled) == 1
     ((rows, labels),) = laid_out

@@ -3,14 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-import tyro
-
 from jaxstyle.checks import MOST_STEPS, InputError, check_between, check_choice
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.flags import Nested
-from jaxstyle.cli.inputs import NetworkFlags, SizeFlags
-from jaxstyle.cli.running import CHECKED_CHECKPOINTS, CheckpointFlags, RunFlags
-from jaxstyle.config import DreamConfig
+from jaxstyle.cli.inputs import NetworkFlags, PictureFlags, SizeFlags
+from jaxstyle.cli.running import CHECKED_CHECKPOINTS, AnimationFlags, CheckpointFlags, RunFlags
+from jaxstyle.config import Check, DreamConfig
 from jaxstyle.run_config import RunConfig
 from jaxstyle.vgg.layers import check_order
 
@@ -25,7 +23,7 @@ OPTIMIZATION = RunConfig(
 
 
 @dataclass(kw_only=True)
-class ZoomFlags:
+class ZoomFlags(AnimationFlags):
     """The endless zoom.
 
     Attributes:
@@ -38,28 +36,23 @@ class ZoomFlags:
         frame_seconds: How long the animation shows each frame.
     """
 
-    zoom: int = 0
-    zoom_factor: float = 1.05
-    zoom_rotation: float = 0.0
-    zoom_iterations: int = 6
+    zoom: Annotated[int, Check(check_between, (0, MOST_FRAMES))] = 0
+    # Beyond, a frame shows nothing of the one before, or the whole of it as a dot.
+    zoom_factor: Annotated[float, Check(check_between, (0.5, 2))] = 1.05
+    zoom_rotation: Annotated[float, Check(check_between, (-360, 360))] = 0.0
+    zoom_iterations: Annotated[int, Check(check_between, (1, MOST_STEPS))] = 6
     zoom_frames: str | None = None
-    animation: str | None = None
     frame_seconds: float = 0.1
 
     def check_zoom(self) -> None:
         """Raises `InputError` for flags of the zoom that cannot be used."""
         from jaxstyle.pictures.animation_files import SECONDS_PER_FRAME  # loads Pillow, which --help does without
 
-        check_between("--zoom", self.zoom, 0, MOST_FRAMES)
         has_place = self.zoom_frames is not None or self.animation is not None
         if has_place != (self.zoom > 0):
             got = "a place and no --zoom" if has_place else "--zoom without a place"
             advice = "pass for instance --zoom 30 --animation zoom.gif"
             raise InputError("--zoom together with --zoom-frames or --animation", got, advice)
-        # Beyond, a frame shows nothing of the one before, or the whole of it as a dot.
-        check_between("--zoom-factor", self.zoom_factor, 0.5, 2)
-        check_between("--zoom-rotation", self.zoom_rotation, -360, 360)
-        check_between("--zoom-iterations", self.zoom_iterations, 1, MOST_STEPS)
         check_between("--frame-seconds", self.frame_seconds, *SECONDS_PER_FRAME)
 
     def frame_names(self) -> list[str]:
@@ -74,7 +67,7 @@ class ZoomFlags:
 
 
 @dataclass(kw_only=True)
-class Dream(ZoomFlags, CheckpointFlags, SizeFlags, NetworkFlags):
+class Dream(ZoomFlags, CheckpointFlags, PictureFlags, SizeFlags, NetworkFlags):
     """Let a network dream: change a picture so that some layers see more of what they see in it (DeepDream).
 
     Middle layers (relu3_3, relu4_1) dream of strokes, whirls and eyes, deep ones (relu4_3, relu5_1) of animals. The
@@ -92,20 +85,12 @@ class Dream(ZoomFlags, CheckpointFlags, SizeFlags, NetworkFlags):
         scales: Octaves, from coarse to fine: how many, in steps of --scale-step; or their widths, up to the result's.
     """
 
-    picture: Annotated[str, tyro.conf.Positional]
     dream: DreamConfig = DreamConfig()
     guide: str | None = None
     optimization: Annotated[
         RunConfig,
         Nested("initial_noiseblend", aliases={"scales": ("--octaves",), "scale_step": ("--octave-scale",)}),
     ] = OPTIMIZATION
-
-    def run(self) -> int:
-        """Dreams and returns the exit code."""
-        self.check()
-        from jaxstyle.cli.runs import dream  # loads JAX
-
-        return dream.run(self)
 
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
@@ -120,22 +105,10 @@ class Dream(ZoomFlags, CheckpointFlags, SizeFlags, NetworkFlags):
             )
         check_order(tuple(self.dream.layers))
         super().check()
-        if self.animation is not None:
-            from jaxstyle.pictures.animation_files import check_animation  # loads Pillow, which --help does without
-
-            check_animation(self.animation, overwrite=self.overwrite)
 
     def pictures_to_write(self) -> list[str]:
         """Returns the places of all pictures that the run will write, frames among them."""
         return [*super().pictures_to_write(), *self.frame_names()]
-
-    def texts_to_write(self) -> list[str]:
-        """Returns the places of all other files that the run will write."""
-        return [*super().texts_to_write(), *([] if self.animation is None else [self.animation])]
-
-    def files_to_read(self) -> list[str]:
-        """Returns the files and samples that the command reads: first the picture that the result may replace."""
-        return [self.picture, *self.network_files(), *([] if self.guide is None else [self.guide])]
 
     def shifted_dream(self) -> DreamConfig:
         """Returns the objective with the jitter that the optimizer allows."""

@@ -1,17 +1,14 @@
 """`jaxstyle evaluate`: scores any picture, made by any program, under one objective."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
-import tyro
-
-from jaxstyle.cli.flags import Command
-from jaxstyle.cli.inputs import ObjectiveFlags
+from jaxstyle.cli.inputs import ObjectiveFlags, PictureFlags
+from jaxstyle.cli.running import VerboseFlags
 from jaxstyle.memory_limits import check_process_limits
 
 
 @dataclass(kw_only=True)
-class Evaluate(ObjectiveFlags, Command):
+class Evaluate(PictureFlags, ObjectiveFlags, VerboseFlags):
     """Print the terms of the objective at a picture, as JSON.
 
     The content is resized to the picture's size if it has another; the styles are scaled as `stylize` scales them.
@@ -21,16 +18,10 @@ class Evaluate(ObjectiveFlags, Command):
         verbose: Print the network's name and checksum on stderr.
     """
 
-    picture: Annotated[str, tyro.conf.Positional]
-    verbose: bool = False
-
-    def run(self) -> int:
-        """Prints one JSON object: content, style, tv and total."""
+    def check(self) -> None:
+        """Raises for all that can be known to be wrong before the work starts."""
         self.check_objective()
         check_process_limits()
-        from jaxstyle.cli.runs import evaluate  # loads JAX
-
-        return evaluate.run(self)
 
 
 #: See `jaxstyle.cli.commands`.

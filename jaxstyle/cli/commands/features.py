@@ -3,14 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-import tyro
-
 from jaxstyle.checks import InputError, check_between
 from jaxstyle.cli.commands.dream import choose_jitter
 from jaxstyle.cli.flags import Nested
-from jaxstyle.cli.inputs import MAX_SIDE, NetworkFlags, SizeFlags
+from jaxstyle.cli.inputs import MAX_SIDE, NetworkFlags, PictureFlags, SizeFlags
 from jaxstyle.cli.running import RunFlags
-from jaxstyle.config import DreamConfig
+from jaxstyle.config import Check, DreamConfig, Knob
 from jaxstyle.run_config import RunConfig
 from jaxstyle.vgg.layers import check_order, minimum_size
 
@@ -25,7 +23,7 @@ EXCITEMENT = DreamConfig(jitter=8, headroom=0.0)
 
 
 @dataclass(kw_only=True)
-class Features(RunFlags, SizeFlags, NetworkFlags):
+class Features(RunFlags, PictureFlags, SizeFlags, NetworkFlags):
     """Show what layers see in a picture: the activation maps of their strongest channels, as a labelled sheet.
 
     The strongest are those of the largest mean activation. Each map goes from black (no activation) to white (its own
@@ -38,7 +36,6 @@ class Features(RunFlags, SizeFlags, NetworkFlags):
         top: How many of each layer's channels to show, the strongest ones.
         channels: Channels to show instead, counted from 0, with the pictures that excite them.
         excite: For how many of the strongest channels to make the picture that excites them.
-        width: Width for the picture; the shape is kept. Default: its own.
         size: Side of the pictures that excite channels, in pixels, and of the sheet's.
         jitter: Random shifts of such a picture at each step, in pixels at most. Default: 8; 0 for an optimizer with a
             line search, which needs it.
@@ -50,39 +47,27 @@ class Features(RunFlags, SizeFlags, NetworkFlags):
         learning_rate: Step size, in levels of 0..255. Default: 5 for adam, else the optimizer's own.
     """
 
-    picture: Annotated[str, tyro.conf.Positional]
-    layers: Annotated[tuple[str, ...], tyro.conf.arg(aliases=("--layer",))] = ("relu4_1",)
-    top: int = 12
+    layers: Annotated[tuple[str, ...], Knob(aliases=("--layer",))] = ("relu4_1",)
+    top: Annotated[int, Check(check_between, (1, MOST_CHANNELS))] = 12
     channels: tuple[int, ...] = ()
-    excite: int = 0
-    size: int = 128
-    output: str
+    excite: Annotated[int, Check(check_between, (0, MOST_CHANNELS))] = 0
+    size: Annotated[int, Check(check_between, (1, MAX_SIDE))] = 128
     dream: Annotated[DreamConfig, Nested("layers channels headroom")] = EXCITEMENT
     optimization: Annotated[
         RunConfig, Nested("initial_noiseblend scales scale_step scale_iterations restart_moments average")
     ] = OPTIMIZATION
-
-    def run(self) -> int:
-        """Looks, excites, writes the sheet, and returns the exit code."""
-        self.check()
-        from jaxstyle.cli.runs import features  # loads JAX
-
-        return features.run(self)
 
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
         if not self.layers:
             raise InputError("at least one layer after --layers", "none", "name for instance relu4_1")
         check_order(self.layers)
-        check_between("--top", self.top, 1, MOST_CHANNELS)
-        check_between("--excite", self.excite, 0, MOST_CHANNELS)
         if self.channels and self.excite:
             raise InputError("--channels or --excite", "both", "leave --excite out: all of the --channels are excited")
         if len(set(self.channels)) < len(self.channels):
             raise InputError("--channels that differ", " ".join(map(str, self.channels)), "remove the repetition")
         self.check_size()
         self.check_network()
-        check_between("--size", self.size, 1, MAX_SIDE)
         least = minimum_size(self.layers)
         if self.size < least:
             raise InputError(
@@ -101,10 +86,6 @@ class Features(RunFlags, SizeFlags, NetworkFlags):
     def why_no_seed(self) -> str:
         """Returns why --seed changes nothing, and what to type so that it does; nothing where it changes something."""
         return "" if self.channels or self.excite else "no channel is excited from noise; --excite 1 would do so"
-
-    def files_to_read(self) -> list[str]:
-        """Returns the files and samples that the command reads: first the picture that the result may replace."""
-        return [self.picture, *self.network_files()]
 
 
 #: See `jaxstyle.cli.commands`.

@@ -21,7 +21,8 @@ from jaxstyle.cli.axes import (
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.commands.stylize import Stylize
 from jaxstyle.cli.display import current_display
-from jaxstyle.cli.flags import Command, flags_of
+from jaxstyle.cli.flags import flags_of
+from jaxstyle.cli.running import EachPictureFlags, OutputFlags
 from jaxstyle.output_files import check_distinct_files, check_new_file
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ TABLE_SUFFIXES = (".csv", ".json", ".jsonl")
 
 
 @dataclass(kw_only=True)
-class GridFlags(Command):
+class GridFlags(OutputFlags, EachPictureFlags):
     r"""Repaint with all combinations of the values of any flags, and compare the pictures on one contact sheet.
 
     Every flag of `stylize` that takes a value takes several here; the flags with more than one are the axes of the
@@ -79,9 +80,7 @@ class GridFlags(Command):
         yes: Go ahead with more than 1,000 runs.
     """
 
-    output: str
     table: str | None = None
-    pictures: str | None = None
     cell_width: int | None = None
     title: str = ""
     batch: int = 0

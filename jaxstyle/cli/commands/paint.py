@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-import tyro
-
-from jaxstyle.checks import InputError, check_between, check_not_negative, check_positive
+from jaxstyle.checks import InputError, check_between
 from jaxstyle.cli.checkpoints import checkpoint_names
-from jaxstyle.cli.flags import Nested, flag_of
-from jaxstyle.cli.inputs import MAX_SIDE, SizeFlags
-from jaxstyle.cli.running import CHECKED_CHECKPOINTS, RunFlags
-from jaxstyle.config import PainterConfig
+from jaxstyle.cli.flags import Nested
+from jaxstyle.cli.inputs import MAX_SIDE, MatteFlags, PictureFlags, SizeFlags
+from jaxstyle.cli.running import CHECKED_CHECKPOINTS, AnimationFlags, RunFlags
+from jaxstyle.config import Check, NotNegativeInt, PainterConfig, PositiveInt
 from jaxstyle.run_config import RunConfig
 
 #: Published with the exercise: Adam's rate for it.
@@ -25,7 +23,7 @@ NO_FLAGS = "iterations initial_noiseblend parameterization scales scale_step sca
 
 
 @dataclass(kw_only=True)
-class Paint(RunFlags, SizeFlags):
+class Paint(RunFlags, AnimationFlags, PictureFlags, SizeFlags, MatteFlags):
     """Paint a picture with a small network that learns the color at each position.
 
     The classic exercise: 2-64-64-64-64-64-64-3, ReLU, batches of 50 pixels, absolute error. --fourier-features gives
@@ -44,49 +42,29 @@ class Paint(RunFlags, SizeFlags):
         frames: Where to write a picture while it learns: a name with {} or {:04} for the epoch.
         animation: Animated .gif or .webp of these pictures.
         frame_epochs: Take such a picture every N epochs.
-        matte: Behind transparent pixels: a name or #rrggbb.
         seed: Seed of the network and of the pixels' order: the same seed, the same picture, on the same machine.
     """
 
-    picture: Annotated[str, tyro.conf.Positional]
-    epochs: int = 500
+    epochs: PositiveInt = 500
     painter: PainterConfig = PainterConfig()
     compare: bool = False
     holes: str | None = None
-    paint_width: int | None = None
+    paint_width: Annotated[int | None, Check(check_between, (1, MAX_SIDE))] = None
     optimization: Annotated[RunConfig, Nested(NO_FLAGS)] = RunConfig()
-    print_epochs: int = 50
+    print_epochs: NotNegativeInt = 50
     curve: str | None = None
     frames: str | None = None
-    animation: str | None = None
-    frame_epochs: int = 10
-    matte: str = "white"
-
-    def run(self) -> int:
-        """Learns, paints, and returns the exit code."""
-        self.check()
-        from jaxstyle.cli.runs import paint  # loads JAX
-
-        return paint.run(self)
+    frame_epochs: PositiveInt = 10
 
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts."""
         self.check_size()
-        for name in ("epochs", "frame_epochs"):
-            check_positive(flag_of(name), getattr(self, name))
-        check_not_negative("--print-epochs", self.print_epochs)
-        if self.paint_width is not None:
-            check_between("--paint-width", self.paint_width, 1, MAX_SIDE)
         if (self.frames or self.animation) and self.epochs < self.frame_epochs:
             raise InputError(
                 f"--frame-epochs of at most the {self.epochs} epochs", self.frame_epochs, "pass a smaller one"
             )
         if self.compare and (self.frames or self.animation):
             raise InputError("--compare or pictures while it learns", "both", "run each network by itself")
-        if self.animation is not None:
-            from jaxstyle.pictures.animation_files import check_animation  # loads Pillow, which --help does without
-
-            check_animation(self.animation, overwrite=self.overwrite)
         super().check()
 
     def default_options(self) -> Mapping[str, Any]:
@@ -100,14 +78,6 @@ class Paint(RunFlags, SizeFlags):
             last = min(self.epochs, CHECKED_CHECKPOINTS * self.frame_epochs)
             frames = checkpoint_names(self.frames, last, self.frame_epochs)
         return [*super().pictures_to_write(), *frames]
-
-    def texts_to_write(self) -> list[str]:
-        """Returns the places of all other files that the run will write."""
-        return [*super().texts_to_write(), *(place for place in (self.curve, self.animation) if place is not None)]
-
-    def files_to_read(self) -> list[str]:
-        """Returns the files and samples that the command reads: first the picture that the result may replace."""
-        return [self.picture, *([] if self.holes is None else [self.holes])]
 
     def configs(self) -> dict[str, PainterConfig]:
         """Returns the networks to learn with, by name."""

@@ -8,30 +8,27 @@ import tyro
 
 from jaxstyle.checks import InputError
 from jaxstyle.cli.flags import Nested
-from jaxstyle.cli.inputs import NetworkFlags, SizeFlags
-from jaxstyle.cli.running import CheckpointFlags
-from jaxstyle.config import ContentReconstructionConfig, NoiseConfig, TextureConfig
+from jaxstyle.cli.inputs import NetworkFlags, PictureFlags, SizeFlags
+from jaxstyle.cli.running import CheckpointFlags, EachPictureFlags
+from jaxstyle.config import ContentReconstructionConfig, Knob, NoiseConfig, TextureConfig
 from jaxstyle.run_config import RunConfig
 from jaxstyle.vgg.layers import STYLE_LAYERS, check_order
 
 
 @dataclass(kw_only=True)
-class Reconstruction(CheckpointFlags, SizeFlags, NetworkFlags):
+class Reconstruction(CheckpointFlags, EachPictureFlags, PictureFlags, SizeFlags, NetworkFlags):
     """Flags of both reconstructions.
 
     Attributes:
         picture: Picture to reconstruct: a file or sample:NAME.
         layers: Layers, in order of depth. Several give a contact sheet.
-        width: Width for the picture; the shape is kept. Default: its own.
         iterations: Steps of the optimizer, for each layer.
         optimizer: lbfgs, adam, sgd, ... (a wrong name lists them all).
         pictures: Where to write each layer's picture by itself: a name with {} for the layer's.
     """
 
-    picture: Annotated[str, tyro.conf.Positional]
     layers: tuple[str, ...] = STYLE_LAYERS
     optimization: Annotated[RunConfig, Nested("initial_noiseblend")] = RunConfig(optimizer="lbfgs", iterations=200)
-    pictures: str | None = None
 
     @property
     def objective(self) -> NoiseConfig:
@@ -63,10 +60,6 @@ class Reconstruction(CheckpointFlags, SizeFlags, NetworkFlags):
             return super().pictures_to_write()
         return [*super().pictures_to_write(), *(self.pictures.replace("{}", layer) for layer in self.layers)]
 
-    def files_to_read(self) -> list[str]:
-        """Returns the files and samples that the command reads: first the picture that the result may replace."""
-        return [self.picture, *self.network_files()]
-
 
 @dataclass(kw_only=True)
 class ReconstructContent(Reconstruction):
@@ -83,13 +76,6 @@ class ReconstructContent(Reconstruction):
         """The objective, whose layers are those of each picture."""
         return self.content
 
-    def run(self) -> int:
-        """Reconstructs and returns the exit code."""
-        self.check()
-        from jaxstyle.cli.runs import reconstruct  # loads JAX
-
-        return reconstruct.run_content(self)
-
 
 @dataclass(kw_only=True)
 class ReconstructStyle(Reconstruction):
@@ -101,21 +87,18 @@ class ReconstructStyle(Reconstruction):
         size: Size of the texture, as WIDTH or WIDTHxHEIGHT. Default: the picture's own.
     """
 
-    size: Annotated[str | None, tyro.conf.arg(metavar="WxH")] = None
+    size: Annotated[str | None, Knob(metavar="WxH")] = None
     texture: Annotated[TextureConfig, Nested("layers")] = TextureConfig()
+
+    def check(self) -> None:
+        """Raises for all that can be known to be wrong before the work starts."""
+        parse_size(self.size)
+        super().check()
 
     @property
     def objective(self) -> TextureConfig:
         """The objective, whose layers are those of each picture."""
         return self.texture
-
-    def run(self) -> int:
-        """Synthesizes and returns the exit code."""
-        self.check()
-        parse_size(self.size)
-        from jaxstyle.cli.runs import reconstruct  # loads JAX
-
-        return reconstruct.run_style(self)
 
 
 def parse_size(text: str | None) -> tuple[int | None, int | None]:

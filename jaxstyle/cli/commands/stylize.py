@@ -3,11 +3,12 @@
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from jaxstyle.checks import InputError, check_positive
 from jaxstyle.cli.inputs import ObjectiveFlags, SizeFlags
 from jaxstyle.cli.running import CheckpointFlags
+from jaxstyle.config import Check
 from jaxstyle.run_config import AUTO, CLASSIC, RunConfig, read_settings
 
 
@@ -44,7 +45,7 @@ class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
     optimization: RunConfig = AUTO
     settings: str | None = None
     initial: str | None = None
-    scale_style_scales: tuple[float, ...] = ()
+    scale_style_scales: Annotated[tuple[float, ...], Check(check_positive)] = ()
     preserve_colors: bool = False
 
     @classmethod
@@ -79,13 +80,6 @@ class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
         start = "" if how.initial_noiseblend is None else start
         return f"{self.settings or 'auto'}: {how.optimizer}, {how.parameterization}{start}"
 
-    def run(self) -> int:
-        """Repaints and returns the exit code."""
-        self.check()
-        from jaxstyle.cli.runs import stylize  # loads JAX
-
-        return stylize.run(self)
-
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
         self.check_size()
@@ -104,8 +98,6 @@ class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
                 "a picture",
                 "leave --initial and --initial-noiseblend out, or choose another parameterization",
             )
-        for scale in self.scale_style_scales:
-            check_positive("each of the --scale-style-scales", scale)
         if self.scale_style_scales and len(self.scale_style_scales) != len(how.steps()):
             raise InputError(
                 f"{len(how.steps())} --scale-style-scales, one for each scale",
@@ -131,11 +123,6 @@ class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
             return ""
         start = "the content" if self.initial is None else "--initial"
         return f"the run starts from {start} without noise; --initial-noiseblend 0.1 would bring some in"
-
-    def files_to_read(self) -> list[str]:
-        """Returns the files and samples that the command reads: first the picture that the result may replace."""
-        others = [source for source in (self.initial, self.settings) if source is not None]
-        return [self.content, *self.styles, *self.network_files(), *others]
 
     def style_factors(self, height: int, width: int) -> dict[int, float]:
         """Returns the factor to --style-scales at each width, for a result of that size."""

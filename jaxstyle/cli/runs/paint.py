@@ -19,7 +19,8 @@ from jaxstyle.pictures.animation_files import write_animation
 from jaxstyle.pictures.image_files import MAX_PIXELS
 from jaxstyle.pictures.images import resize, size_for_width
 from jaxstyle.pictures.sheets import Cell, contact_sheet
-from jaxstyle.problems.painter import full_cost, make_problem, paint
+from jaxstyle.problems import painter
+from jaxstyle.problems.painter import full_cost, make_problem
 
 #: Width where no size is asked for: the network learns a small picture in minutes.
 WIDTH = 64
@@ -136,7 +137,7 @@ class _Watch:
         height, width, _ = self._problem.args["colors"].shape
         if self._flags.paint_width is not None:
             height, width = size_for_width(height, width, self._flags.paint_width)
-        return np.asarray(paint(params, self._problem.args, height, width))
+        return np.asarray(painter.paint(params, self._problem.args, height, width))
 
     def finish(self) -> None:
         """Writes the animation, if one was asked for."""

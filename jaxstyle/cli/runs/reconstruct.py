@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import partial, singledispatch
 
 import numpy as np
 
@@ -20,7 +20,14 @@ from jaxstyle.types import NetworkParams
 from jaxstyle.vgg.layers import STYLE_LAYERS, layer_names, minimum_size
 
 
-def run_content(flags: ReconstructContent) -> int:
+@singledispatch
+def run(flags: Reconstruction) -> int:
+    """Reconstructs and returns the exit code."""
+    raise NotImplementedError
+
+
+@run.register
+def _run_content(flags: ReconstructContent) -> int:
     """Reconstructs and returns the exit code."""
     original = read_sized(flags.picture, flags, flags.matte)
     height, width, _ = original.shape
@@ -39,7 +46,8 @@ def run_content(flags: ReconstructContent) -> int:
     return _reconstruct(flags, original, height, width, make, caption)
 
 
-def run_style(flags: ReconstructStyle) -> int:
+@run.register
+def _run_style(flags: ReconstructStyle) -> int:
     """Synthesizes and returns the exit code."""
     asked_width, asked_height = parse_size(flags.size)
     original = read_sized(flags.picture, flags, flags.matte)
