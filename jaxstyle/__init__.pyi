@@ -1,6 +1,7 @@
 """The public names, each once: `jaxstyle/__init__.py` loads a name from here when it is first used."""
 
 from .checks import InputError as InputError
+from .config import StyleTransferConfig as StyleTransferConfig
 from .optimize.batch import Task as Task
 from .optimize.batch import minimize_batch as minimize_batch
 from .optimize.batch import minimize_many as minimize_many
@@ -14,9 +15,6 @@ from .optimize.pyramid import minimize_pyramid as minimize_pyramid
 from .optimize.records import Progress as Progress
 from .optimize.records import Result as Result
 from .optimize.records import Status as Status
-from .optimize.records import StopRule as StopRule
-from .optimize.settings import AUTO as AUTO
-from .optimize.settings import Settings as Settings
 from .optimize.step import make_loop as make_loop
 from .pictures.image_files import read_picture as read_picture
 from .pictures.image_files import write_picture as write_picture
@@ -29,8 +27,11 @@ from .problems.parameterizations import apply_parameterization as apply_paramete
 from .problems.problem import Problem as Problem
 from .problems.problem import reparameterize as reparameterize
 from .problems.statistics import gram_matrix as gram_matrix
-from .problems.style_transfer import StyleTransferConfig as StyleTransferConfig
 from .problems.style_transfer import make_problem as make_problem
+from .run_config import AUTO as AUTO
+from .run_config import RunConfig as RunConfig
+from .run_config import Settings as Settings
+from .run_config import StopRule as StopRule
 from .stylization import Stylized as Stylized
 from .stylization import stylize as stylize
 from .vgg.module import VGG as VGG

@@ -9,12 +9,14 @@ import numpy as np
 
 from jaxstyle.argument_checks import check_key, check_kind, check_picture
 from jaxstyle.checks import check_positive
+from jaxstyle.config import StyleTransferConfig
+from jaxstyle.optimize.configured import configured_optimizer
 from jaxstyle.optimize.pyramid import Scale, minimize_pyramid
 from jaxstyle.optimize.records import Progress, Result
-from jaxstyle.optimize.settings import AUTO, Settings
 from jaxstyle.pictures.images import resize, size_for_width
 from jaxstyle.problems.problem import Problem
-from jaxstyle.problems.style_transfer import StyleTransferConfig, check_styles, make_problem
+from jaxstyle.problems.style_transfer import check_styles, make_problem
+from jaxstyle.run_config import AUTO, RunConfig
 from jaxstyle.short_repr import short_repr
 from jaxstyle.types import Key, NetworkParams, Picture
 from jaxstyle.vgg.weights import load_network
@@ -44,7 +46,7 @@ def stylize(
     *,
     network: NetworkParams | None = None,
     config: StyleTransferConfig | None = None,
-    settings: Settings = AUTO,
+    settings: RunConfig = AUTO,
     key: Key | None = None,
     width: int | None = None,
     style_scale: float | None = 1.0,
@@ -60,7 +62,7 @@ def stylize(
         styles: At least one painting in [0, 1], each of any size.
         network: Parameters of a network; None is the VGG-19 that comes with jaxstyle.
         config: The objective.
-        settings: The optimizer and its options: `AUTO`, a result of `read_settings`, or your own.
+        settings: The optimizer and its options: `AUTO`, a result of `jaxstyle.run_config.read_settings`, or your own.
         key: The only source of randomness; None is `jax.random.key(0)`.
         width: Width of the result in pixels; its height follows from the shape of `content`. None keeps the width.
         style_scale: Ratio of the width to which each style is resized to the width of the result, so that brush strokes
@@ -71,7 +73,7 @@ def stylize(
     Raises:
         InputError: If an argument cannot be used; it is raised before anything runs.
     """
-    check_kind("the settings", settings, Settings, "pass jaxstyle.AUTO, or what read_settings returns")
+    check_kind("the settings", settings, RunConfig, "pass jaxstyle.AUTO, or what read_settings returns")
     check_picture("the content", content)
     key = jax.random.key(0) if key is None else key
     check_key(key)
@@ -99,11 +101,12 @@ def stylize(
 
     scales = minimize_pyramid(
         make,
-        settings.make_optimizer(*size),
+        configured_optimizer(settings, *size),
         sizes=settings.sizes(*size),
         num_steps=settings.steps(),
         key=key,
         parameterization=settings.parameterization,
+        carry_moments=not settings.restart_moments,
         stop=settings.stop_rule(),
         callback=callback,
     )

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.speed.pictures import make_wave_picture as make_wave_picture
-from jaxstyle.vgg import module as vgg
 from jaxstyle.vgg import weights as pretrained
+from jaxstyle.vgg.layers import ARCHITECTURES
 
 TINY_WIDTHS = (4, 6, 8, 8, 8)
 
@@ -19,7 +19,7 @@ def make_tiny_network(architecture: str = "vgg19", seed: int = 0) -> dict:
     rng = np.random.default_rng(seed)
     params: dict = {"mean": np.array([123.68, 116.779, 103.939], np.float32)}
     inputs = 3
-    for block, count in enumerate(vgg.BLOCKS[architecture], start=1):
+    for block, (count, _) in enumerate(ARCHITECTURES[architecture], start=1):
         for index in range(1, count + 1):
             outputs = TINY_WIDTHS[block - 1]
             scale = np.sqrt(2 / (9 * inputs))  # He et al. (2015): activations have the same variance in all layers

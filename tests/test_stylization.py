@@ -10,8 +10,8 @@ import pytest
 import jaxstyle
 from jaxstyle.checks import InputError
 from jaxstyle.cli import main
+from jaxstyle.optimize.configured import choose_memory_size, configured_optimizer
 from jaxstyle.optimize.records import Status
-from jaxstyle.optimize.settings import choose_memory_size
 from jaxstyle.pictures.image_files import read_picture
 
 PICTURES = np.random.default_rng(0).random((2, 24, 32, 3)).astype(np.float32)
@@ -76,11 +76,11 @@ def test_a_callback_ends_it(tiny_network: dict):
         ({"content": 255 * PICTURES[0]}, "the content in"),
         ({"styles": PICTURES[1]}, r"pass \[style\]"),
         ({"styles": [PICTURES[1], "a.jpg"]}, "style 2 as an array .*read_picture"),
-        ({"settings": "auto"}, "a Settings as the settings, got the text 'auto'; pass jaxstyle.AUTO"),
+        ({"settings": "auto"}, "a RunConfig as the settings, got the text 'auto'; pass jaxstyle.AUTO"),
         ({"width": 0}, "sizes of at least 1"),
         ({"style_scale": -1.0}, "style_scale above 0"),
         ({"initial": np.zeros((4, 4), np.float32)}, "height, width, 3"),
-        ({"config": jaxstyle.AUTO}, "a StyleTransferConfig as the config, got a Settings"),
+        ({"config": jaxstyle.AUTO}, "a StyleTransferConfig as the config, got a RunConfig"),
         ({"network": 5}, "a network's parameters"),
     ],
 )
@@ -97,5 +97,7 @@ def test_auto_is_no_optimizer_and_says_what_to_call():
 
 def test_the_memory_of_lbfgs_shrinks_with_the_picture():
     assert (choose_memory_size(512, 512), choose_memory_size(4096, 4096)) == (20, 4)
-    pairs = jax.eval_shape(jaxstyle.AUTO.make_optimizer(4096, 4096).init, jax.ShapeDtypeStruct((4, 4, 3), "float32"))
+    pairs = jax.eval_shape(
+        configured_optimizer(jaxstyle.AUTO, 4096, 4096).init, jax.ShapeDtypeStruct((4, 4, 3), "float32")
+    )
     assert {leaf.shape[0] for leaf in jax.tree.leaves(pairs) if len(leaf.shape) == 4} == {4}

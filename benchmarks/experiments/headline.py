@@ -19,6 +19,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 import tyro
+from jaxstyle.optimize.settings import AUTO, CLASSIC_ITERATIONS, Settings
 
 from benchmarks.experiments import Curve, curve
 from benchmarks.markdown import print_table
@@ -27,7 +28,6 @@ from benchmarks.peers import make_torch_lbfgs
 from benchmarks.problems.pictures import make_pictures, make_style_transfer
 from benchmarks.problems.registry import SCORING_PAIRS
 from jaxstyle.optimize.records import StopRule
-from jaxstyle.optimize.settings import AUTO, CLASSIC_ITERATIONS, Settings
 from jaxstyle.problems.parameterizations import apply_parameterization
 
 #: The automatic choice, exactly as `jaxstyle stylize` runs it, and the same with one of its parts replaced.

@@ -91,7 +91,7 @@ class Tune:
             raise InputError("Ray Tune to be installed", f"none ({error})", advice) from None
         from benchmarks.meta.outcomes import best_of, markdown, settings_of, table
         from benchmarks.meta.space import sample
-        from jaxstyle.optimize.settings import write_settings
+        from jaxstyle.run_config import write_settings
 
         clock = time.perf_counter()
         task = engine.SearchTask(content, styles, self.seed, self.budget, self.engine)

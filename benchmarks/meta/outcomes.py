@@ -9,7 +9,7 @@ from benchmarks.markdown import table_lines
 from benchmarks.meta.space import Candidate
 from benchmarks.meta.trials import Schedule
 from jaxstyle.checks import InputError
-from jaxstyle.optimize.settings import Settings
+from jaxstyle.run_config import RunConfig
 
 #: The loss of a run that failed: finite, since schedulers take quantiles of losses.
 FAILED = 1e30
@@ -89,14 +89,14 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(table_lines(("optimizer", "best loss", "after", "settings", "trials"), lines))
 
 
-def settings_of(outcome: TrialOutcome, provenance: dict[str, Any]) -> Settings:
+def settings_of(outcome: TrialOutcome, provenance: dict[str, Any]) -> RunConfig:
     """Returns the settings that do what a trial did, with its learning rates where it had several."""
     candidate = outcome.candidate
     options = candidate.all_options()
     schedule = tuple(pair for pair in outcome.schedule if pair[0] < outcome.steps)
     if len(schedule) > 1:
         options.pop("learning_rate")
-    return Settings(
+    return RunConfig(
         optimizer=candidate.optimizer,
         options=options,
         schedule=schedule if len(schedule) > 1 else (),

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.methods import DECAY, Range, halton_points
 from jaxstyle.optimize.optimizer_table import OPTIMIZERS
-from jaxstyle.optimize.settings import AUTO
+from jaxstyle.run_config import AUTO
 
 #: Optimizers tried by default: the two that are compared most often, and four that did well at 64x64 in
 #: `benchmarks.experiments.learning_rates`.

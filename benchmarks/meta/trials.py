@@ -14,15 +14,16 @@ import numpy as np
 import optax
 
 from benchmarks.meta.space import Candidate
+from jaxstyle.optimize.configured import configured_optimizer
 from jaxstyle.optimize.loop import chunks, compile_run, minimize, stop_arrays
 from jaxstyle.optimize.optimizers import make_optimizer, real_options, with_hyperparams
 from jaxstyle.optimize.programs import ProgramCache
 from jaxstyle.optimize.records import LoopState, Status, StopRule
-from jaxstyle.optimize.settings import Settings
 from jaxstyle.optimize.step import make_loop
 from jaxstyle.problems.parameterizations import apply_parameterization
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem, with_weights
+from jaxstyle.run_config import RunConfig
 from jaxstyle.types import NetworkParams, Picture
 from jaxstyle.vgg.weights import load_network
 
@@ -146,10 +147,10 @@ class Runner:
             target,
         )
 
-    def replay(self, settings: Settings) -> float:
+    def replay(self, settings: RunConfig) -> float:
         """Returns the lowest loss of a run of `jaxstyle.minimize` with these settings, from the start."""
         problem = self.problem(settings.parameterization, settings.initial_noiseblend)
-        optimizer = settings.make_optimizer()
+        optimizer = configured_optimizer(settings)
         return minimize(problem, optimizer, key=self._key, num_steps=settings.iterations).best_loss
 
     def restore(self, path: Path, candidate: Candidate) -> Trial:

@@ -7,13 +7,12 @@ from dataclasses import MISSING, field, fields, make_dataclass
 from inspect import cleandoc
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_type_hints
-
-import tyro
+from typing import Annotated, Any, NamedTuple
 
 from jaxstyle.checks import InputError
 from jaxstyle.cli import command_line
-from jaxstyle.cli.flags import attribute_docs, flag_of, item_type
+from jaxstyle.cli.flags import attribute_docs, flag_of, flags_of, item_type
+from jaxstyle.config import Knob
 
 #: Pictures in a row of a grid with one axis; a longer one is wrapped to rows of so many, or to a square.
 MOST_COLUMNS = 8
@@ -62,17 +61,20 @@ def take_several(name: str, command: type, base: type, *, once: Iterable[str], w
         once: Flags that keep one value.
         without: Flags to leave out.
     """
-    hints, docs = get_type_hints(command), attribute_docs(command)
     own = {flag.name for flag in fields(base)}
-    taken = [flag for flag in fields(command) if flag.name not in own | set(without)]
+    taken = [flag for flag in flags_of(command) if flag.name not in own | set(without)]
     made = []
     for flag in taken:
-        kind, default = hints[flag.name], flag.default
+        kind, default = flag.annotation, flag.default
+        if flag.config == "optimization" and not flag.is_switch:  # `stylize` has other defaults with another optimizer
+            default = None
         if flag.name not in once and kind is not bool:
             kind, default = _several(kind, default)
+        elif default is None:
+            kind = kind | None
         made.append((flag.name, kind, field(kw_only=True) if default is MISSING else field(default=default)))
     new = make_dataclass(name, made, bases=(base,), kw_only=True)
-    texts = attribute_docs(base) | {flag.name: docs[flag.name] for flag in taken}
+    texts = attribute_docs(base) | {flag.name: flag.text for flag in taken}
     lines = [f"    {flag}: {text}" for flag, text in texts.items()]
     new.__doc__ = "\n".join([cleandoc(base.__doc__ or "").partition("\n\nAttributes:")[0], "", "Attributes:", *lines])
     new.__module__ = base.__module__
@@ -89,7 +91,7 @@ def _several(kind: Any, default: Any) -> tuple[Any, Any]:
     values: Any = tuple[str, ...] if is_list else tuple[item, ...]
     if default is None:
         values = values | None
-    return Annotated[values, tyro.conf.arg(metavar="LIST")] if is_list else values, default
+    return Annotated[values, Knob(metavar="LIST")] if is_list else values, default
 
 
 def read_values(name: str, words: Sequence[Any], kind: Any) -> list[Any]:

@@ -28,8 +28,3 @@ def name_of(word: str) -> str | None:
     if not word.startswith("--") or word == "--":
         return None
     return word.partition("=")[0].lstrip("-").replace("-", "_")
-
-
-def was_given(name: str) -> bool:
-    """Returns whether a flag, given by its name in Python, was typed."""
-    return name in map(name_of, words())

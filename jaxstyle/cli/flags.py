@@ -1,13 +1,25 @@
-"""What flags a command has: read from its dataclass, whose `Attributes` are the help, and sorted into groups."""
+"""What flags a command has: read from its dataclass and the configs in it, whose `Attributes` are the help.
+
+A command is a dataclass. A field of it is a flag, or a config (`jaxstyle.config`, `jaxstyle.run_config`) whose fields
+are flags. The names of all these differ, so that a command line is a mapping from names to values; `build` makes the
+command of what was typed. What was not typed is in the config's default, which a preset or a file can replace.
+"""
 
 import re
-from collections.abc import Iterator
-from dataclasses import MISSING, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass, replace
+from functools import cache
+from importlib import import_module
 from inspect import cleandoc
 from types import NoneType, UnionType
-from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
+
+from jaxstyle.checks import InputError, check_choice
+from jaxstyle.cli.records import as_number
+from jaxstyle.config import NO_FLAG, Check, Knob, check_all
+from jaxstyle.run_config import RunConfig
 
 #: The groups of --help, and their flags in the order in which they are shown. What is named nowhere is in the first.
 GROUPS = {
@@ -25,44 +37,96 @@ GROUPS = {
     "machine": "memory dtype matmul_precision batch yes compilation_cache",
 }
 
+#: The flags whose values are files that a run reads, or samples: first the picture that the result may replace.
+FILES_TO_READ = "content picture styles network guide holes initial settings"
+
+#: The flags whose values are files that a run writes beside its pictures.
+FILES_TO_WRITE = "history summary curve animation"
+
 #: What stands for a flag's value in the help, where the type does not say it.
 METAVARS = {
-    "FILE": "output content styles picture guide holes src dst file initial network settings summary history table "
-    "curve animation",
+    "FILE": f"output src dst file table {FILES_TO_READ} {FILES_TO_WRITE}",
     "PATTERN": "checkpoint_output pictures frames zoom_frames",
     "LAYER": "layers content_layers style_layers",
-    "NAME=X": "optimizer_options",
     "FOLDER": "compilation_cache",
     "COLOR": "matte",
     "TEXT": "title",
-    "max|avg": "pooling",
-    "float32|bfloat16": "dtype",
-    "normal|low": "memory",
-    "highest|tf32": "matmul_precision",
     "8|16": "bit_depth",
 }
+
+
+class Nested(NamedTuple):
+    """What a command makes of the fields of a config.
+
+    Attributes:
+        without: Names of fields that are no flags of the command.
+        aliases: Other words for flags, by the field.
+    """
+
+    without: str = ""
+    aliases: Mapping[str, tuple[str, ...]] = {}
+
+
+class Command:
+    """What every command has beside its flags.
+
+    Attributes:
+        given: The flags that were typed, with what was typed.
+    """
+
+    given: Mapping[str, Any] = {}
+
+    @classmethod
+    def presets(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Returns configs that replace the command's defaults; a flag that only names one is taken out of `given`."""
+        return {}
+
+    def check(self) -> None:
+        """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
+
+    def run(self) -> int:
+        """Does what the command is for, and returns the exit code.
+
+        That is `run` in the module of `jaxstyle.cli.runs` that is called as the command's own. It is imported only
+        now, as it loads JAX.
+        """
+        self.check()
+        module = import_module(type(self).__module__.replace(".commands.", ".runs."))
+        return module.run(self)
 
 
 class Flag(NamedTuple):
     """A flag of a command, or a word without one (a positional).
 
     Attributes:
-        name: As a name in Python.
-        annotation: The type of its field, without what `tyro` reads.
-        is_positional: Whether its value is given without its name.
+        name: Name of the flag, as a name in Python.
+        annotation: Type of what is typed: a number, a text, a switch, or a tuple of them.
         default: `dataclasses.MISSING` if it has to be given.
-        text: What the help says of it.
+        text: Help text.
         metavar: What stands for its value, or for one of its values, in the help and in messages.
+        is_positional: Whether its value is given without its name.
         aliases: Other words for it.
+        choices: The values that it takes, where they are few.
+        checks: What its value, or each of its values, must pass.
+        config: The command's field that holds it, if that is a config.
+        field: The config's or the command's field.
+        key: The entry of that field, if the field is a mapping and the flag gives one entry.
+        is_mapping: Whether the field is a mapping, which is typed as words.
     """
 
     name: str
     annotation: Any
-    is_positional: bool
     default: Any
     text: str
     metavar: str
+    is_positional: bool = False
     aliases: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    config: str = ""
+    field: str = ""
+    key: str = ""
+    is_mapping: bool = False
 
     @property
     def kind(self) -> type:
@@ -99,29 +163,169 @@ class Flag(NamedTuple):
         """The group of --help in which it is shown."""
         return next((group for group, names in GROUPS.items() if self.name in names.split()), next(iter(GROUPS)))
 
+    def read(self, value: Any, optimizer: str) -> Any:
+        """Returns the field's value, or that of its entry, from what was typed."""
+        if self.choices:
+            return check_choice(self.word, value, self.choices)
+        if self.config and self.is_list and not value:
+            noun = "number" if self.kind in (int, float) else self.metavar.lower()
+            raise InputError(f"at least one {noun} after {self.word}", "none", f"write {self.word} {self.value}")
+        if value is not None:
+            check_all(self.word, value, self.checks)
+        if not self.is_mapping:
+            return value
+        return _read_options(value, optimizer) if self.field == "options" else parse_layers(self.word, value)
 
+    def value_in(self, command: Command) -> Any:
+        """Returns what a command holds for it; of a mapping only what was typed."""
+        if self.is_mapping:
+            return command.given.get(self.name, ())
+        value = getattr(getattr(command, self.config) if self.config else command, self.field)
+        return value.get(self.key) if self.key else value
+
+
+CommandType = TypeVar("CommandType", bound=Command)
+
+
+@cache
 def flags_of(command: type) -> list[Flag]:
     """Returns the flags of a command's dataclass in the order of the help."""
-    hints, texts = get_type_hints(command, include_extras=True), attribute_docs(command)
     order = {name: index for index, name in enumerate(name for names in GROUPS.values() for name in names.split())}
-    found = []
+    hints, texts, found = get_type_hints(command, include_extras=True), attribute_docs(command), list[Flag]()
     for each in fields(command):
-        annotation, *marks = get_args(hints[each.name]) if is_annotated(hints[each.name]) else [hints[each.name]]
-        if not each.init or tyro.conf.Suppress in marks:
-            continue
-        is_positional = tyro.conf.Positional in marks
-        metavars = [mark.metavar for mark in marks if getattr(mark, "metavar", None)]
-        aliases = tuple(word for mark in marks for word in getattr(mark, "aliases", None) or ())
-        metavar = metavars[0] if metavars else _metavar(each.name, item_type(annotation)[0], is_positional)
-        found.append(
-            Flag(each.name, annotation, is_positional, each.default, texts.get(each.name, ""), metavar, aliases)
-        )
+        annotation, marks = unwrap(hints[each.name])
+        if is_dataclass(annotation):
+            nested = next((mark for mark in marks if isinstance(mark, Nested)), Nested())
+            config, own = type(each.default), attribute_docs(type(each.default)) | texts
+            kinds = get_type_hints(config, include_extras=True)
+            for inner in fields(config) if isinstance(config, type) else ():
+                if inner.name not in nested.without.split():
+                    default, aliases = getattr(each.default, inner.name), nested.aliases.get(inner.name, ())
+                    found += _flags_of_field(inner.name, kinds[inner.name], default, own, aliases, each.name)
+        elif each.init:
+            found += _flags_of_field(each.name, hints[each.name], each.default, texts)
     return sorted(found, key=lambda flag: order.get(flag.name, -1))
 
 
-def is_annotated(hint: Any) -> bool:
-    """Returns whether a type is `Annotated`."""
-    return get_origin(hint) is Annotated
+def _flags_of_field(
+    field: str,
+    hint: Any,
+    default: Any,
+    texts: Mapping[str, str],
+    aliases: tuple[str, ...] = (),
+    config: str = "",
+) -> Iterator[Flag]:
+    """Yields the flag of a field, or the flags of its entries."""
+    annotation, marks = unwrap(hint)
+    is_positional, is_mapping = tyro.conf.Positional in marks, get_origin(annotation) is Mapping
+    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+    knobs = [mark for mark in marks if isinstance(mark, Knob)] or [Knob()]
+    for knob in knobs if NO_FLAG not in knobs else ():
+        name = knob.name or field
+        kind, is_list = (float, False) if knob.key else item_type(annotation)
+        words = tuple(default) if is_mapping and field != "options" else ()
+        shown = default.get(knob.key) if knob.key else words if is_mapping else default
+        yield Flag(
+            name,
+            tuple[kind, ...] if is_list else kind,  # type: ignore[valid-type]
+            shown,
+            texts.get(name) or knob.text or texts.get(field, ""),
+            knob.metavar or "|".join(choices) or _metavar(name, kind, is_positional),
+            is_positional=is_positional,
+            aliases=aliases + knob.aliases,
+            choices=choices,
+            checks=tuple(mark for mark in marks if isinstance(mark, Check)),
+            config=config,
+            field=field,
+            key=knob.key,
+            is_mapping=is_mapping and not knob.key,
+        )
+
+
+def build(command: type[CommandType], given: Mapping[str, Any]) -> CommandType:
+    """Returns the command with what was typed, over what its preset or a file says, over its defaults.
+
+    Raises:
+        InputError: For a value that cannot be used.
+        OSError: If a preset is a file that cannot be read.
+    """
+    typed = dict(given)
+    configs = {each.name: each.default for each in fields(command) if is_dataclass(each.default)}  # type: ignore[arg-type]
+    configs |= command.presets(typed)
+    optimizer = str(typed.get("optimizer", getattr(configs.get("optimization"), "optimizer", "")))
+    values: dict[str, Any] = {}
+    changes: dict[str, dict[str, Any]] = {name: {} for name in configs}
+    for flag in flags_of(command):
+        if flag.name not in typed:
+            continue
+        value = flag.read(typed[flag.name], optimizer)
+        own = changes[flag.config] if flag.config else values
+        if flag.field == "options":
+            own.setdefault("options", {}).update({flag.key: value} if flag.key else value)
+        else:
+            own[flag.field] = value
+    for name, config in configs.items():
+        try:
+            is_run = isinstance(config, RunConfig)
+            values[name] = config.changed(**changes[name]) if is_run else replace(config, **changes[name])
+        except InputError as error:
+            raise _with_flags(error, [flag for flag in flags_of(command) if flag.config == name]) from None
+    made = command(**values)
+    made.given = typed
+    return made
+
+
+def _with_flags(error: InputError, flags: Sequence[Flag]) -> InputError:
+    """Returns an error about the fields of a config with the flags that people type."""
+    expected, got, rest = str(error).partition(", got ")
+    for flag in flags:
+        expected = re.sub(rf"(?<![\w'-]){flag.field}(?![\w'-])", flag.word, expected)
+    error.args = (expected + got + rest,)
+    return error
+
+
+def flag_values(command: Command) -> dict[str, Any]:
+    """Returns what every flag of a command holds, by name."""
+    return {flag.name: flag.value_in(command) for flag in flags_of(type(command))}
+
+
+def parse_layers(flag: str, items: Sequence[str]) -> dict[str, float]:
+    """Returns layers and their weights, 1 where an item of a flag names none."""
+    layers: dict[str, float] = {}
+    for item in items:
+        name, equals, weight = item.partition("=")
+        try:
+            layers[name] = float(weight) if equals else 1.0
+        except ValueError:
+            raise InputError(f"{flag} as NAME or NAME=WEIGHT", repr(item), "write for instance relu4_2=0.5") from None
+    if len(layers) < len(items):
+        raise InputError(f"{flag} that name each layer once", " ".join(items), "remove the repetition")
+    return layers
+
+
+def _read_options(items: Sequence[str], optimizer: str) -> dict[str, Any]:
+    options = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals:
+            # Only here, as it loads JAX: the example is an option that this optimizer has.
+            from jaxstyle.optimize.optimizers import OPTIMIZERS
+
+            known = OPTIMIZERS[check_choice("--optimizer", optimizer, OPTIMIZERS)].defaults
+            example, number = next(iter(known.items()))
+            shown = f"{number:g}" if isinstance(number, float) else str(number)
+            advice = f"write for instance {example}={shown}"
+            raise InputError("--optimizer-options as NAME=VALUE", repr(item), advice)
+        options[name] = as_number(value)
+    return options
+
+
+def unwrap(hint: Any) -> tuple[Any, list[Any]]:
+    """Returns a type without `Annotated`, and what was annotated."""
+    if get_origin(hint) is not Annotated:
+        return hint, []
+    kind, *marks = get_args(hint)
+    return kind, marks
 
 
 def _metavar(name: str, kind: type, is_positional: bool) -> str:
@@ -177,9 +381,13 @@ def item_type(kind: Any) -> tuple[type, bool]:
     >>> item_type(tuple[float, ...]), item_type(int | None)
     ((<class 'float'>, True), (<class 'int'>, False))
     """
-    if get_origin(kind) is UnionType:
+    if get_origin(kind) in (UnionType, Union):
         (kind,) = (part for part in get_args(kind) if part is not NoneType)
-    return (get_args(kind)[0], True) if get_origin(kind) is tuple else (kind, False)
+    if get_origin(kind) is Mapping:  # typed as words
+        return str, True
+    if get_origin(kind) is Literal:
+        return type(get_args(kind)[0]), False
+    return (get_args(kind)[0], True) if get_origin(kind) in (tuple, Sequence) else (kind, False)
 
 
 def flag_of(name: str) -> str:

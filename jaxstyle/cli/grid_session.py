@@ -19,6 +19,7 @@ from jaxstyle.cli.report import Report, StepCount
 from jaxstyle.cli.running import EXIT_FAILED, RunFlags
 from jaxstyle.cli.session import Session, record_of
 from jaxstyle.optimize.batch import Task, minimize_many
+from jaxstyle.optimize.configured import configured_optimizer
 from jaxstyle.optimize.pyramid import chosen_params
 from jaxstyle.optimize.records import LoopState, Progress, Result, Status, final_status
 from jaxstyle.pictures.images import resize, size_for_width
@@ -182,9 +183,11 @@ class GridSession(Session):
         self, runs: Sequence[Run], shared: Shared, *, batch: int, names: Mapping[int, str], cell_width: int | None
     ):
         points = [run.flags for run in runs]
-        super().__init__(points[0], seeds=[point for run in runs for point in run.points])
-        sizes = {size for point in points for size in point.sizes(*point.read_pictures()[0].shape[:2])}
-        self.report = GridReport(points[0], sum(sum(point.steps()) for point in points), is_even=len(sizes) == 1)
+        every_point = [point for run in runs for point in run.points]
+        super().__init__(points[0], precision=points[0].matmul_precision, seeds=every_point)
+        sizes = {size for point in points for size in point.optimization.sizes(*point.read_pictures()[0].shape[:2])}
+        iterations = sum(sum(point.optimization.steps()) for point in points)
+        self.report = GridReport(points[0], iterations, is_even=len(sizes) == 1)
         self.pictures: dict[int, np.ndarray] = {}
         self.rows: dict[int, dict[str, Any]] = {}
         self._runs, self._shared, self._batch, self._names = runs, shared, batch, names
@@ -198,8 +201,8 @@ class GridSession(Session):
         shapes = dict.fromkeys(point.read_pictures()[0].shape for point in points)
         sizes = ", ".join(f"{width}x{height}" for height, width, _ in shapes)
         flags, device = self.flags, jax.devices()[0].device_kind
-        dtypes = [point.dtype for point in points] if flags.verbose else []
-        kinds = ", ".join(dict.fromkeys([*(point.optimizer for point in points), *dtypes]))
+        dtypes = [point.objective.dtype for point in points] if flags.verbose else []
+        kinds = ", ".join(dict.fromkeys([*(point.optimization.optimizer for point in points), *dtypes]))
         runs = f"{len(points)} run{'s' * (len(points) > 1)}"
         programs = f"{len(self._groups)} program{'s' * (len(self._groups) > 1)}"
         precision = f", {self._precision} matrix precision" if flags.verbose else ""
@@ -253,25 +256,25 @@ class GridSession(Session):
             watch = watches[index]
             watch.see(progress)
             for point in runs[index].points[:-1]:
-                if point.iterations == progress.step:
+                if point.optimization.iterations == progress.step:
                     self._keep(point, watch.take(problem, progress.state, self.evaluate))
             self.report.show(sum(watch.step for watch in watches), float(progress.infos.loss[-1]))
             return self._is_to_stop()
 
         finished = minimize_many(
             [self._task(run.flags, height, width) for run in runs],
-            num_steps=first.steps()[0],
+            num_steps=first.optimization.steps()[0],
             batch=self._batch,
             axes=BATCH_AXES,
             report_every=(first.report_iterations(),),
-            report_at=[point.steps()[-1] for point in runs[0].points],
+            report_at=[point.optimization.steps()[-1] for point in runs[0].points],
             callback=after_chunk,
             programs=self.programs,
         )
         for run, watch, (problem, result) in zip(runs, watches, finished, strict=False):  # fewer after Ctrl-C
             taken = watch.take(problem, result, self.evaluate)
             self._keep_rest(run, taken)
-            self.report.begin(run.label, first.steps()[0], run.flags)
+            self.report.begin(run.label, first.optimization.steps()[0], run.flags)
             for progress in watch.told:
                 self.report.progress(progress)
             watch.told.clear()
@@ -282,9 +285,10 @@ class GridSession(Session):
     def _task(self, point: Point, height: int, width: int) -> Task:
         def make_problem() -> Problem:
             problem = self._shared.problem(point, height, width)
-            return apply_parameterization(problem, str(point.parameterization), height, width)
+            return apply_parameterization(problem, point.optimization.parameterization, height, width)
 
-        return Task(make_problem, jax.random.key(point.seed), point.shared_optimizer(self._varied), point.stop_rule())
+        optimizer = point.shared_optimizer(self._varied)
+        return Task(make_problem, jax.random.key(point.seed), optimizer, point.optimization.stop_rule())
 
     def _run_sizes(self, run: Run) -> None:
         """Runs what goes through several sizes."""
@@ -292,7 +296,9 @@ class GridSession(Session):
             return
         self.flags = point = run.flags
         height, width, _ = point.read_pictures()[0].shape
-        outcome = self.minimize_picture(partial(self._shared.problem, point), height, width, label=run.label)
+        optimizer = configured_optimizer(point.optimization)
+        make = partial(self._shared.problem, point)
+        outcome = self.minimize_picture(make, optimizer, height, width, flags=point, label=run.label)
         record = record_of(outcome)
         taken = Taken(
             outcome.picture,

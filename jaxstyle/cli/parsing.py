@@ -23,7 +23,7 @@ import tyro
 from jaxstyle import __version__
 from jaxstyle.checks import InputError
 from jaxstyle.cli import command_line, commands
-from jaxstyle.cli.flags import GROUPS, Flag, description_of, flags_of, help_of, subcommands_of
+from jaxstyle.cli.flags import GROUPS, Command, Flag, build, description_of, flags_of, help_of, subcommands_of
 from jaxstyle.cli.invocation import stdout
 from jaxstyle.cli.mistakes import check_repetition, explain
 from jaxstyle.cli.repeating import with_flags_of_summary
@@ -73,7 +73,7 @@ def parse(argv: Sequence[str] | None = None) -> Any:
             print(_tidy(said.getvalue()), end="", file=stdout())
             raise
         raise explain(words, known) or _condense(complaint.getvalue()) from None
-    return _flatten(parsed)
+    return build(*_typed(parsed))
 
 
 def all_commands() -> dict[str, type]:
@@ -113,24 +113,28 @@ def _in_groups(command: type, words: Sequence[str]) -> type:
 
 
 def _described(flag: Flag) -> tuple[Any, Any]:
-    """Returns the type and the field of a flag, with its help."""
+    """Returns the type and the field of a flag, with its help. None stands for a flag that was not typed."""
     metavar = None if flag.is_switch else flag.value
     if flag.is_positional and not flag.is_required:
         metavar = f"[{metavar}]"
     text, default = help_of(flag)
     shown = tyro.conf.arg(help=text, metavar=metavar, help_behavior_hint=default, aliases=flag.aliases or None)
-    annotation = Annotated[flag.annotation, shown]
+    is_open = not flag.is_required and not flag.is_switch
+    annotation = Annotated[flag.annotation | None if is_open else flag.annotation, shown]
     if flag.is_positional:
         annotation = Annotated[annotation, tyro.conf.Positional]
-    return annotation, field() if flag.is_required else field(default=flag.default)
+    return annotation, field() if flag.is_required else field(default=None if is_open else False)
 
 
-def _flatten(parsed: Any) -> Any:
-    """Returns the command of a dataclass that `_in_groups` made."""
+def _typed(parsed: Any) -> tuple[type[Command], dict[str, Any]]:
+    """Returns the command of a dataclass that `_in_groups` made, and the flags that were typed."""
     groups = vars(parsed)
     if "command" in groups:
-        return _flatten(groups["command"])
-    return parsed.command_class(**{name: value for group in groups.values() for name, value in vars(group).items()})
+        return _typed(groups["command"])
+    values = {name: value for group in groups.values() for name, value in vars(group).items()}
+    return parsed.command_class, {
+        name: value for name, value in values.items() if value is not None and value is not False
+    }
 
 
 class _Capture(io.StringIO):

@@ -1,47 +1,48 @@
-"""Pictures that flags name: files or samples, in the size they are wanted in."""
+"""Reading what flags name: pictures, files or samples, in the size they are wanted in; and the network."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from jaxstyle.checks import InputError, check_positive
 from jaxstyle.cli.display import phase
-from jaxstyle.cli.flags import flag_of
+from jaxstyle.cli.inputs import MAX_SIDE, SizeFlags
+from jaxstyle.pictures import images, samples
+from jaxstyle.pictures.image_files import MAX_PIXELS, parse_color, read_picture
+from jaxstyle.pictures.samples import PREFIX, SAMPLES
+from jaxstyle.vgg import module as vgg
+from jaxstyle.vgg import weights
+from jaxstyle.vgg.weights import Network
 
-#: Far above any picture that fits; keeps sums of pixels ordinary numbers.
-MAX_SIDE = 100_000
 
-#: The flags of `SizeFlags`, of which one may be given.
-SIDES = ("width", "height", "long_side")
+def load_network(path: str | None, layers: Iterable[str]) -> Network:
+    """Returns the network in a file, or the one that ships, and checks that it has `layers`."""
+    phase("reading the network")
+    network = weights.load_network(path)
+    vgg.check_layers(network.params, layers)
+    return network
 
 
-@dataclass(kw_only=True)
-class SizeFlags:
-    """The size of a picture, whose shape is kept.
+def describe(network: Network) -> str:
+    """Returns the line that names a network and its checksum."""
+    kind = "" if network.name == network.architecture else f" ({network.architecture})"
+    return f"network: {network.name}{kind}, sha256 {network.checksum}"
 
-    Attributes:
-        width: Width in pixels; the shape is kept. Default: its own.
-        height: Height in pixels, instead of --width.
-        long_side: The longer side in pixels, instead of --width.
-    """
 
-    width: int | None = None
-    height: int | None = None
-    long_side: int | None = None
+def read_sized(source: str, flags: SizeFlags, matte: str, *, method: str = "cubic") -> np.ndarray:
+    """Returns the picture that `source` names in the size that the flags say, else its own: see `read_scaled`."""
+    return read_scaled(source, flags.width, matte, height=flags.height, long_side=flags.long_side, method=method)
 
-    def check_size(self) -> None:
-        """Raises `InputError` for sizes that no picture can have, and for more than one."""
-        given = [name for name in SIDES if getattr(self, name) is not None]
-        for name in given:
-            check_positive(flag_of(name), getattr(self, name))
-        if len(given) > 1:
-            raise InputError(
-                "one of --width, --height and --long-side", " and ".join(map(flag_of, given)), "leave all but one out"
-            )
 
-    def read_sized(self, source: str, matte: str, *, method: str = "cubic") -> np.ndarray:
-        """Returns the picture that `source` names in the size that these flags say, else its own: see `read_scaled`."""
-        return read_scaled(source, self.width, matte, height=self.height, long_side=self.long_side, method=method)
+def read_styles(
+    styles: Sequence[str], scales: Sequence[float], content_width: int, matte: str, *, factor: float = 1.0
+) -> list[np.ndarray]:
+    """Returns the style pictures, each as wide as the content times its style scale times `factor`."""
+    scales = scales or (1.0,) * len(styles)
+    return [
+        read_scaled(style, max(1, round(scale * factor * content_width)), matte, flag="--style-scales")
+        for style, scale in zip(styles, scales, strict=True)
+    ]
 
 
 def read_scaled(
@@ -61,13 +62,6 @@ def read_scaled(
     `method` is that of `jaxstyle.pictures.images.resize`; `flag` is what people type for another size, if no flag of
     that name.
     """
-    from jaxstyle.memory_limits import check_process_limits
-
-    check_process_limits()
-
-    from jaxstyle.pictures import images, samples
-    from jaxstyle.pictures.image_files import MAX_PIXELS, parse_color, read_picture
-
     phase(f"reading {source}")
     sides = {"width": width, "height": height, "long side": long_side}
     wanted = [(name, value) for name, value in sides.items() if value is not None]
@@ -98,8 +92,6 @@ def read_scaled(
 
 def _painted_side(source: str, width: int | None, height: int | None, long_side: int | None) -> dict[str, int | None]:
     """Returns the side to load a sample style at, as `jaxstyle.pictures.samples.load_sample` takes it."""
-    from jaxstyle.pictures.samples import PREFIX, SAMPLES
-
     sample = SAMPLES.get(source.removeprefix(PREFIX))
     if long_side is None or sample is None:
         return {"width": width, "height": height}
@@ -109,9 +101,6 @@ def _painted_side(source: str, width: int | None, height: int | None, long_side:
 
 def read_resized(source: str, height: int, width: int, matte: str) -> np.ndarray:
     """Returns the picture that `source` (a file or sample:NAME) names at that size, whatever its shape."""
-    from jaxstyle.pictures import samples
-    from jaxstyle.pictures.image_files import parse_color, read_picture
-
     if samples.is_sample(source):
         return resize_to(samples.load_sample(source), height, width)
     return resize_to(read_picture(source, matte=parse_color(matte), width=width, height=height), height, width)
@@ -119,6 +108,4 @@ def read_resized(source: str, height: int, width: int, matte: str) -> np.ndarray
 
 def resize_to(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """Returns `picture` at that size; the same array if it has that size already."""
-    from jaxstyle.pictures import images
-
     return picture if picture.shape[:2] == (height, width) else np.asarray(images.resize(picture, height, width))

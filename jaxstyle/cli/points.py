@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,7 +11,11 @@ import optax
 
 from jaxstyle.checks import InputError
 from jaxstyle.cli.commands.stylize import Stylize
-from jaxstyle.cli.pictures import SIDES, resize_to
+from jaxstyle.cli.flags import build, flag_values
+from jaxstyle.cli.inputs import SIDES
+from jaxstyle.cli.pictures import read_styles, resize_to
+from jaxstyle.cli.runs import stylize
+from jaxstyle.optimize.configured import configured_optimizer
 from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer, real_options
 from jaxstyle.optimize.programs import value_key
 from jaxstyle.optimize.transforms.averaging import keep_average
@@ -75,65 +79,60 @@ MOST_TARGETS, MOST_NETWORKS = 8, 2
 class Point(Stylize):
     """A combination of the grid's values: the flags that `stylize` would have.
 
-    Args:
+    Attributes:
         shared: What all combinations share.
         number: From 1.
         values: Value on each axis, by flag.
         labels: Label on each axis, by flag.
-        flags: All flags.
     """
 
-    def __init__(
-        self, shared: "Shared", number: int, values: Mapping[str, Any], labels: Mapping[str, str], flags: dict[str, Any]
-    ):
-        super().__init__(**flags)
-        self.fill()
-        self.shared, self.number, self.values, self.labels = shared, number, values, labels
+    shared: "Shared"
+    number: int
+    values: Mapping[str, Any]
+    labels: Mapping[str, str]
 
     def check_all(self) -> None:
         """Raises for all that can be known to be wrong before the work starts, files and sizes included."""
         try:
             self.check()
-            self.make_optimizer()
+            configured_optimizer(self.optimization)
             self.shared.network(self.network, self.used_layers())
             height, width, _ = self.read_pictures()[0].shape
-            content_layers, style_layers = self.config(self.initial_noiseblend).used_layers()
+            content_layers, style_layers = self.weighed_objective().used_layers()
             least = vgg.minimum_size(content_layers + style_layers)
-            factors = self.style_factors()
-            for low, narrow in self.sizes(height, width):
+            for low, narrow in self.optimization.sizes(height, width):
                 check_size("the content", low, narrow, least)
-                for number, style in enumerate(self.read_styles(narrow, factors[narrow]), start=1):
+                for number, style in enumerate(self.read_styles(narrow), start=1):
                     check_size(f"style {number}", style.shape[0], style.shape[1], least)
         except InputError as error:
-            if self.labels:
-                error.args = (f"{error} (in the combination {', '.join(self.labels.values())})",)
-            raise
+            raise _named(error, self.labels) from None
 
     def read_pictures(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Returns the content in the result's size, and the initial picture, if there is one, in the same."""
         key = ("content", self.content, self.initial, *(getattr(self, side) for side in SIDES), self.matte)
-        return _remember(self.shared.pictures, key, super().read_pictures)
+        return _remember(self.shared.pictures, key, partial(stylize.read_pictures, self))
 
-    def read_styles(self, content_width: int, factor: float = 1.0) -> list[np.ndarray]:
-        """Returns the style pictures, each as wide as the content times its style scale times `factor`."""
-        key = ("styles", self.styles, self.style_scales, self.matte, content_width, factor)
-        return _remember(self.shared.pictures, key, partial(super().read_styles, content_width, factor))
+    def read_styles(self, width: int) -> list[np.ndarray]:
+        """Returns the style pictures for a result of that width."""
+        factor = self.factors()[width]
+        key = ("styles", self.styles, self.style_scales, self.matte, width, factor)
+        read = partial(read_styles, self.styles, self.style_scales, width, self.matte, factor=factor)
+        return _remember(self.shared.pictures, key, read)
 
-    def style_factors(self) -> dict[int, float]:
+    def factors(self) -> dict[int, float]:
         """Returns the factor to --style-scales at each width."""
-        height, width, _ = self.read_pictures()[0].shape
-        widths = [width for _, width in self.sizes(height, width)]
-        return dict(zip(widths, self.scale_style_scales or [1.0] * len(widths), strict=True))
+        return self.style_factors(*self.read_pictures()[0].shape[:2])
 
     def key_without(self, names: frozenset[str]) -> tuple[Hashable, ...]:
         """Returns the values of all flags but some, to be compared, and which layers are used."""
-        kept = [getattr(self, flag.name) for flag in fields(self) if flag.name not in names]
-        return (*kept, self.config().used_layers())
+        kept = [value for name, value in flag_values(self).items() if name not in names]
+        return (*kept, self.weighed_objective().used_layers())
 
     def shared_optimizer(self, varied: Mapping[str, frozenset[str]]) -> optax.GradientTransformation:
         """Returns the optimizer, in which the options that vary among combinations are traced."""
-        optimizer = make_optimizer(self.optimizer, traced=sorted(varied[self.optimizer]), **self.options())
-        return keep_average(optimizer, self.average) if self.average else optimizer
+        how = self.optimization
+        optimizer = make_optimizer(how.optimizer, traced=sorted(varied[how.optimizer]), **how.options)
+        return keep_average(optimizer, how.average) if how.average else optimizer
 
     def retouch(self, picture: np.ndarray) -> np.ndarray:
         """Returns a result as `stylize` would write it, clipped."""
@@ -141,6 +140,33 @@ class Point(Stylize):
         if self.preserve_colors:
             picture = np.asarray(preserve_colors(picture, self.read_pictures()[0])).clip(0, 1)
         return picture
+
+
+def make_point(
+    shared: "Shared", number: int, values: Mapping[str, Any], labels: Mapping[str, str], flags: Mapping[str, Any]
+) -> Point:
+    """Returns a combination.
+
+    Args:
+        shared: What all combinations share.
+        number: From 1.
+        values: Value on each axis, by flag.
+        labels: Label on each axis, by flag.
+        flags: All values that were given, by flag.
+    """
+    try:
+        point = build(Point, flags)
+    except InputError as error:
+        raise _named(error, labels) from None
+    point.shared, point.number, point.values, point.labels = shared, number, values, labels
+    return point
+
+
+def _named(error: InputError, labels: Mapping[str, str]) -> InputError:
+    """Returns the error with the combination that it is about."""
+    if labels:
+        error.args = (f"{error} (in the combination {', '.join(labels.values())})",)
+    return error
 
 
 class Shared:
@@ -165,20 +191,21 @@ class Shared:
         """Returns the problem of a combination at a size; targets that an earlier one had are used again."""
         network = self._freeze(point, height * width)
         content, initial = point.read_pictures()
-        key = (*point.key_without(ARGUMENTS | METHODS), height, width, point.style_factors()[width])
-        make = partial(point.problem_maker(network, content, initial), height, width)
+        key = (*point.key_without(ARGUMENTS | METHODS), height, width, point.factors()[width])
+        styles = {narrow: point.read_styles(narrow) for narrow in point.factors()}
+        make = partial(stylize.problem_maker(point, network, content, initial, styles), height, width)
         problem = _remember(self._problems, key, make, most=MOST_TARGETS)
         start = resize_to(content if initial is None else initial, height, width)
-        config = point.config(point.initial_noiseblend)
+        config = replace(point.weighed_objective(), noise_blend=point.optimization.initial_noiseblend)
         return with_weights(problem, config, mean=network["mean"], start=start, is_given=initial is not None)
 
     def _freeze(self, point: Point, pixels: int) -> NetworkParams:
         """Returns the network in the form that is the fastest for pictures of so many pixels."""
         params, layers = self.network(point.network).params, tuple(self._layers[point.network])
         kernels = [layer["kernel"].shape for name, layer in params.items() if name != "mean"]
-        methods = tuple(choose_method(i, o, pixels=pixels, dtype=point.dtype) for _, _, i, o in kernels)
-        make = partial(vgg.freeze, params, layers=layers, pixels=pixels, dtype=point.dtype)
-        return _remember(self._frozen, (point.network, point.dtype, methods), make, most=MOST_NETWORKS)
+        methods = tuple(choose_method(i, o, pixels=pixels, dtype=point.objective.dtype) for _, _, i, o in kernels)
+        make = partial(vgg.freeze, params, layers=layers, pixels=pixels, dtype=point.objective.dtype)
+        return _remember(self._frozen, (point.network, point.objective.dtype, methods), make, most=MOST_NETWORKS)
 
 
 def _remember(cache: OrderedDict[Hashable, Any], key: Hashable, make: Callable[[], Any], *, most: int = 0) -> Any:
@@ -210,19 +237,19 @@ class Run(NamedTuple):
     @property
     def has_one_size(self) -> bool:
         """Whether it is no sequence from coarse to fine."""
-        return len(self.flags.steps()) == 1
+        return len(self.flags.optimization.steps()) == 1
 
 
 def fold(points: Sequence[Point]) -> list[Run]:
     """Returns the runs: combinations that differ in --iterations only are one, unless they go through several sizes."""
     folded: dict[Hashable, list[Point]] = {}
     for point in points:
-        is_on_the_way = len(point.steps()) == 1 and not point.scale_iterations
+        is_on_the_way = len(point.optimization.steps()) == 1 and not point.optimization.scale_iterations
         others = [(name, value) for name, value in point.values.items() if name != "iterations" or not is_on_the_way]
         folded.setdefault(tuple(others), []).append(point)
     runs = []
     for number, (key, members) in enumerate(folded.items(), start=1):
-        members.sort(key=lambda point: point.steps()[-1])
+        members.sort(key=lambda point: point.optimization.steps()[-1])
         labels = [members[0].labels[name] for name, _ in key]  # type: ignore[attr-defined]
         runs.append(Run(members, ", ".join([f"run {number} of {len(folded)}", *labels])))
     return runs
@@ -235,10 +262,10 @@ def varied_options(points: Sequence[Point]) -> dict[str, frozenset[str]]:
     """
     values: dict[str, dict[str, set[float]]] = {}
     for point in points:
-        known, given = OPTIMIZERS[point.optimizer].defaults, point.options()
-        seen = values.setdefault(point.optimizer, {})
-        for name in real_options(point.optimizer):
-            seen.setdefault(name, set()).add(float(given.get(name, known[name])))
+        how = point.optimization
+        known, seen = OPTIMIZERS[how.optimizer].defaults, values.setdefault(how.optimizer, {})
+        for name in real_options(how.optimizer):
+            seen.setdefault(name, set()).add(float(how.options.get(name, known[name])))
     return {
         optimizer: frozenset(name for name, some in seen.items() if len(some) > 1) for optimizer, seen in values.items()
     }
@@ -251,7 +278,7 @@ def group(runs: Sequence[Run], varied: Mapping[str, frozenset[str]]) -> list[lis
     turns = []
     for run in runs:
         point = run.flags
-        shapes = (point.read_pictures()[0].shape, len(point.styles), *point.steps())
+        shapes = (point.read_pictures()[0].shape, len(point.styles), *point.optimization.steps())
         program = (point.key_without(ARGUMENTS | PICTURES), shapes, value_key(point.shared_optimizer(varied).update))
         groups.setdefault(program, []).append(run)
         turns.append(targets.setdefault(point.key_without(ARGUMENTS | METHODS), len(targets)))

@@ -7,6 +7,7 @@ from typing import Any
 from jaxstyle.checks import InputError, check_choice
 from jaxstyle.cli.command_line import name_of
 from jaxstyle.cli.flags import Flag, flags_of
+from jaxstyle.run_config import read_record
 
 #: The command that has --settings and can be repeated.
 COMMAND = "stylize"
@@ -25,7 +26,7 @@ ALTERNATIVES = (("width", "height", "long_side"), ("content_layers", "content_we
 def with_flags_of_summary(words: Sequence[str], known: Mapping[str, type]) -> tuple[str, ...]:
     """Returns the words of a command line, after the flags of the summary that --settings names.
 
-    The optimizer and its options are read from the same file by `jaxstyle.optimize.settings.read_settings`.
+    The optimizer and its options are read from the same file by `jaxstyle.run_config.read_settings`.
 
     Raises:
         InputError: If the summary is of another command, or has invalid contents.
@@ -34,8 +35,6 @@ def with_flags_of_summary(words: Sequence[str], known: Mapping[str, type]) -> tu
     path = _value_of("settings", words)
     if words[:1] != (COMMAND,) or not path or {"-h", "--help"} & set(words):
         return tuple(words)
-    from jaxstyle.optimize.settings import read_record  # only here, as it loads JAX
-
     record = read_record(path)
     if "flags" not in record:  # settings that `tune` wrote
         return tuple(words)

@@ -51,7 +51,7 @@ class Report:
         self._every = flags.report_iterations()
         self._rows: list[dict[str, Any]] = []
         self._label = ""
-        self._iterations = flags.iterations
+        self._iterations = 0
         self._before = StepCount()
         self._latest = StepCount()
         self._width: int | None = None
@@ -144,7 +144,7 @@ class Report:
         if speed > 0:
             numbers += f"  {speed:.3g} it/s"
             if left is not None:
-                at_most = "at most " if self._flags.stop_rule().patience else ""
+                at_most = "at most " if self._flags.optimization.stop_rule().patience else ""
                 numbers += f"  {at_most}{format_seconds(left / speed)} left"
         self._display.advance(text, done, total, numbers)
         is_due = time.monotonic() - self._last_line >= SILENT_SECONDS

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from datetime import datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -17,20 +16,23 @@ from jaxstyle.cli import advice, command_line
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.compilation_cache import CompilationCache
 from jaxstyle.cli.display import phase
-from jaxstyle.cli.network import MATMUL_PRECISIONS
+from jaxstyle.cli.flags import flag_values
 from jaxstyle.cli.records import to_json
 from jaxstyle.cli.report import Report
 from jaxstyle.cli.rescue import LostOutputError, save_somewhere
-from jaxstyle.cli.running import EXIT_FAILED, PictureFlags, RunFlags
+from jaxstyle.cli.running import EXIT_FAILED, CheckpointFlags, RunFlags
 from jaxstyle.cli.stopping import current_stop
 from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.programs import ProgramCache, value_key
 from jaxstyle.optimize.pyramid import Scale, chosen_params, minimize_pyramid
 from jaxstyle.optimize.records import Progress, Result, Status
-from jaxstyle.optimize.transforms.averaging import average_of, keep_average
+from jaxstyle.optimize.transforms.averaging import average_of
 from jaxstyle.output_files import write_text
 from jaxstyle.pictures.image_files import write_picture
 from jaxstyle.problems.problem import Params, Problem
+
+#: JAX's names for what --matmul-precision takes.
+MATMUL_PRECISIONS = {"highest": "highest", "tf32": "tensorfloat32"}
 
 
 class Outcome(NamedTuple):
@@ -74,7 +76,8 @@ class Session:
     """A command's runs. A context manager; make it after the flags were checked and before the first computation.
 
     Args:
-        flags: The flags of the command, with those of a network where it has one.
+        flags: The flags of the command.
+        precision: What --matmul-precision says, where the command has it.
         retouch: Applied to every picture before it is written.
         seeds: The flags of each run, where they differ: for the line about a seed that changes nothing.
     """
@@ -83,6 +86,7 @@ class Session:
         self,
         flags: RunFlags,
         *,
+        precision: str = "highest",
         retouch: Callable[[np.ndarray], Any] | None = None,
         seeds: Sequence[RunFlags] | None = None,
     ):
@@ -91,7 +95,7 @@ class Session:
         self.report = Report(flags)
         self.programs = ProgramCache()
         self._cache = CompilationCache.enable(flags.compilation_cache, self.report.say)
-        self._precision = getattr(flags, "matmul_precision", "highest")
+        self._precision = precision
         self._stop = current_stop()
         self._lost: list[LostOutputError] = []
         self._introduction = [self._cache.complaint] if self._cache.complaint else []
@@ -136,7 +140,9 @@ class Session:
         """Prints a line on stderr, unless quiet."""
         self.report.say(line)
 
-    def introduce(self, height: int, width: int, network: str | None = None, choice: str | None = None) -> None:
+    def introduce(
+        self, height: int, width: int, network: str | None = None, choice: str = "", *, dtype: str = "float32"
+    ) -> None:
         """Says what is about to run, and on what, once its problem is made: an error is to be the only line.
 
         Args:
@@ -144,13 +150,16 @@ class Session:
             width: Width of the picture.
             network: The line that names the network, for --verbose.
             choice: The line that says what was chosen for the user.
+            dtype: Type of the features.
         """
         flags, device = self.flags, jax.devices()[0].device_kind
         if flags.verbose:
             self._introduction += [] if network is None else [network]
-            device += f", {getattr(flags, 'dtype', 'float32')}, {self._precision} matrix precision"
+            device += f", {dtype}, {self._precision} matrix precision"
         self._introduction += [choice] if choice else []
-        self._introduction.append(f"{width}x{height} pixels, {flags.optimizer}, on {device}; compiling ...")
+        self._introduction.append(
+            f"{width}x{height} pixels, {flags.optimization.optimizer}, on {device}; compiling ..."
+        )
 
     def begin(self) -> None:
         """Says, once, what `introduce` was told and what else there is to say first; it is about to compile."""
@@ -162,10 +171,11 @@ class Session:
     def minimize_picture(
         self,
         make_problem: Callable[[int, int], Problem],
+        optimizer: optax.GradientTransformation,
         height: int,
         width: int,
         *,
-        optimizer: optax.GradientTransformation | None = None,
+        flags: CheckpointFlags,
         carry: str = "picture",
         label: str = "",
     ) -> Outcome:
@@ -173,17 +183,15 @@ class Session:
 
         Args:
             make_problem: `make_problem(height, width)`, for every size to go through.
+            optimizer: An optimizer, with the running average where one is asked for.
             height: Height of the last of these sizes.
             width: Width of the last of these sizes.
-            optimizer: The flags' own, if left out.
+            flags: The flags of this run.
             carry: See `jaxstyle.optimize.pyramid.minimize_pyramid`.
             label: Said before the numbers, where a command has several runs.
         """
-        flags = self.flags
-        assert isinstance(flags, PictureFlags)
-        sizes, steps = flags.sizes(height, width), flags.steps()
-        optimizer = flags.make_optimizer() if optimizer is None else optimizer
-        optimizer = keep_average(optimizer, flags.average) if flags.average else optimizer
+        how = flags.optimization
+        sizes, steps = how.sizes(height, width), how.steps()
         self.report.begin(label, sum(steps))
         every = flags.checkpoint_iterations or 0
 
@@ -212,10 +220,10 @@ class Session:
             sizes=sizes,
             num_steps=steps,
             key=jax.random.key(flags.seed),
-            parameterization=flags.parameterization,
+            parameterization=how.parameterization,
             carry=carry,
-            carry_moments=not flags.restart_moments,
-            stop=flags.stop_rule(),
+            carry_moments=not how.restart_moments,
+            stop=how.stop_rule(),
             report_every=(flags.report_iterations(), every),
             callback=after_chunk,
             is_interrupted=lambda: self.is_interrupted,
@@ -248,7 +256,7 @@ class Session:
             label: Said before the numbers, where a command has several runs.
             after_chunk: Called after each chunk.
         """
-        iterations = self.flags.iterations if iterations is None else iterations
+        iterations = self.flags.optimization.iterations if iterations is None else iterations
         self.begin()
         self.report.begin(label, iterations)
 
@@ -264,7 +272,7 @@ class Session:
             key=jax.random.key(self.flags.seed if seed is None else seed),
             num_steps=iterations,
             params=params,
-            stop=self.flags.stop_rule(),
+            stop=self.flags.optimization.stop_rule(),
             callback=callback,
             report_every=(self.flags.report_iterations(), *report_every),
             programs=self.programs,
@@ -345,7 +353,7 @@ class Session:
             **facts,
             "seed": self.flags.seed,
             "versions": {"jaxstyle": __version__, "jax": jax.__version__},
-            "flags": asdict(self.flags),
+            "flags": flag_values(self.flags),
         }
         self.report.write_text(self.flags.summary, to_json(record, indent=1) + "\n")
 

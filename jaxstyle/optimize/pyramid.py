@@ -71,39 +71,6 @@ class ScaleResult(NamedTuple):
         return short_repr(self)
 
 
-def growing_sizes(
-    height: int, width: int, *, count: int = 1, step: float = 2**0.5, widths: Sequence[int] = ()
-) -> list[tuple[int, int]]:
-    """Returns `(height, width)` of pictures of one shape, the last of the size given.
-
-    Args:
-        height: Height of the last size.
-        width: Width of the last size.
-        count: How many.
-        step: How many times as wide each is as the one before.
-        widths: Their widths instead of `count` and `step`.
-
-    Raises:
-        InputError: For widths that do not grow or do not end with `width`.
-
-    >>> growing_sizes(300, 400, count=3, step=2.0)
-    [(75, 100), (150, 200), (300, 400)]
-    """
-    if not widths:
-        if step <= 1:
-            raise InputError("a step between scales above 1", step, "use 1.414 or 2")
-        widths = [round(width / step**back) for back in reversed(range(count))]
-    if max(widths) > width:
-        raise InputError(f"scales of at most the picture's width, {width}", max(widths), "leave the larger ones out")
-    if list(widths) != sorted(set(widths)) or widths[-1] != width or widths[0] < 1:
-        raise InputError(
-            f"widths of scales that grow and end with the picture's, {width}",
-            " ".join(map(str, widths)),
-            "use fewer scales, or write them from the smallest to the picture's own width",
-        )
-    return [(max(1, round(height * narrow / width)), narrow) for narrow in widths]
-
-
 def minimize_pyramid(
     make_problem: Callable[[int, int], Problem],
     optimizer: optax.GradientTransformation,

@@ -7,6 +7,7 @@ import jax
 import optax
 
 from jaxstyle.problems.problem import Params
+from jaxstyle.run_config import StopRule as StopRule
 from jaxstyle.short_repr import short_repr
 from jaxstyle.types import Key, Scalar
 
@@ -59,21 +60,6 @@ _ADVICE = {
     "with, or the weights, if the first loss already was.",
     Status.INTERRUPTED: "The run was interrupted; its best result so far was kept.",
 }
-
-
-class StopRule(NamedTuple):
-    """Stop when the best loss improved by less than `relative_delta` over the last `patience` steps, or at a budget.
-
-    Attributes:
-        relative_delta: Least relative improvement, in [0, 1); 0 never stops a run that still improves at all.
-        patience: Steps it has time for; 0 switches the rule off.
-        max_evaluations: The first step that reaches so many evaluations is the last; 0 for no such budget. A line
-            search is not cut off, so that a run may take a few more.
-    """
-
-    relative_delta: float = 0.0
-    patience: int = 0
-    max_evaluations: int = 0
 
 
 class LoopState(NamedTuple):

@@ -4,18 +4,14 @@ Mahendran and Vedaldi (2015), "Understanding deep image representations by inver
 1.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
 
 import jax.numpy as jnp
 
-from jaxstyle.argument_checks import check_kind, check_layer_weights
-from jaxstyle.checks import check_not_negative, check_weights
+from jaxstyle.argument_checks import check_kind
+from jaxstyle.config import ContentReconstructionConfig
 from jaxstyle.problems.losses import layer_activation
 from jaxstyle.problems.pictures import (
-    NOISE_DEVIATION,
-    check_network_options,
     check_pictures,
     find_targets,
     make_feature_problem,
@@ -25,34 +21,6 @@ from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.terms import CONTENT_LOSSES, term_weights
 from jaxstyle.types import NetworkParams, Picture
 from jaxstyle.vgg import module as vgg
-
-
-@dataclass(frozen=True)
-class ContentReconstructionConfig:
-    """Every knob of content reconstruction.
-
-    Attributes:
-        layers: Layers and their weights: usually one layer.
-        tv_weight: Weight of the total variation, on 0..255 pixels; 0 leaves what the layer does not see to the start.
-        noise_deviation: Standard deviation of the white noise it starts from, on 0..255.
-        pooling: `max` or `avg`.
-        dtype: Type of the features, `float32` or `bfloat16`.
-        memory: `normal` or `low`.
-    """
-
-    layers: Mapping[str, float] = field(default_factory=lambda: {"relu4_2": 1.0})
-    tv_weight: float = 0.0
-    noise_deviation: float = NOISE_DEVIATION
-    pooling: str = "max"
-    dtype: str = "float32"
-    memory: str = "normal"
-
-    def __post_init__(self):
-        check_layer_weights("layers", self.layers)
-        check_weights("weights of layers", self.layers.values(), len(self.layers))
-        check_not_negative("tv_weight", self.tv_weight)
-        check_not_negative("noise_deviation", self.noise_deviation)
-        check_network_options(self)
 
 
 def make_problem(config: ContentReconstructionConfig, network: NetworkParams, picture: Picture) -> Problem:

@@ -5,8 +5,8 @@ published with it. With a channel and from noise: Olah, Mordvintsev and Schubert
 octaves of DeepDream are `jaxstyle.optimize.pyramid.minimize_pyramid(..., carry="change")`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy import ndimage
 
-from jaxstyle.argument_checks import check_features, check_kind, check_layer_weights
-from jaxstyle.checks import InputError, check_between, check_not_negative, check_positive, check_weights
+from jaxstyle.argument_checks import check_features, check_kind
+from jaxstyle.checks import InputError, check_positive
+from jaxstyle.config import DreamConfig
 from jaxstyle.problems.losses import layer_activation
 from jaxstyle.problems.pictures import (
-    check_network_options,
     check_picture,
     check_pictures,
     find_features,
@@ -36,55 +36,6 @@ LEAST_SQUARE = 1e-12
 #: Pixels times steps from which on a run is long. Winograd's programs (`jaxstyle.vgg.convolution`) take longer to
 #: compile, by 11 to 13 s up to relu5_1 on two cores, and save 2 to 4 s for every million pixels at each step.
 LONG_RUN = 6e6
-
-#: Jitter of more pixels than any picture has is a mistake.
-MOST_JITTER = 100_000
-
-
-@dataclass(frozen=True)
-class DreamConfig:
-    """Every knob of the objective. Weights become arguments of the program; the rest is part of it.
-
-    Attributes:
-        layers: Layers and their weights, used as they are; a layer of weight 0 is not computed.
-        channels: Channels of the one layer whose mean is to grow, counted from 0. All of every layer, if left out.
-        jitter: Pixels by which the picture is rolled at random before each evaluation, at most, in either direction.
-        tv_weight: Weight of the total variation, on 0..255 pixels.
-        headroom: Share of its contrast that the picture loses at the start, in [0, 1]: black and white are where a
-            bounded picture cannot move.
-        pooling: `max` or `avg`.
-        dtype: Type of the features, `float32` or `bfloat16`.
-        memory: `normal` or `low`.
-    """
-
-    layers: Mapping[str, float] = field(default_factory=lambda: {"relu4_2": 1.0, "relu5_1": 1.0})
-    channels: Sequence[int] = ()
-    jitter: int = 16
-    tv_weight: float = 0.0
-    headroom: float = 0.2
-    pooling: str = "max"
-    dtype: str = "float32"
-    memory: str = "normal"
-
-    def __post_init__(self):
-        check_layer_weights("layers", self.layers)
-        check_weights("weights of layers", self.layers.values(), len(self.layers))
-        if self.channels and len(self.used_layers()) != 1:
-            raise InputError(
-                "one layer with channels", f"{len(self.used_layers())}", "name one layer, or leave the channels out"
-            )
-        if len(set(self.channels)) < len(self.channels):
-            raise InputError("channels that differ", " ".join(map(str, self.channels)), "remove the repetition")
-        if self.jitter != int(self.jitter):
-            raise InputError("jitter of whole pixels", self.jitter, "round it")
-        check_between("jitter", self.jitter, 0, MOST_JITTER)
-        check_not_negative("tv_weight", self.tv_weight)
-        check_between("headroom", self.headroom, 0, 1)
-        check_network_options(self)
-
-    def used_layers(self) -> tuple[str, ...]:
-        """Returns the layers whose weight is above 0."""
-        return tuple(layer for layer, weight in self.layers.items() if weight > 0)
 
 
 def make_problem(

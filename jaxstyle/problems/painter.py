@@ -9,8 +9,7 @@ antialiased *bilinear* filter and measured by `full_cost`. Resized with the shar
 `jaxstyle.pictures.images`, the same picture has more detail, and its final cost is a fifth higher.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -22,7 +21,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxstyle.argument_checks import check_kind, check_picture, check_picture_shape, describe, is_array
-from jaxstyle.checks import InputError, check_not_negative, check_positive
+from jaxstyle.checks import InputError
+from jaxstyle.config import PainterConfig
 from jaxstyle.problems.networks import MLP, Functional, draw_frequencies, fourier_features, functional, pixel_positions
 from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, Picture, Scalar
@@ -36,37 +36,6 @@ _UNIT_INTERVAL_DEVIATION = 12**-0.5
 
 # Number of pixels that are computed at once outside of training; 64 units for each take 4 MB.
 _PIXELS_AT_ONCE = 2**14
-
-
-@dataclass(frozen=True)
-class PainterConfig:
-    """Architecture of the network and size of the batches. The defaults are those of the published run.
-
-    Attributes:
-        hidden_widths: Number of units of each hidden layer, each followed by a ReLU; the last layer is linear.
-        weight_deviation: Standard deviation of the initial weights; biases start at 0.
-        batch_size: Number of pixels per step.
-        fourier_features: Number of random frequencies whose sine and cosine are the inputs of the network, which then
-            has twice as many inputs; with 0, the inputs are the positions.
-        fourier_scale: Standard deviation of the frequencies, in cycles per side of a square picture. Tancik et al.
-            (2020) found 10 best for pictures of 512x512; at 64x64, half of that learns as fast, and causes no grain in
-            larger pictures and in holes.
-        fourier_seed: Seed of the frequencies, which are drawn once and are constant.
-    """
-
-    hidden_widths: Sequence[int] = (64,) * 6
-    weight_deviation: float = 0.1
-    batch_size: int = 50
-    fourier_features: int = 0
-    fourier_scale: float = 5.0
-    fourier_seed: int = 0
-
-    def __post_init__(self):
-        for width in self.hidden_widths:
-            check_positive("each of the hidden_widths", width)
-        for name in ("weight_deviation", "batch_size", "fourier_scale"):
-            check_positive(name, getattr(self, name))
-        check_not_negative("fourier_features", self.fourier_features)
 
 
 def make_problem(

@@ -9,16 +9,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle import argument_checks
-from jaxstyle.checks import InputError, check_choice
+from jaxstyle.checks import InputError
+from jaxstyle.config import NOISE_DEVIATION
 from jaxstyle.memory import compile_to_fit, release_unused
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.statistics import unchanged
 from jaxstyle.problems.terms import Term, feature_loss
 from jaxstyle.types import Features, Key, NetworkParams, Picture
 from jaxstyle.vgg import module as vgg
-
-#: Standard deviation of the initial noise, on 0..255: that of anishathalye/neural-style.
-NOISE_DEVIATION = 0.256
 
 
 @runtime_checkable
@@ -31,21 +29,9 @@ class NetworkOptions(Protocol):
         ...
 
     @property
-    def dtype(self) -> str:
-        """Type of the features."""
-        ...
-
-    @property
     def memory(self) -> str:
         """`normal` or `low`."""
         ...
-
-
-def check_network_options(config: NetworkOptions) -> None:
-    """Raises `InputError` for an unknown pooling, type or memory mode."""
-    check_choice("pooling", config.pooling, vgg.POOLINGS)
-    check_choice("dtype", config.dtype, vgg.DTYPES)
-    check_choice("memory", config.memory, vgg.MEMORY_MODES)
 
 
 def make_feature_problem(

@@ -5,7 +5,7 @@ default weights of anishathalye/neural-style.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxstyle.argument_checks import check_kind, check_layer_weights, describe, is_array
-from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative, check_weights
+from jaxstyle.argument_checks import check_kind, describe, is_array
+from jaxstyle.checks import InputError, check_choice, check_weights
+from jaxstyle.config import StyleTransferConfig
 from jaxstyle.problems.pictures import (
-    check_network_options,
     check_picture,
     check_pictures,
     find_targets,
@@ -27,80 +27,6 @@ from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.terms import CONTENT_LOSSES, STYLE_LOSSES, term_weights
 from jaxstyle.types import Key, NetworkParams, Picture
 from jaxstyle.vgg import module as vgg
-
-#: The five layers of Gatys et al. (2016), section 2.2.
-STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-
-
-def blended_content_layers(blend: float) -> dict[str, float]:
-    """Returns `{"relu4_2": blend, "relu5_2": 1 - blend}`, for `blend` in [0, 1]."""
-    check_between("content_weight_blend", blend, 0, 1)
-    return {"relu4_2": blend, "relu5_2": 1 - blend}
-
-
-def exponential_style_layers(exponent: float = 1.0, layers: Sequence[str] = STYLE_LAYERS) -> dict[str, float]:
-    """Returns layer weights with `w[l+1] = exponent * w[l]` and sum 1.
-
-    An exponent below 1 favors the early layers (fine texture), above 1 the late ones (large forms).
-
-    >>> exponential_style_layers(1.0)["relu1_1"]
-    0.2
-    """
-    if not 0 < exponent < float("inf"):
-        raise InputError("a style layer weight exponent above 0", exponent, "use 1 for equal layers")
-    if not 1e-6 <= exponent <= 1e6:
-        raise InputError("a style layer weight exponent of ordinary size", exponent, "use one between 0.01 and 100")
-    weights = [exponent**position for position in range(len(layers))]
-    return {layer: weight / sum(weights) for layer, weight in zip(layers, weights, strict=True)}
-
-
-@dataclass(frozen=True)
-class StyleTransferConfig:
-    """Every knob of the objective. Weights become arguments of the program; layers and pooling are part of it.
-
-    Attributes:
-        content_weight: Weight of the content term.
-        style_weight: Weight of the style term.
-        tv_weight: Weight of the total variation, on 0..255 pixels.
-        content_layers: Layers and their weights, used as they are; a layer of weight 0 is not computed.
-        style_layers: Layers and their weights, used as they are.
-        style_blend_weights: A weight for each style, normalized to sum 1; equal ones if left out.
-        pooling: `max` or `avg`.
-        noise_blend: In [0, 1]: how much of the initial picture is noise. None means 1 without an initial picture
-            and 0 with one.
-        dtype: Type of the features, `float32` or `bfloat16`; pixels, Gram matrices, losses and optimizer are float32.
-        memory: `normal`, or `low`: about a third slower, in a fraction of the memory.
-        style_loss: What styles are compared by: a name in `jaxstyle.problems.terms.STYLE_LOSSES`.
-    """
-
-    content_weight: float = 5.0
-    style_weight: float = 500.0
-    tv_weight: float = 100.0
-    content_layers: Mapping[str, float] = field(default_factory=lambda: blended_content_layers(1.0))
-    style_layers: Mapping[str, float] = field(default_factory=exponential_style_layers)
-    style_blend_weights: Sequence[float] | None = None
-    pooling: str = "max"
-    noise_blend: float | None = None
-    dtype: str = "float32"
-    memory: str = "normal"
-    style_loss: str = "gram"
-
-    def __post_init__(self):
-        for name in ("content_weight", "style_weight", "tv_weight"):
-            check_not_negative(name, getattr(self, name))
-        for name in ("content_layers", "style_layers"):
-            check_layer_weights(name, getattr(self, name))
-            for layer, weight in getattr(self, name).items():
-                check_not_negative(f"the weight of {layer} in {name}", weight)
-        check_network_options(self)
-        if self.noise_blend is not None:
-            check_between("noise_blend", self.noise_blend, 0, 1)
-
-    def used_layers(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Returns the content layers and the style layers whose weight is above 0."""
-        content = tuple(layer for layer, weight in self.content_layers.items() if weight > 0)
-        style = tuple(layer for layer, weight in self.style_layers.items() if weight > 0)
-        return content, style
 
 
 def make_problem(

@@ -3,18 +3,16 @@
 Gatys, Ecker and Bethge (2015), "Texture synthesis using convolutional neural networks".
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
 
-from jaxstyle.argument_checks import check_kind, check_layer_weights
-from jaxstyle.checks import InputError, check_choice, check_not_negative, check_weights
+from jaxstyle.argument_checks import check_kind
+from jaxstyle.checks import InputError, check_choice
+from jaxstyle.config import TextureConfig
 from jaxstyle.problems.pictures import (
-    NOISE_DEVIATION,
-    check_network_options,
     check_picture,
     check_pictures,
     check_size,
@@ -26,44 +24,6 @@ from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.terms import STYLE_LOSSES, term_weights
 from jaxstyle.types import NetworkParams, Picture
 from jaxstyle.vgg import module as vgg
-
-
-def _equal_layers() -> dict[str, float]:
-    return dict.fromkeys(("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), 0.2)
-
-
-@dataclass(frozen=True)
-class TextureConfig:
-    """Every knob of texture synthesis.
-
-    Attributes:
-        layers: Layers and their weights.
-        style_weight: Weight of all layers together.
-        tv_weight: Weight of the total variation, on 0..255 pixels.
-        is_tileable: Whether opposite borders are neighbors, for the network and for the total variation.
-        noise_deviation: Standard deviation of the white noise it starts from, on 0..255.
-        pooling: `max`, or `avg`, which Gatys et al. (2015) preferred.
-        dtype: Type of the features, `float32` or `bfloat16`.
-        memory: `normal` or `low`.
-        style_loss: What textures are compared by: a name in `jaxstyle.problems.terms.STYLE_LOSSES`.
-    """
-
-    layers: Mapping[str, float] = field(default_factory=_equal_layers)
-    style_weight: float = 500.0
-    tv_weight: float = 0.0
-    is_tileable: bool = False
-    noise_deviation: float = NOISE_DEVIATION
-    pooling: str = "max"
-    dtype: str = "float32"
-    memory: str = "normal"
-    style_loss: str = "gram"
-
-    def __post_init__(self):
-        check_layer_weights("layers", self.layers)
-        check_weights("weights of layers", self.layers.values(), len(self.layers))
-        for name in ("style_weight", "tv_weight", "noise_deviation"):
-            check_not_negative(name, getattr(self, name))
-        check_network_options(self)
 
 
 def make_problem(config: TextureConfig, network: NetworkParams, source: Picture, *, height: int, width: int) -> Problem:

@@ -20,39 +20,13 @@ from jaxstyle.argument_checks import check_layer_names, check_picture, describe
 from jaxstyle.checks import InputError, check_choice
 from jaxstyle.types import Features, NetworkParams, Picture
 from jaxstyle.vgg.convolution import FrozenKernel, choose_method, convolve, freeze_kernel
+from jaxstyle.vgg.layers import ARCHITECTURES, MEMORY_MODES, PADDINGS, POOLINGS, layer_channels, layer_names
+from jaxstyle.vgg.layers import check_order as check_order
+from jaxstyle.vgg.layers import minimum_size as minimum_size
 from jaxstyle.vgg.pooling import average_pool, max_pool
-
-#: Number of convolutions in each of the five blocks.
-BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
-
-POOLINGS = ("max", "avg")
-
-MEMORY_MODES = ("normal", "low")
-
-#: Padding of each convolution's input, and NumPy's name for it. Zeros are what the networks were trained with, but they
-#: change the features near the border; `circular` is for pictures that tile; `edge` changes the features less.
-PADDINGS = {"zero": "constant", "circular": "wrap", "edge": "edge"}
-
-#: Types that the features may have.
-DTYPES = ("float32", "bfloat16")
 
 #: The networks take pixels of 0..255, from which they subtract the training set's mean color.
 PIXEL_SCALE = 255.0
-
-
-def layer_names(architecture: str) -> tuple[str, ...]:
-    """Returns every layer's name in the order of computation: `conv1_1`, `relu1_1`, ..., `pool5`.
-
-    >>> layer_names("vgg19")[:5]
-    ('conv1_1', 'relu1_1', 'conv1_2', 'relu1_2', 'pool1')
-    """
-    check_choice("architecture", architecture, BLOCKS)
-    names: list[str] = []
-    for block, count in enumerate(BLOCKS[architecture], start=1):
-        for index in range(1, count + 1):
-            names += [f"conv{block}_{index}", f"relu{block}_{index}"]
-        names.append(f"pool{block}")
-    return tuple(names)
 
 
 def architecture_of(params: NetworkParams) -> str:
@@ -68,8 +42,8 @@ def architecture_of(params: NetworkParams) -> str:
         advice = "pass network.params" if is_network else "pass load_network().params"
         raise InputError("a network's parameters, a dictionary of layers", describe(params), advice)
     held = [name for name in params if name != "mean"]
-    for architecture in BLOCKS:
-        convolutions = [name for name in layer_names(architecture) if name.startswith("conv")]
+    for architecture, blocks in ARCHITECTURES.items():
+        convolutions = list(layer_channels(blocks))
         if held and set(held) == set(convolutions[: len(held)]):
             return architecture
     raise InputError(
@@ -102,32 +76,6 @@ def check_layers(params: NetworkParams, layers: Iterable[str]) -> tuple[str, ...
     if missing:
         raise InputError(f"the weights of {missing[-1]}", f"none after {list(params)[-1]}", "freeze more layers")
     return checked
-
-
-def check_order(layers: Sequence[str]) -> tuple[str, ...]:
-    """Returns `layers` as a tuple, or raises `InputError` if they are not in the order of computation."""
-    names = layer_names("vgg19")  # VGG-16 has a part of these, in the same order
-    layers = check_layer_names(layers)
-    ordered = sorted(set(layers), key=lambda layer: names.index(check_choice("each layer", layer, names)))
-    if ordered != list(layers):
-        raise InputError("layers in order of depth, each once", " ".join(layers), f"write {' '.join(ordered)}")
-    return tuple(layers)
-
-
-def minimum_size(layers: Sequence[str]) -> int:
-    """Returns the smallest height and width, in pixels, at which every layer has a cell that the border does not cut.
-
-    Each pooling halves the picture, and four poolings come before `relu5_1`:
-
-    >>> minimum_size(["relu1_1", "relu5_1"])
-    16
-    """
-    blocks = {layer: _block(layer) for layer in check_layer_names(layers)}
-    return max((2 ** (block - (not layer.startswith("pool"))) for layer, block in blocks.items()), default=1)
-
-
-def _block(layer: str) -> int:
-    return int(layer.removeprefix("conv").removeprefix("relu").removeprefix("pool")[0])
 
 
 def freeze(

@@ -18,12 +18,13 @@ from benchmarks.meta.space import MEMORY, NOISE_BLEND, RATE_FACTOR, SHORTLIST, C
 from benchmarks.meta.trials import Runner, best_within, extend_schedule, save, style_transfer_of
 from benchmarks.methods import DECAY
 from jaxstyle.checks import InputError
+from jaxstyle.optimize.configured import schedule_of
 from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer, real_options
 from jaxstyle.optimize.records import Result
-from jaxstyle.optimize.settings import AUTO, schedule_of
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem
+from jaxstyle.run_config import AUTO
 
 from ..conftest import make_tiny_network
 from ..refusals import assert_refused

@@ -13,6 +13,9 @@ from PIL import Image
 
 from jaxstyle.cli import main
 from jaxstyle.cli.commands import dream as command
+from jaxstyle.cli.flags import flag_of
+from jaxstyle.cli.parsing import parse
+from jaxstyle.cli.runs import dream as runs
 from jaxstyle.pictures import animation_files
 from jaxstyle.pictures.image_files import read_picture, write_picture
 from jaxstyle.pictures.images import color_statistics, match_color
@@ -123,10 +126,10 @@ def test_same_seed_same_bytes(dream):
 
 
 def test_every_knob_reaches_the_objective():
-    flags = command.Dream(picture="p.png", output="o.png", layers=("relu3_1", "relu4_1=0.5"))
-    assert flags.config() == DreamConfig(layers={"relu3_1": 1.0, "relu4_1": 0.5})
+    line = ["dream", "p.png", "--output", "o.png"]
+    flags = parse([*line, "--layers", "relu3_1", "relu4_1=0.5"])
+    assert flags.shifted_dream() == DreamConfig(layers={"relu3_1": 1.0, "relu4_1": 0.5})
     knobs = {
-        "layers": ("relu2_1",),
         "channels": (1, 3),
         "jitter": 5,
         "tv_weight": 0.1,
@@ -135,9 +138,10 @@ def test_every_knob_reaches_the_objective():
         "dtype": "bfloat16",
         "memory": "low",
     }
-    config = command.Dream(picture="p.png", output="o.png", **knobs).config()
-    assert config == DreamConfig(**{**knobs, "layers": {"relu2_1": 1.0}})
-    assert command.Dream(picture="p.png", output="o.png", optimizer="lbfgs").config().jitter == 0
+    words = [word for name, value in knobs.items() if name != "channels" for word in (flag_of(name), str(value))]
+    config = parse([*line, "--layers", "relu2_1", "--channels", "1", "3", *words]).shifted_dream()
+    assert config == DreamConfig(layers={"relu2_1": 1.0}, **knobs)
+    assert parse([*line, "--optimizer", "lbfgs"]).shifted_dream().jitter == 0
 
 
 def test_guides_and_parameterizations_change_the_picture(dream, pictures: Path):
@@ -238,8 +242,8 @@ def test_full_disks_cost_neither_frames_nor_the_animation(
             Path(path).write_text("somebody else's")
         original(path, frames, **options)
 
-    monkeypatch.setattr(animation_files, "write_animation", write)
-    monkeypatch.setattr(command, "checkpoint_name", lambda pattern, number: f"f{number}.png" if number else "no/f.png")
+    monkeypatch.setattr(runs, "write_animation", write)
+    monkeypatch.setattr(runs, "checkpoint_name", lambda pattern, number: f"f{number}.png" if number else "no/f.png")
     flags = ("--zoom", "3", "--zoom-iterations", "1", "--zoom-frames", "f{}.png", "--animation", "z.gif")
     monkeypatch.setattr(command.Dream, "frame_names", lambda flags: [])
     assert dream(*flags) == 0

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.cli import main, report
+from jaxstyle.cli.runs import features as command
 from jaxstyle.optimize.records import Status
 from jaxstyle.pictures import sheets
 from jaxstyle.pictures.image_files import read_picture, write_picture
@@ -46,7 +47,7 @@ def laid_out(monkeypatch: pytest.MonkeyPatch) -> list:
         found.append((rows, options["row_labels"]))
         return original(rows, **options)
 
-    monkeypatch.setattr(sheets, "contact_sheet", spy)
+    monkeypatch.setattr(command, "contact_sheet", spy)
     return found
 
 

@@ -19,6 +19,7 @@ from jaxstyle.cli import main, points
 from jaxstyle.cli.axes import Axis, combine, lay_out, make_axis, order_given, read_values, take_several
 from jaxstyle.cli.commands.grid import COMMANDS, ONCE, WITHOUT, GridFlags
 from jaxstyle.cli.commands.stylize import Stylize
+from jaxstyle.cli.flags import flags_of
 from jaxstyle.cli.grid_session import aligned_text, caption, table_text
 from jaxstyle.optimize import loop
 from jaxstyle.pictures import image_files, sheets
@@ -481,7 +482,7 @@ def test_a_flag_added_to_stylize_is_in_the_grid_at_once():
     defaults = {flag.name: flag.default for flag in fields(new)}
     assert (defaults["grain"], defaults["shades"]) == ((3.0,), ("1,2",))
     assert "    grain: How coarse, in pixels. Default: 3.\n" in new.__doc__
-    own = {flag.name for flag in fields(Stylize)} - set(WITHOUT)
+    own = {flag.name for flag in flags_of(Stylize)} - set(WITHOUT)
     assert own <= {flag.name for flag in fields(COMMANDS["grid"])}
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from jaxstyle.cli import main
-from jaxstyle.optimize.settings import AUTO, write_settings
 from jaxstyle.pictures.image_files import read_picture, write_picture
+from jaxstyle.run_config import AUTO, write_settings
 
 from ..conftest import make_wave_picture
 from ..refusals import assert_refused

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from jaxstyle.cli import main
-from jaxstyle.optimize.settings import AUTO, Settings, write_settings
 from jaxstyle.pictures.image_files import write_picture
+from jaxstyle.run_config import AUTO, RunConfig, write_settings
 
 from ..conftest import make_wave_picture
 from ..refusals import assert_refused
@@ -67,7 +67,7 @@ def test_each_part_of_auto_gives_way_to_its_flag(run):
     )
     flags = summary["flags"]
     assert (flags["parameterization"], flags["initial_noiseblend"], flags["stop_delta"]) == ("pixels", 1.0, 0.5)
-    assert flags["stop_patience"] is None  # that of auto belongs to its own delta
+    assert flags["stop_patience"] == 50  # that of auto belongs to its own delta
     _, summary = run("--iterations", "2", "--parameterization", "network")
     assert summary["flags"]["initial_noiseblend"] is None  # a network cannot start from a picture
     _, summary = run("--iterations", "2", "--initial", "style.png")
@@ -103,7 +103,7 @@ def test_the_classic_is_one_flag_away(run):
 
 
 def test_settings_are_what_their_flags_would_be(run):
-    settings = Settings(
+    settings = RunConfig(
         optimizer="adam",
         options={"learning_rate": 3.0, "b1": 0.8},
         iterations=6,
@@ -137,13 +137,13 @@ def test_settings_are_what_their_flags_would_be(run):
 
 
 def test_flags_beside_settings_win(run):
-    write_settings("s.settings", Settings(optimizer="adam", options={"learning_rate": 3.0, "b1": 0.8}, iterations=6))
+    write_settings("s.settings", RunConfig(optimizer="adam", options={"learning_rate": 3.0, "b1": 0.8}, iterations=6))
     picture, _ = run("--settings", "s.settings", "--learning-rate", "7", "--iterations", "4")
     assert picture == run("--optimizer", "adam", "--learning-rate", "7", "--beta1", "0.8", "--iterations", "4")[0]
 
 
 def test_flags_beside_settings_with_several_sizes_win(run):
-    settings = Settings(optimizer="adam", iterations=6, scales=(24, 32), scale_iterations=(4, 6))
+    settings = RunConfig(optimizer="adam", iterations=6, scales=(24, 32), scale_iterations=(4, 6))
     write_settings("s.settings", settings)
     picture, summary = run("--settings", "s.settings", "--iterations", "2")
     assert summary["iterations"] == 2 * 2
@@ -155,16 +155,16 @@ def test_flags_beside_settings_with_several_sizes_win(run):
 
 @pytest.mark.parametrize("rate", [("--learning-rate", "7"), ("--optimizer-options", "learning_rate=7")])
 def test_a_rate_beside_a_schedule_wins(run, rate: tuple[str, str]):
-    write_settings("s.settings", Settings(optimizer="adam", schedule=((0, 10.0), (2, 1.0)), iterations=4))
+    write_settings("s.settings", RunConfig(optimizer="adam", schedule=((0, 10.0), (2, 1.0)), iterations=4))
     assert run("--settings", "s.settings", *rate)[0] == run("--optimizer", "adam", "--iterations", "4", *rate)[0]
 
 
 def test_a_schedule_is_replayed(run):
     """Rates that fall to almost nothing after three steps leave the picture where three steps had brought it."""
-    write_settings("s.settings", Settings(optimizer="adam", schedule=((0, 10.0), (3, 1e-7)), iterations=9))
+    write_settings("s.settings", RunConfig(optimizer="adam", schedule=((0, 10.0), (3, 1e-7)), iterations=9))
     _, replayed = run("--settings", "s.settings", "--history", "h.jsonl", "--print-iterations", "1")
     losses = [json.loads(line)["total"] for line in Path("h.jsonl").read_text().splitlines()]
-    assert replayed["flags"]["schedule"] == [[0, 10.0], [3, 1e-7]]
+    assert replayed["settings"]["schedule"] == [[0, 10.0], [3, 1e-7]]
     _, short = run("--optimizer", "adam", "--iterations", "3")
     assert losses[3] == pytest.approx(short["total"], rel=1e-5)
     np.testing.assert_allclose(losses[3:], losses[3], rtol=1e-4)
@@ -188,6 +188,6 @@ def test_bad_input(
     monkeypatch.chdir(tmp_path)
     write_picture("content.png", make_wave_picture(24, 32, 0.7))
     write_picture("style.png", make_wave_picture(40, 36, 2.1))
-    write_settings("lion.json", Settings(optimizer="lion", iterations=5))
+    write_settings("lion.json", RunConfig(optimizer="lion", iterations=5))
     line = ["stylize", "--content", "content.png", "--styles", "style.png", "--output", "out.png", *flags]
     assert_refused(lambda: main(line), tmp_path, capsys, message)

@@ -6,11 +6,10 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,16 +19,18 @@ from jaxstyle.cli import main, points
 from jaxstyle.cli.advice import on_end, on_seed
 from jaxstyle.cli.axes import read_values
 from jaxstyle.cli.commands.stylize import Stylize
-from jaxstyle.cli.flags import GROUPS, flag_of, flags_of, subcommands_of
+from jaxstyle.cli.flags import GROUPS, flag_of, flag_values, flags_of, subcommands_of
+from jaxstyle.cli.inputs import SizeFlags
 from jaxstyle.cli.invocation import Invocation, begin
 from jaxstyle.cli.parsing import all_commands, parse
-from jaxstyle.cli.pictures import SizeFlags
+from jaxstyle.cli.pictures import read_sized
 from jaxstyle.cli.repeating import NOT_REPEATED
 from jaxstyle.cli.stopping import StopRequest
 from jaxstyle.cli.streams import GuardedStream, GuardedStreams
+from jaxstyle.optimize.configured import configured_optimizer
 from jaxstyle.optimize.records import Status
-from jaxstyle.optimize.settings import settings_record
 from jaxstyle.pictures.image_files import read_picture, write_picture
+from jaxstyle.run_config import settings_record
 
 from ..conftest import make_wave_picture
 from ..refusals import assert_refused
@@ -224,7 +225,7 @@ def test_version(capsys: pytest.CaptureFixture):
 def test_one_side_is_as_asked_and_the_shape_is_kept(
     folder: Path, flags: dict[str, int], source: str, shape: tuple[int, int]
 ):
-    assert SizeFlags(**flags).read_sized(source, "white").shape == (*shape, 3)
+    assert read_sized(source, SizeFlags(**flags), "white").shape == (*shape, 3)
 
 
 def test_a_height_is_the_width_that_belongs_to_it(folder: Path):
@@ -276,14 +277,6 @@ def test_only_one_side_can_be_asked_for(folder: Path, capsys: pytest.CaptureFixt
 def advice_of(capsys: pytest.CaptureFixture) -> str:
     """Returns the last line of stderr behind its last semicolon."""
     return capsys.readouterr().err.splitlines()[-1].rpartition("; ")[2]
-
-
-def filled(line: list[str]) -> Any:
-    """Returns the flags of a command line, as its command sees them."""
-    flags = parse(line)
-    if hasattr(flags, "fill"):
-        flags.fill()
-    return flags
 
 
 def typed_in(advice: str) -> list[list[str]]:
@@ -372,11 +365,11 @@ def test_the_smaller_rate_can_be_typed(
 )
 def test_what_a_failed_run_is_told_fits_its_optimizer(folder: Path, running: None, flags: list[str], advice: str):
     failed = SimpleNamespace(status=Status.NOT_FINITE, trace=SimpleNamespace(loss=np.array([1.0, np.inf]), terms={}))
-    assert on_end(filled([*STYLIZE, *flags]), failed).endswith(advice)  # type: ignore[arg-type]
+    assert on_end(parse([*STYLIZE, *flags]), failed).endswith(advice)  # type: ignore[arg-type]
     dream = ["dream", "content.png", "--output", "o.png"]
-    assert on_end(filled(dream), failed).endswith("--learning-rate 0.3.")  # type: ignore[arg-type]
+    assert on_end(parse(dream), failed).endswith("--learning-rate 0.3.")  # type: ignore[arg-type]
     ended = SimpleNamespace(status=Status.CONVERGED)
-    assert on_end(filled(dream), ended) == Status.CONVERGED.advice  # type: ignore[arg-type]
+    assert on_end(parse(dream), ended) == Status.CONVERGED.advice  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -395,7 +388,7 @@ def test_auto_names_an_optimizer_that_has_what_was_typed(
     assert main(line) == 2
     advice = advice_of(capsys)
     assert advice == f"add for instance --optimizer {optimizer}"
-    filled([*line, *typed_in(advice)[0]]).make_optimizer()
+    configured_optimizer(parse([*line, *typed_in(advice)[0]]).optimization)
 
 
 def test_an_example_of_an_option_is_one_that_the_optimizer_has(folder: Path, capsys: pytest.CaptureFixture):
@@ -403,7 +396,7 @@ def test_an_example_of_an_option_is_one_that_the_optimizer_has(folder: Path, cap
         line = [*STYLIZE, *LAYERS, "--optimizer", optimizer]
         assert main([*line, "--optimizer-options", "nothing"]) == 2
         example = advice_of(capsys).removeprefix("write for instance ")
-        filled([*line, "--optimizer-options", example]).make_optimizer()
+        configured_optimizer(parse([*line, "--optimizer-options", example]).optimization)
 
 
 def test_a_loss_that_is_not_finite_from_the_start_blames_its_weight(folder: Path, capsys: pytest.CaptureFixture):
@@ -482,12 +475,12 @@ BRIEF = [*STYLIZE, *LAYERS, "--iterations", "1"]
     ],
 )
 def test_where_a_seed_changes_nothing(folder: Path, running: None, line: list[str], advice: str | None):
-    said = on_seed([filled(line)])
+    said = on_seed([parse(line)])
     assert len(said) == (advice is not None)
     if advice is not None:
         assert "--seed changes nothing" in said[0]
         assert f"{advice} would" in said[0]
-        assert on_seed([filled([*line, *advice.split()])]) == []
+        assert on_seed([parse([*line, *advice.split()])]) == []
 
 
 @pytest.mark.parametrize("line", [[*BRIEF, "--optimizer", "adam", "--initial-noiseblend", "0"], FEATURES])
@@ -578,7 +571,7 @@ def test_every_flag_of_a_summary_comes_back(folder: Path, optimizer: str):
         for word in ([flag_of(name), *value.split()] if name in lists else [f"{flag_of(name)}={value}"])
     ]
     line = [*STYLIZE, "--optimizer", optimizer, *words, "--preserve-colors", "--restart-moments"]
-    one = filled(line)
+    one = parse(line)
     left = {flag.name for flag in flags_of(Stylize)} - set(given) - {"content", "styles", "output", "optimizer"}
     assert left - set(NOT_REPEATED.split()) == {
         "width",
@@ -587,15 +580,15 @@ def test_every_flag_of_a_summary_comes_back(folder: Path, optimizer: str):
         "preserve_colors",
         "restart_moments",
     }
-    record = {"command_line": ["jaxstyle", *line], "flags": asdict(one)}
-    record["settings"] = settings_record(one.settings_in_force())
+    record = {"command_line": ["jaxstyle", *line], "flags": flag_values(one)}
+    record["settings"] = settings_record(one.optimization)
     Path("s.json").write_text(json.dumps(record))
-    again = filled(["stylize", "--settings", "s.json"])
-    assert {**asdict(again), "settings": None} == asdict(one)
-    with_zero = filled([*STYLIZE, "--tv-weight", "0", "--optimizer", optimizer])
-    record |= {"flags": asdict(with_zero), "settings": settings_record(with_zero.settings_in_force())}
+    again = parse(["stylize", "--settings", "s.json"])
+    assert {**flag_values(again), "settings": None} == flag_values(one)
+    with_zero = parse([*STYLIZE, "--tv-weight", "0", "--optimizer", optimizer])
+    record |= {"flags": flag_values(with_zero), "settings": settings_record(with_zero.optimization)}
     Path("s.json").write_text(json.dumps(record))
-    assert filled(["stylize", "--settings", "s.json"]).tv_weight == 0
+    assert parse(["stylize", "--settings", "s.json"]).objective.tv_weight == 0
 
 
 def test_a_summary_of_a_repeated_run_repeats_it_again(folder: Path):
@@ -669,7 +662,7 @@ def test_a_value_of_a_summary_that_looks_like_a_flag_stays_a_value(folder: Path)
     settings = {"format": "jaxstyle settings 1", "optimizer": "adam", "iterations": 1}
     record = {"command_line": ["jaxstyle", "stylize"], "settings": settings, **flags}
     Path("s.json").write_text(json.dumps(record))
-    found = filled(["stylize", "--settings", "s.json"])
+    found = parse(["stylize", "--settings", "s.json"])
     assert (found.content, found.network) == ("--overwrite", "--summary=victim.txt")
     assert (found.overwrite, found.summary) == (False, None)
 

@@ -8,12 +8,13 @@ import pytest
 from jaxstyle.checks import InputError
 from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
-from jaxstyle.optimize.pyramid import carry_state, growing_sizes, minimize_pyramid
+from jaxstyle.optimize.pyramid import carry_state, minimize_pyramid
 from jaxstyle.optimize.records import Status
 from jaxstyle.optimize.transforms.averaging import average_of, keep_average
 from jaxstyle.pictures.images import resize
 from jaxstyle.problems.parameterizations import make_parameterization
 from jaxstyle.problems.problem import Problem
+from jaxstyle.run_config import growing_sizes
 
 from ..conftest import make_wave_picture
 

@@ -10,16 +10,10 @@ import optax
 import pytest
 
 from jaxstyle.checks import InputError
+from jaxstyle.optimize.configured import configured_optimizer, schedule_of
 from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
-from jaxstyle.optimize.settings import (
-    FORMAT,
-    MOST_BYTES,
-    Settings,
-    read_settings,
-    schedule_of,
-    write_settings,
-)
+from jaxstyle.run_config import FORMAT, MOST_BYTES, RunConfig, read_settings, write_settings
 
 from ..toys import TARGET, make_bowl
 
@@ -34,7 +28,7 @@ def write(folder: Path, **changes) -> Path:
 
 
 def test_what_is_written_is_read(tmp_path: Path):
-    settings = Settings(
+    settings = RunConfig(
         optimizer="lbfgs",
         options={"memory_size": 7, "initial_guess": "keep"},
         parameterization="fourier",
@@ -48,7 +42,7 @@ def test_what_is_written_is_read(tmp_path: Path):
     )
     write_settings(tmp_path / "a.json", settings)
     assert read_settings(tmp_path / "a.json") == settings
-    scheduled = Settings(optimizer="adam", options={"b1": 0.8}, schedule=((0, 10.0), (5, 0.1)), iterations=9)
+    scheduled = RunConfig(optimizer="adam", options={"b1": 0.8}, schedule=((0, 10.0), (5, 0.1)), iterations=9)
     write_settings(tmp_path / "a.json", scheduled, overwrite=True)
     assert read_settings(tmp_path / "a.json") == scheduled
     assert json.loads((tmp_path / "a.json").read_text())["format"] == "jaxstyle settings 1"
@@ -58,7 +52,7 @@ def test_what_is_written_is_read(tmp_path: Path):
 
 
 def test_what_is_left_out_has_its_default(tmp_path: Path):
-    assert read_settings(write(tmp_path)) == Settings(optimizer="adam", iterations=10)
+    assert read_settings(write(tmp_path)) == RunConfig(optimizer="adam", iterations=10)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +101,7 @@ def test_what_is_left_out_has_its_default(tmp_path: Path):
 )
 def test_what_cannot_be_used_is_refused_in_a_line(tmp_path: Path, changes: dict, message: str):
     with pytest.raises(InputError, match=r"^expected .*, got ") as refusal:
-        read_settings(write(tmp_path, **changes))
+        configured_optimizer(read_settings(write(tmp_path, **changes)))
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -136,9 +130,9 @@ def test_what_is_no_file_of_settings_is_refused(tmp_path: Path, content: bytes, 
 
 def test_what_could_not_be_read_is_not_written(tmp_path: Path):
     with pytest.raises(InputError, match="JSON can hold"):
-        Settings(optimizer="adam", iterations=1, provenance={"loss": float("nan")})
+        RunConfig(optimizer="adam", iterations=1, provenance={"loss": float("nan")})
     with pytest.raises(InputError, match="shorten the provenance"):
-        write_settings(tmp_path / "a", Settings(optimizer="adam", iterations=1, provenance={"text": "a" * MOST_BYTES}))
+        write_settings(tmp_path / "a", RunConfig(optimizer="adam", iterations=1, provenance={"text": "a" * MOST_BYTES}))
     assert not list(tmp_path.iterdir())
 
 
@@ -154,8 +148,8 @@ def test_a_schedule_is_constant_from_step_to_step():
 
 def test_a_run_takes_the_rate_of_each_step():
     """Gradient descent on a quadratic, against NumPy."""
-    settings = Settings(optimizer="sgd", schedule=((0, 0.05), (3, 0.01), (4, 0.09)), iterations=6)
-    result = minimize(make_bowl(), settings.make_optimizer(), key=jax.random.key(0), num_steps=6)
+    settings = RunConfig(optimizer="sgd", schedule=((0, 0.05), (3, 0.01), (4, 0.09)), iterations=6)
+    result = minimize(make_bowl(), configured_optimizer(settings), key=jax.random.key(0), num_steps=6)
     target = {name: np.asarray(value, np.float64) for name, value in TARGET.items()}
     position = {"a": np.ones(3), "b": np.full((2, 2), -1.0)}
     for rate in (0.05, 0.05, 0.05, 0.01, 0.09, 0.09):
@@ -181,8 +175,8 @@ def test_every_optimizer_with_a_rate_heeds_its_schedule(name: str):
         return gone
 
     constant = moves(make_optimizer(name))
-    same = moves(Settings(optimizer=name, schedule=((0, rate),), iterations=1).make_optimizer())
+    same = moves(configured_optimizer(RunConfig(optimizer=name, schedule=((0, rate),))))
     np.testing.assert_allclose(same, constant, rtol=2e-4, atol=1e-6 * np.abs(constant).max())
-    other = moves(Settings(optimizer=name, schedule=((0, rate), (1, rate / 10)), iterations=1).make_optimizer())
+    other = moves(configured_optimizer(RunConfig(optimizer=name, schedule=((0, rate), (1, rate / 10)))))
     np.testing.assert_array_equal(other[0], same[0])
     assert np.abs(other[1] - same[1]).max() > 0.01 * np.abs(same[1]).max()

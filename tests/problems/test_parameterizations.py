@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxstyle import run_config
 from jaxstyle.checks import InputError
-from jaxstyle.cli import running
 from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.optimizers import make_optimizer
 from jaxstyle.problems import content_reconstruction, dream, style_transfer, texture
@@ -26,7 +26,7 @@ SIZES = [(24, 32), (17, 23)]
 
 
 def test_the_command_line_knows_the_same_names():
-    assert tuple(PARAMETERIZATIONS) == running.PARAMETERIZATIONS
+    assert tuple(PARAMETERIZATIONS) == run_config.PARAMETERIZATIONS
 
 
 @pytest.mark.parametrize("size", SIZES)

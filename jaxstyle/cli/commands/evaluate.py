@@ -1,19 +1,14 @@
 """`jaxstyle evaluate`: scores any picture, made by any program, under one objective."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
-import tyro
-
-from jaxstyle.cli.display import current_display
-from jaxstyle.cli.network import MATMUL_PRECISIONS, describe
-from jaxstyle.cli.objective import ObjectiveFlags
-from jaxstyle.cli.pictures import read_resized, read_scaled
-from jaxstyle.cli.records import to_json
+from jaxstyle.cli.inputs import ObjectiveFlags, PictureFlags
+from jaxstyle.cli.running import VerboseFlags
+from jaxstyle.memory_limits import check_process_limits
 
 
 @dataclass(kw_only=True)
-class Evaluate(ObjectiveFlags):
+class Evaluate(PictureFlags, ObjectiveFlags, VerboseFlags):
     """Print the terms of the objective at a picture, as JSON.
 
     The content is resized to the picture's size if it has another; the styles are scaled as `stylize` scales them.
@@ -23,32 +18,10 @@ class Evaluate(ObjectiveFlags):
         verbose: Print the network's name and checksum on stderr.
     """
 
-    picture: Annotated[str, tyro.conf.Positional]
-    verbose: bool = False
-
-    def run(self) -> int:
-        """Prints one JSON object: content, style, tv and total."""
-        self.check()
-        config = self.config()
-        network = self.load_network(self.used_layers())
-        display = current_display()
-        if self.verbose:
-            display.say(describe(network))
-        picture = read_scaled(self.picture, None, self.matte)
-        height, width, _ = picture.shape
-        content = read_resized(self.content, height, width, self.matte)
-        styles = self.read_styles(width)
-
-        import jax
-
-        from jaxstyle.problems.style_transfer import make_problem
-        from jaxstyle.vgg.module import PIXEL_SCALE
-
-        with jax.default_matmul_precision(MATMUL_PRECISIONS[self.matmul_precision]):
-            problem = make_problem(config, network.params, content, styles)
-            total, terms = jax.jit(problem.loss_fn)(picture * PIXEL_SCALE, problem.args, None)
-        display.result(to_json({**{name: float(term) for name, term in terms.items()}, "total": float(total)}))
-        return 0
+    def check(self) -> None:
+        """Raises for all that can be known to be wrong before the work starts."""
+        self.check_objective()
+        check_process_limits()
 
 
 #: See `jaxstyle.cli.commands`.

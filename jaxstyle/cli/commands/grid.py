@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from jaxstyle.checks import InputError, check_between
 from jaxstyle.cli.axes import (
@@ -21,7 +21,8 @@ from jaxstyle.cli.axes import (
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.commands.stylize import Stylize
 from jaxstyle.cli.display import current_display
-from jaxstyle.cli.network import describe
+from jaxstyle.cli.flags import flags_of
+from jaxstyle.cli.running import EachPictureFlags, OutputFlags
 from jaxstyle.output_files import check_distinct_files, check_new_file
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ ONCE = (
 )
 
 #: Flags of `stylize` that the grid has something better for: several --iterations, several flags, and the table.
-WITHOUT = ("settings", "schedule", "checkpoint_output", "checkpoint_iterations", "progress_write", "progress_plot")
+WITHOUT = ("settings", "checkpoint_output", "checkpoint_iterations", "progress_write", "progress_plot")
 
 #: Runs beyond which --yes is asked for.
 MOST_RUNS = 1000
@@ -61,7 +62,7 @@ TABLE_SUFFIXES = (".csv", ".json", ".jsonl")
 
 
 @dataclass(kw_only=True)
-class GridFlags:
+class GridFlags(OutputFlags, EachPictureFlags):
     r"""Repaint with all combinations of the values of any flags, and compare the pictures on one contact sheet.
 
     Every flag of `stylize` that takes a value takes several here; the flags with more than one are the axes of the
@@ -79,9 +80,7 @@ class GridFlags:
         yes: Go ahead with more than 1,000 runs.
     """
 
-    output: str
     table: str | None = None
-    pictures: str | None = None
     cell_width: int | None = None
     title: str = ""
     batch: int = 0
@@ -91,11 +90,11 @@ class GridFlags:
         """Runs all combinations and returns the exit code."""
         axes, fixed = self.read_axes()
         self._check_sizes(axes)
-        from jaxstyle.cli.points import Point, Shared, fold
+        from jaxstyle.cli.points import Shared, fold, make_point
 
         shared = Shared()
         points = [
-            Point(shared, number, values, labels, fixed | values)
+            make_point(shared, number, values, labels, fixed | values)
             for number, (values, labels) in enumerate(combine(axes), start=1)
         ]
         self._check_places(points)
@@ -108,17 +107,16 @@ class GridFlags:
 
     def read_axes(self) -> tuple[list[Axis], dict[str, Any]]:
         """Returns the flags with several values, in the order of the command line, and the others' values."""
-        hints = get_type_hints(Stylize)
         values: dict[str, list[Any]] = {}
         fixed: dict[str, Any] = {}
-        for flag in fields(Stylize):
-            if flag.name in WITHOUT:
+        for flag in flags_of(Stylize):
+            if flag.name not in self.given or flag.name in WITHOUT:
                 continue
             given = getattr(self, flag.name)
-            if flag.name in ONCE or hints[flag.name] is bool:
+            if flag.name in ONCE or flag.is_switch:
                 fixed[flag.name] = given
-            elif given is not None:
-                values[flag.name] = read_values(flag.name, given, hints[flag.name])
+            else:
+                values[flag.name] = read_values(flag.name, given, flag.annotation)
         fixed |= {name: several[0] for name, several in values.items() if len(several) == 1}
         names = [name for name, several in values.items() if len(several) > 1]
         return [make_axis(name, values[name]) for name in order_given(names)], fixed
@@ -190,6 +188,7 @@ class GridFlags:
         self, layout: Layout, points: "Sequence[Point]", runs: "Sequence[Run]", shared: "Shared", cell_width: int | None
     ) -> int:
         from jaxstyle.cli.grid_session import GridSession, aligned_text, table_text
+        from jaxstyle.cli.pictures import describe
 
         networks = {point.network: shared.network(point.network) for point in points}
         names = self.picture_names(len(points))

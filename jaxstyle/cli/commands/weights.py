@@ -5,12 +5,12 @@ from typing import Annotated
 
 import tyro
 
-from jaxstyle.cli.display import current_display, phase
-from jaxstyle.output_files import check_distinct_files
+from jaxstyle.cli.flags import Command
+from jaxstyle.cli.running import OverwriteFlags
 
 
 @dataclass
-class Convert:
+class Convert(OverwriteFlags):
     """Convert VGG weights (Keras, MatConvNet, PyTorch, safetensors, npz) to a file of ours.
 
     Args:
@@ -21,24 +21,10 @@ class Convert:
 
     src: tyro.conf.Positional[str]
     dst: tyro.conf.Positional[str]
-    overwrite: bool = False
-
-    def run(self) -> int:
-        """Converts the file and returns the exit code."""
-        # Imported here, so that --help need not wait for HDF5 and SciPy.
-        from jaxstyle.vgg.weights import check_destination, load_network, save_network
-
-        check_distinct_files([self.dst], [self.src])
-        check_destination(self.dst, overwrite=self.overwrite)
-        phase("reading the weights")
-        network = load_network(self.src)
-        save_network(network, self.dst, overwrite=self.overwrite)
-        current_display().result(f"wrote {network.architecture} to {self.dst}, checksum {network.checksum}")
-        return 0
 
 
 @dataclass
-class Info:
+class Info(Command):
     """Print what is in a file of VGG weights.
 
     Args:
@@ -46,35 +32,6 @@ class Info:
     """
 
     file: tyro.conf.Positional[str | None] = None
-
-    def run(self) -> int:
-        """Prints a line per fact and per layer, and returns the exit code."""
-        from jaxstyle.vgg.weights import load_network
-
-        phase("reading the weights")
-        network = load_network(self.file)
-        display = current_display()
-        mean = ", ".join(f"{value:.3f}" for value in network.params["mean"])
-        facts = {
-            "name": network.name,
-            "format": network.format,
-            "architecture": network.architecture,
-            "checksum": network.checksum,
-            "mean RGB": mean,
-            "source": network.source,
-        }
-        for name, value in facts.items():
-            display.result(f"{name:<13} {value}")
-        for name, layer in network.params.items():
-            if name == "mean":
-                continue
-            kernel, bias = layer["kernel"], layer["bias"]
-            shape = " x ".join(str(size) for size in kernel.shape)
-            display.result(
-                f"{name:<13} {shape:<17} kernel {kernel.min():8.4f} to {kernel.max():7.4f}"
-                f"   bias {bias.min():8.4f} to {bias.max():7.4f}"
-            )
-        return 0
 
 
 @dataclass

@@ -13,13 +13,7 @@ import ml_dtypes
 import numpy as np
 
 from jaxstyle.checks import InputError, shorten
-
-#: For each block, the number of convolutions and their output channels (Simonyan and Zisserman 2014, table 1, D and E).
-Architectures = Mapping[str, tuple[tuple[int, int], ...]]
-ARCHITECTURES: Architectures = {
-    "vgg16": ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)),
-    "vgg19": ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512)),
-}
+from jaxstyle.vgg.layers import ARCHITECTURES, Architectures, layer_channels
 
 #: Mean RGB of ImageNet's training set in 0..255, as the original networks subtract it.
 IMAGENET_MEAN = (123.68, 116.779, 103.939)
@@ -57,20 +51,6 @@ class StoredNetwork:
     name: str = ""
     source: str = ""
     checksum: str | None = None
-
-
-def layer_channels(blocks: Iterable[tuple[int, int]]) -> dict[str, tuple[int, int]]:
-    """Returns each convolution's name with its numbers of input and output channels, from the image up.
-
-    >>> list(layer_channels(((1, 64), (2, 128))).items())
-    [('conv1_1', (3, 64)), ('conv2_1', (64, 128)), ('conv2_2', (128, 128))]
-    """
-    layers, channels = {}, 3
-    for block, (count, width) in enumerate(blocks, start=1):
-        for convolution in range(1, count + 1):
-            layers[f"conv{block}_{convolution}"] = (channels, width)
-            channels = width
-    return layers
 
 
 def find_architecture(names: Iterable[str], architectures: Architectures = ARCHITECTURES) -> str:

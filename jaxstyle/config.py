@@ -1,0 +1,297 @@
+"""What can be chosen of each experiment's objective, declared once. How to optimize is in `jaxstyle.run_config`.
+
+The command line makes its flags of these fields, so that this module loads no JAX: a flag has the field's name, default
+and `Attributes:` text, unless a `Knob` beside the type says otherwise. What a field may hold is checked in
+`__post_init__`, for Python and for flags.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+from jaxstyle.argument_checks import check_layer_weights
+from jaxstyle.checks import (
+    InputError,
+    check_between,
+    check_choice,
+    check_not_negative,
+    check_positive,
+    check_weights,
+)
+from jaxstyle.vgg.layers import STYLE_LAYERS, Dtype, MemoryMode, Pooling
+
+#: Standard deviation of the initial noise, on 0..255, as in anishathalye/neural-style.
+NOISE_DEVIATION = 0.256
+
+#: Jitter of more pixels than any picture has is a mistake.
+MOST_JITTER = 100_000
+
+
+class Knob(NamedTuple):
+    """How a field is typed on the command line, where its own name and type do not say it.
+
+    Attributes:
+        name: Name of the flag, as a name in Python.
+        metavar: What stands for the flag's value in the help.
+        key: The flag gives this entry of the field, which is a mapping, and not the whole field.
+        text: Help text of a flag with a `key`; the others have the field's.
+        aliases: Other words for the flag.
+    """
+
+    name: str = ""
+    metavar: str = ""
+    key: str = ""
+    text: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+#: Stands beside the type of a field that has no flag.
+NO_FLAG = Knob("no flag")
+
+
+class Check(NamedTuple):
+    """What the value of a field must pass, or each of its values: stands beside the field's type.
+
+    Attributes:
+        function: `function(name, value, *bounds)` raises `InputError`.
+        bounds: The function's other arguments.
+    """
+
+    function: Callable[..., Any]
+    bounds: tuple[float, ...] = ()
+
+
+#: Types of numbers with a bound.
+Positive = Annotated[float, Check(check_positive)]
+PositiveInt = Annotated[int, Check(check_positive)]
+NotNegative = Annotated[float, Check(check_not_negative)]
+NotNegativeInt = Annotated[int, Check(check_not_negative)]
+Share = Annotated[float, Check(check_between, (0, 1))]
+
+
+def check_all(name: str, value: Any, checks: Iterable[Check]) -> None:
+    """Raises `InputError` if a value, or one of several values, does not pass a check."""
+    is_list = isinstance(value, list | tuple)
+    for check in checks:
+        for each in value if is_list else (value,):
+            check.function(f"each of the {name}" if is_list else name, each, *check.bounds)
+
+
+@cache
+def _checks_of(config: type) -> dict[str, tuple[tuple[str, ...], list[Check]]]:
+    """Returns the choices and the checks of each field."""
+    found = {}
+    for name, hint in get_type_hints(config, include_extras=True).items():
+        kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        choices = get_args(kind) if get_origin(kind) is Literal else ()
+        found[name] = choices, [mark for mark in marks if isinstance(mark, Check)]
+    return found
+
+
+@dataclass(frozen=True)
+class Config:
+    """A config: what it holds passes the checks that stand beside the types of its fields."""
+
+    def __post_init__(self):
+        for name, (choices, checks) in _checks_of(type(self)).items():
+            value = getattr(self, name)
+            if choices:
+                check_choice(name, value, choices)
+            if value is not None:
+                check_all(name, value, checks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureConfig(Config):
+    """What all experiments with a network's features have in common.
+
+    Attributes:
+        tv_weight: Smoothness: weight of the total variation, on pixels of 0..255.
+        pooling: How the network makes pictures smaller.
+        dtype: Type of the features; pixels, Gram matrices, losses and the optimizer are float32.
+        memory: low is a third slower and needs a fraction of the memory.
+    """
+
+    tv_weight: NotNegative = 0.0
+    pooling: Pooling = "max"
+    dtype: Dtype = "float32"
+    memory: MemoryMode = "normal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleConfig(FeatureConfig):
+    """What the experiments with a style have in common.
+
+    Attributes:
+        style_weight: How strong the style is: weight of the style term.
+        style_loss: What styles are compared by: a name in `jaxstyle.problems.terms.STYLE_LOSSES`.
+    """
+
+    style_weight: NotNegative = 500.0
+    style_loss: Annotated[str, NO_FLAG] = "gram"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseConfig(FeatureConfig):
+    """What the experiments that start from white noise have in common.
+
+    Attributes:
+        noise_deviation: Standard deviation of the white noise to start from, in levels of 0..255.
+    """
+
+    noise_deviation: NotNegative = NOISE_DEVIATION
+
+
+def blended_content_layers(blend: float) -> dict[str, float]:
+    """Returns `{"relu4_2": blend, "relu5_2": 1 - blend}`, for `blend` in [0, 1]."""
+    check_between("content_weight_blend", blend, 0, 1)
+    return {"relu4_2": blend, "relu5_2": 1 - blend}
+
+
+def exponential_style_layers(exponent: float = 1.0, layers: Sequence[str] = STYLE_LAYERS) -> dict[str, float]:
+    """Returns layer weights with `w[l+1] = exponent * w[l]` and sum 1.
+
+    An exponent below 1 favors the early layers (fine texture), above 1 the late ones (large forms).
+
+    >>> exponential_style_layers(1.0)["relu1_1"]
+    0.2
+    """
+    if not 0 < exponent < float("inf"):
+        raise InputError("a style layer weight exponent above 0", exponent, "use 1 for equal layers")
+    if not 1e-6 <= exponent <= 1e6:
+        raise InputError("a style layer weight exponent of ordinary size", exponent, "use one between 0.01 and 100")
+    weights = [exponent**position for position in range(len(layers))]
+    return {layer: weight / sum(weights) for layer, weight in zip(layers, weights, strict=True)}
+
+
+@dataclass(frozen=True)
+class StyleTransferConfig(StyleConfig):
+    """Style transfer. Weights become arguments of the program; layers and pooling are part of it.
+
+    Attributes:
+        content_weight: How much of the photograph stays: weight of the content term.
+        style_weight: How much of the paintings comes in: weight of the style term.
+        content_layers: Layers of the content term, as NAME or NAME=WEIGHT; one of weight 0 is not computed. Default:
+            relu4_2.
+        style_layers: Layers of the style term, as NAME or NAME=WEIGHT, in order of depth. Default: relu1_1 relu2_1
+            relu3_1 relu4_1 relu5_1, equal.
+        style_blend_weights: A weight for each style; they are divided by their sum. Default: equal.
+        noise_blend: Share of noise in the initial picture, in [0, 1]. None means 1 without an initial picture and 0
+            with one.
+    """
+
+    content_weight: NotNegative = 5.0
+    tv_weight: NotNegative = field(default=100.0, kw_only=True)
+    content_layers: Mapping[str, float] = field(default_factory=lambda: blended_content_layers(1.0))
+    style_layers: Mapping[str, float] = field(default_factory=exponential_style_layers)
+    style_blend_weights: Sequence[float] | None = None
+    noise_blend: Annotated[float | None, NO_FLAG, Check(check_between, (0, 1))] = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("content_layers", "style_layers"):
+            check_layer_weights(name, getattr(self, name))
+            for layer, weight in getattr(self, name).items():
+                check_not_negative(f"the weight of {layer} in {name}", weight)
+
+    def used_layers(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Returns the content layers and the style layers whose weight is above 0."""
+        content = tuple(layer for layer, weight in self.content_layers.items() if weight > 0)
+        style = tuple(layer for layer, weight in self.style_layers.items() if weight > 0)
+        return content, style
+
+
+@dataclass(frozen=True)
+class TextureConfig(StyleConfig, NoiseConfig):
+    """Texture synthesis. Gatys et al. (2015) preferred average pooling.
+
+    Attributes:
+        layers: Layers and their weights.
+        style_weight: How strong the textures are: weight of all layers together.
+        is_tileable: Make opposite borders fit, so that copies can be laid side by side without a seam.
+    """
+
+    layers: Mapping[str, float] = field(default_factory=exponential_style_layers)
+    is_tileable: Annotated[bool, Knob("tileable")] = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_feature_layers(self.layers)
+
+
+@dataclass(frozen=True)
+class ContentReconstructionConfig(NoiseConfig):
+    """Content reconstruction.
+
+    Attributes:
+        layers: Layers and their weights: usually one layer.
+    """
+
+    layers: Mapping[str, float] = field(default_factory=lambda: {"relu4_2": 1.0})
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_feature_layers(self.layers)
+
+
+@dataclass(frozen=True)
+class DreamConfig(FeatureConfig):
+    """Dreams. Weights become arguments of the program; the rest is part of it.
+
+    Attributes:
+        layers: Layers to excite, as NAME or NAME=WEIGHT, in order of depth; one of weight 0 is not computed.
+        channels: Channels of the one layer, counted from 0, to excite instead of all of it.
+        jitter: Random shifts at each step, in pixels at most, in either direction.
+        headroom: Share of its contrast that the picture loses at the start, in [0, 1]: what is black or white cannot
+            change.
+    """
+
+    layers: Mapping[str, float] = field(default_factory=lambda: {"relu4_2": 1.0, "relu5_1": 1.0})
+    channels: Sequence[int] = ()
+    jitter: Annotated[NotNegativeInt, Check(check_between, (0, MOST_JITTER))] = 16
+    headroom: Share = 0.2
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_feature_layers(self.layers)
+        if self.channels and len(self.used_layers()) != 1:
+            raise InputError(
+                "one of layers with channels", f"{len(self.used_layers())}", "name one layer, or leave the channels out"
+            )
+        if len(set(self.channels)) < len(self.channels):
+            raise InputError("channels that differ", " ".join(map(str, self.channels)), "remove the repetition")
+        if self.jitter != int(self.jitter):
+            raise InputError("jitter of whole pixels", self.jitter, "round it")
+
+    def used_layers(self) -> tuple[str, ...]:
+        """Returns the layers whose weight is above 0."""
+        return tuple(layer for layer, weight in self.layers.items() if weight > 0)
+
+
+def check_feature_layers(layers: Mapping[str, float]) -> None:
+    """Raises `InputError` unless `layers` maps names of layers to weights, none negative and not all 0."""
+    check_layer_weights("layers", layers)
+    check_weights("weights of layers", layers.values(), len(layers))
+
+
+@dataclass(frozen=True)
+class PainterConfig(Config):
+    """The painter's network and the size of its batches. The defaults are those of the published run.
+
+    Attributes:
+        hidden_widths: Units of each hidden layer, each followed by a ReLU; the last layer is linear.
+        weight_deviation: Standard deviation of the initial weights; biases start at 0.
+        batch_size: Pixels per step.
+        fourier_features: Frequencies of the Fourier features before the network, as 256; 0 for the classic network.
+        fourier_scale: Standard deviation of the frequencies, in cycles per side. Tancik et al. (2020) found 10 best at
+            512x512; at 64x64 half of that learns as fast, and causes no grain in larger pictures and in holes.
+        fourier_seed: Seed of the frequencies, which are drawn once and are constant.
+    """
+
+    hidden_widths: Annotated[Sequence[int], Check(check_positive)] = (64,) * 6
+    weight_deviation: Positive = 0.1
+    batch_size: PositiveInt = 50
+    fourier_features: NotNegativeInt = 0
+    fourier_scale: Positive = 5.0
+    fourier_seed: Annotated[int, NO_FLAG] = 0
