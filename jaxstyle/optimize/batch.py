@@ -18,9 +18,9 @@ import optax
 from jaxstyle.argument_checks import check_kind, describe
 from jaxstyle.checks import DoesNotFitError, InputError, check_not_negative
 from jaxstyle.memory import compile_to_fit
-from jaxstyle.optimize.loop import chunks, minimize, program_key, stop_arrays, take_steps
+from jaxstyle.optimize.loop import chunks, collect, minimize, program_key, stop_arrays, take_steps
 from jaxstyle.optimize.programs import Program, ProgramCache, shape_key, value_key
-from jaxstyle.optimize.records import LoopState, Progress, Result, StepInfo, StopRule, final_status
+from jaxstyle.optimize.records import LoopState, Progress, Result, StepInfo, StopRule
 from jaxstyle.optimize.step import Loop, check_optimizer, make_loop
 from jaxstyle.problems.problem import Problem
 from jaxstyle.short_repr import short_repr
@@ -198,36 +198,18 @@ def minimize_batch(
         if callback is not None and callback(BatchProgress(done, states, infos, run_seconds, compile_seconds)):
             break
 
-    results = []
-    for index, trace in enumerate(traces):
-        state = _pick(states, index)
-        trace = jax.tree.map(lambda *parts: np.concatenate(parts), *trace)
-        best_step = max(int(state.best_step), 0)
-        results.append(
-            Result(
-                params=state.params,
-                best_params=state.best_params,
-                best_loss=float(state.best_loss),
-                best_step=best_step,
-                best_terms={name: float(values[best_step]) for name, values in trace.terms.items()},
-                trace=trace,
-                status=final_status(state, num_steps),
-                compile_seconds=compile_seconds,
-                run_seconds=run_seconds,
-                opt_state=state.opt_state,
-            )
-        )
-    lacks_terms = [np.isfinite(one.best_loss) and np.isnan(list(one.best_terms.values())).any() for one in results]
-    if not any(lacks_terms):
-        return results
-    # A line search that found the best did not know its terms: the first step of a new run evaluates them.
-    starts = [result.best_params for result in results]
-    _, infos, _ = program.chunk(init(), *fixed, np.int32(1), np.bool_(True))
-    found = [{name: float(values[index, 0]) for name, values in infos.terms.items()} for index in range(len(results))]
-    return [
-        result._replace(best_terms=terms) if is_needed else result
-        for result, terms, is_needed in zip(results, found, lacks_terms, strict=True)
+    results = [
+        collect(_pick(states, index), trace, num_steps, compile_seconds, run_seconds)
+        for index, trace in enumerate(traces)
     ]
+    if any(result.lacks_terms for result in results):  # as in `minimize`
+        starts = [result.best_params for result in results]
+        terms = jax.tree.map(np.asarray, program.chunk(init(), *fixed, np.int32(1), np.bool_(True))[1].terms)
+        for index, result in enumerate(results):
+            if result.lacks_terms:
+                best_terms = {name: float(values[index, 0]) for name, values in terms.items()}
+                results[index] = result._replace(best_terms=best_terms)
+    return results
 
 
 def _check_optimizers(optimizers: Sequence[Any]) -> None:

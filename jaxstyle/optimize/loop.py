@@ -153,26 +153,31 @@ def minimize(
         if callback is not None and callback(Progress(done, state, infos, run_seconds, compile_seconds)):
             break
 
-    trace = jax.tree.map(lambda *parts: np.concatenate(parts), *traces)
-    best_step = max(int(state.best_step), 0)
-    best_terms = {name: float(values[best_step]) for name, values in trace.terms.items()}
-    status, best_params, best_loss = final_status(state, num_steps), state.best_params, float(state.best_loss)
-    params, opt_state = state.params, state.opt_state
-    if any(np.isnan(term) for term in best_terms.values()) and np.isfinite(best_loss):
+    result = collect(state, traces, num_steps, compile_seconds, run_seconds)
+    if result.lacks_terms:
         # The line search that found the best did not know its terms: the first step of a new run evaluates them.
-        _, infos, _ = program.chunk(loop.init(best_params, run_key), *fixed, np.int32(1), np.bool_(True))
-        best_terms = {name: float(values[0]) for name, values in infos.terms.items()}
+        _, infos, _ = program.chunk(loop.init(result.best_params, run_key), *fixed, np.int32(1), np.bool_(True))
+        result = result._replace(best_terms={name: float(values[0]) for name, values in infos.terms.items()})
+    return result
+
+
+def collect(
+    state: LoopState, infos: Sequence[StepInfo], num_steps: int, compile_seconds: float, run_seconds: float
+) -> Result:
+    """Returns the result of a run from its last state and what its chunks gave."""
+    trace = jax.tree.map(lambda *parts: np.concatenate(parts), *infos)
+    best_step = max(int(state.best_step), 0)
     return Result(
-        params,
-        best_params,
-        best_loss,
-        best_step,
-        best_terms,
-        trace,
-        status,
-        compile_seconds,
-        run_seconds,
-        opt_state,
+        params=state.params,
+        best_params=state.best_params,
+        best_loss=float(state.best_loss),
+        best_step=best_step,
+        best_terms={name: float(values[best_step]) for name, values in trace.terms.items()},
+        trace=trace,
+        status=final_status(state, num_steps),
+        compile_seconds=compile_seconds,
+        run_seconds=run_seconds,
+        opt_state=state.opt_state,
     )
 
 

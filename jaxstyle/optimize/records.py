@@ -1,5 +1,6 @@
 """The records of a run: how it stands, what its next step needs, what people read of it, what it gives."""
 
+import math
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -159,6 +160,11 @@ class Result(NamedTuple):
     def __repr__(self) -> str:
         """Names, numbers and shapes."""
         return short_repr(self)
+
+    @property
+    def lacks_terms(self) -> bool:
+        """Whether a line search found the best and left its terms unknown."""
+        return math.isfinite(self.best_loss) and any(map(math.isnan, self.best_terms.values()))
 
 
 class Progress(NamedTuple):
