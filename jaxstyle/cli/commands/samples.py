@@ -61,5 +61,5 @@ class Samples:
             display.result(f"{sample.name:<10} {sample.kind:<8} {f'{width}x{height}':<8} {sample.description}")
 
 
-#: See `jaxstyle.cli.commands`.
+#: The command of this module by its name.
 COMMANDS = {"samples": Samples}
