@@ -167,7 +167,8 @@ def _place_picture(row: int, column: int, cell: Cell, cell_width: int | None) ->
         got = f"the shape {list(picture.shape)} in {name}"
         raise InputError("a picture [height, width, 3] or [height, width]", got, "pass one picture a cell")
     check_picture(f"the picture in {name}", np.atleast_3d(picture), channels=(3, 1), most_outside=MOST_CLIPPED)
-    size = size_for_width(*picture.shape[:2], cell_width) if cell_width else picture.shape[:2]
+    height, width = picture.shape[:2]
+    size = size_for_width(height, width, cell_width) if cell_width else (height, width)
     return _Block(1 + 2 * row, 1 + column, (0.5, 0.5), size, cell)
 
 

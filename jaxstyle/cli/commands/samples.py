@@ -34,5 +34,5 @@ class Samples(SideFlags, OverwriteFlags):
             raise InputError("the name of a sample with --output", "none", "say which picture to write")
 
 
-#: See `jaxstyle.cli.commands`.
+#: The command of this module by its name.
 COMMANDS = {"samples": Samples}
