@@ -107,12 +107,8 @@ class _MethodRun:
                 first = len(losses) - 1
                 losses[first] = self._watch(decode(state.params))
             for entry in range(first, len(losses)):
-                self.outcome.trace.add(
-                    used + weight * infos.evaluations[entry],
-                    step + entry,
-                    losses[entry],
-                    self.seconds + took * shares[entry],
-                )
+                evaluations = used + weight * infos.evaluations[entry]
+                self.outcome.trace.add(evaluations, step + entry, losses[entry], self.seconds + took * shares[entry])
             step, before = step + len(losses), int(infos.evaluations[-1])
             self.seconds += took
         self.used, self.steps = used + weight * before, step - 1
@@ -184,16 +180,10 @@ class _MethodRun:
         static = {name: value for name, value in own.items() if name not in traced}
         if phase.schedule == "cosine":
             traced.setdefault("learning_rate", float(known["learning_rate"]))
-        build = partial(_build, phase.optimizer, static, allowed if phase.schedule == "cosine" else None)
-        place = (
-            phase.shrink,
-            phase.parameterization,
-            phase.optimizer,
-            tuple(sorted(static.items())),
-            tuple(sorted(traced)),
-            allowed if phase.schedule == "cosine" else None,
-            _shapes(problem),
-        )
+        decay_steps = allowed if phase.schedule == "cosine" else None
+        build = partial(_build, phase.optimizer, static, decay_steps)
+        place = (phase.shrink, phase.parameterization, phase.optimizer, decay_steps, _shapes(problem))
+        place = (*place, tuple(sorted(static.items())), tuple(sorted(traced)))
         program: Program = self.cache.get(
             self.entry.name, place, lambda: compile_run(problem, build, params, key, traced)
         )

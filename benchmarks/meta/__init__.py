@@ -15,6 +15,7 @@ import numpy as np
 from jaxstyle import __version__
 from jaxstyle.checks import InputError, check_between, check_choice
 from jaxstyle.cli.running import EXIT_INTERRUPTED
+from jaxstyle.optimize.optimizer_table import OPTIMIZERS
 from jaxstyle.output_files import check_distinct_files, check_new_file
 
 if TYPE_CHECKING:
@@ -121,8 +122,6 @@ class Tune:
 
     def check(self) -> None:
         """Raises for all errors that can be found before the work starts, those of the output file included."""
-        from jaxstyle.optimize.optimizer_table import OPTIMIZERS
-
         check_choice("--engine", self.engine, ENGINES)
         for name in self.optimizers:
             check_choice("each of the --optimizers", name, OPTIMIZERS)
@@ -153,7 +152,6 @@ class Tune:
     def names(self) -> tuple[str, ...]:
         """Returns the names of the optimizers to try, each once."""
         from benchmarks.meta.space import SHORTLIST
-        from jaxstyle.optimize.optimizer_table import OPTIMIZERS
 
         if self.optimizers:
             return tuple(dict.fromkeys(self.optimizers))

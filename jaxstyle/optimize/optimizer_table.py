@@ -11,7 +11,7 @@ says so in its `source`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ class OptimizerSpec:
     needs_fixed_objective: bool = False
     reads_rate_once: bool = False
 
-    @property
+    @cached_property
     def build(self) -> "Callable[..., optax.GradientTransformation]":
         """The function that returns the optax optimizer from `defaults` and what overrides them."""
         function = resolve_name(self.builder)
