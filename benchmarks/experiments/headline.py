@@ -18,8 +18,8 @@ from dataclasses import replace
 
 import jax
 import numpy as np
-import tyro
 
+from benchmarks.command_line import run_main
 from benchmarks.experiments import Curve, curve
 from benchmarks.markdown import print_table
 from benchmarks.methods import is_installed
@@ -123,4 +123,4 @@ def main(size: int = 256, pairs: tuple[str, ...] = SCORING_PAIRS[:1], iterations
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_main(main, "python -m benchmarks.experiments.headline", __doc__)

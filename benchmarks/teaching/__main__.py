@@ -14,17 +14,18 @@ published.
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
+from benchmarks.command_line import run_main
 from benchmarks.markdown import print_table
 from benchmarks.teaching import descent, painting, regression, stocks, waves
 from benchmarks.teaching.batches import Batch, agree, follow, spread, tune_and_score
 from jaxstyle import make_optimizer, minimize
+from jaxstyle.checks import check_choice
 from jaxstyle.problems import painter
 
 #: The course's steps of gradient descent, and the epochs of its regressions: of the line, and of the other models.
@@ -320,18 +321,17 @@ EXPERIMENTS: Mapping[str, Callable[[int], Iterator[Row]]] = {
 }
 
 
-def main(
-    only: tuple[Literal["descent", "regression", "painting", "waves", "stocks"], ...] = (), seeds: int = 10
-) -> None:
+def main(only: tuple[str, ...] = tuple(EXPERIMENTS), seeds: int = 10) -> None:
     """Runs the experiments and prints the table.
 
     Args:
-        only: Names of experiments; all of them, if left out.
+        only: Names of experiments.
         seeds: Runs of each row.
     """
-    rows = (row for name in only or EXPERIMENTS for row in EXPERIMENTS[name](seeds))
+    chosen = [EXPERIMENTS[check_choice("--only", name, EXPERIMENTS)] for name in only]
+    rows = (row for experiment in chosen for row in experiment(seeds))
     print_table(("experiment", "published", "measured here", "verdict"), rows)
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_main(main, "python -m benchmarks.teaching", __doc__)
