@@ -164,14 +164,10 @@ _METHODS = (
     Method("torch_lbfgs", space={"learning_rate": NEWTON_RATE}, peer="torch", defaults={"learning_rate": 1.0}),
 )
 
-#: Names that methods had in older records, and those that they have now: `fourier` is another parameterization.
-RENAMED: Mapping[str, str] = MappingProxyType(
-    {
-        "lbfgs_fourier": "lbfgs_preconditioned",
-        "adam_fourier": "adam_preconditioned",
-        "lbfgs_fourier_coarse_to_fine": "lbfgs_preconditioned_coarse_to_fine",
-    }
-)
-
 #: Every method by name.
 METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _METHODS})
+
+#: Names that methods had in older records, and those that they have now: `fourier` is another parameterization.
+RENAMED: Mapping[str, str] = MappingProxyType(
+    {name.replace("preconditioned", "fourier"): name for name in METHODS if "preconditioned" in name}
+)

@@ -106,8 +106,8 @@ def descent_rows(seeds: int) -> Iterator[Row]:
 def _minima_row(dimensions: int, count: int) -> Row:
     problem = descent.make_problem(descent.DescentConfig(dimensions=dimensions))
     rate = 30.0  # below 2 / f'' everywhere, so that each run settles
-    batch = follow([problem] * count, "sgd", [rate] * count, num_steps=DESCENT_STEPS)
-    ends = np.stack([descent.position(np.asarray(result.params)) for result in batch.results])
+    results, _ = follow([problem] * count, "sgd", [rate] * count, num_steps=DESCENT_STEPS)
+    ends = np.stack([descent.position(np.asarray(result.params)) for result in results])
     places = np.append(descent.minima(), descent.HIGH)  # the right end is a minimum as well
     nearest = places[np.argmin(np.abs(ends[..., None] - places), axis=-1)]
     off = np.abs(ends - nearest).max()
@@ -128,7 +128,7 @@ def _minima_row(dimensions: int, count: int) -> Row:
 def regression_rows(seeds: int) -> Iterator[Row]:
     """Yields rows for the line, polynomials and the tanh layer, in every reading."""
     line = regression.RegressionConfig("line")
-    errors = np.stack([result.trace.loss for result in _regress(line, 0.01, LINE_EPOCHS, seeds).results])
+    errors = np.stack([result.trace.loss for result in _regress(line, 0.01, LINE_EPOCHS, seeds)[0]])
     settled = np.abs(np.diff(errors)) < regression.LEAST_CHANGE
     stops = np.where(settled.any(axis=1), settled.argmax(axis=1) + 1, LINE_EPOCHS)
     at_stop = errors[np.arange(seeds), stops]
@@ -142,7 +142,7 @@ def regression_rows(seeds: int) -> Iterator[Row]:
                 yield _polynomial_row(config, published, seeds)
     for batch_size, deviation in ((regression.BATCH_SIZE, 0.1), (regression.BATCH_SIZE, 1.0), (0, 0.1), (0, 1.0)):
         config = regression.RegressionConfig("tanh", batch_size=batch_size, weight_deviation=deviation)
-        last = _regress(config, 0.02, EPOCHS, seeds).scores["error"][-1]
+        last = _regress(config, 0.02, EPOCHS, seeds)[1]["error"][-1]
         what = f"tanh layer, rate 0.02, {_batches(config)}, weights of {deviation:g}, {EPOCHS} epochs"
         yield (what, "0.253", spread(last), agree(last, 0.253))
 
@@ -167,7 +167,7 @@ def _polynomial_row(config: regression.RegressionConfig, published: str, seeds: 
     "Runs off" is taken to mean errors above that of predicting 0, in most of the epochs. The errors cannot become
     infinite, since the gradient of an absolute error is bounded.
     """
-    errors = _regress(config, 0.02, EPOCHS, seeds).scores["error"][::PRINTED]
+    errors = _regress(config, 0.02, EPOCHS, seeds)[1]["error"][::PRINTED]
     low, high = errors.min(axis=0), errors.max(axis=0)
     if config.degree == 3:  # both ends of what one run prints
         verdict = f"low {agree(low, 0.33)}, high {agree(high, 0.71)}"
@@ -187,7 +187,7 @@ def painting_rows(seeds: int) -> Iterator[Row]:
     problem = painting.make_problem("astronaut")
     per_epoch = round(painting.SIZE**2 / painter.PainterConfig().batch_size)
     looks = [epoch * per_epoch for epoch in painting.PUBLISHED_COSTS]
-    batch = follow(
+    _, scores = follow(
         [problem] * seeds,
         "adam",
         [1e-3] * seeds,
@@ -195,7 +195,7 @@ def painting_rows(seeds: int) -> Iterator[Row]:
         looks=looks,
         scores={"cost": painter.full_cost},
     )
-    for (epoch, published), costs in zip(painting.PUBLISHED_COSTS.items(), batch.scores["cost"], strict=True):
+    for (epoch, published), costs in zip(painting.PUBLISHED_COSTS.items(), scores["cost"], strict=True):
         yield (f"painter, astronaut, epoch {epoch}", f"{published:g}", spread(costs), agree(costs, published))
 
 
@@ -207,7 +207,7 @@ def waves_rows(seeds: int) -> Iterator[Row]:
         make = partial(waves.make_problem, waves.WavesConfig(through_time=through_time))
         ends: dict[str, np.ndarray] = {}
         for name in names:
-            rate, tuning, batch = tune_and_score(
+            rate, tuning, found = tune_and_score(
                 make,
                 name,
                 WAVES_RATES[name],
@@ -217,7 +217,7 @@ def waves_rows(seeds: int) -> Iterator[Row]:
                 scores={"error": waves.validation_loss},
                 judge=lambda errors: errors[-1],
             )
-            ends[name] = batch.scores["error"][-1]
+            ends[name] = found["error"][-1]
             share = 100 * ends[name].mean() / WAVES_VARIANCE
             measured = f"{spread(ends[name])} at rate {rate:g} ({share:.2g} % of the variance); tuning {tuning}"
             claim = {"adam": "best at 6e-4", "sgd": "hopeless"}.get(name, "worse than Adam")
@@ -252,7 +252,7 @@ def stocks_rows(seeds: int) -> Iterator[Row]:
     }
     bests = {}
     for name, rates in STOCKS_RATES.items():
-        rate, tuning, batch = tune_and_score(
+        rate, tuning, found = tune_and_score(
             stocks.make_problem,
             name,
             rates,
@@ -262,12 +262,12 @@ def stocks_rows(seeds: int) -> Iterator[Row]:
             scores=scores,
             judge=lambda errors: np.nanmin(errors, axis=0),
         )
-        validation, training = batch.scores["validation"], batch.scores["training"]
+        validation, training = found["validation"], found["training"]
         best = validation.argmin(axis=0)
         lanes = np.arange(seeds)
         measured = (
             f"rate {rate:g}: validation at best {spread(validation[best, lanes])} (epoch {np.median(best) + 1:.0f}), "
-            f"test there {spread(batch.scores['test'][best, lanes])}; at the end validation "
+            f"test there {spread(found['test'][best, lanes])}; at the end validation "
             f"{spread(validation[-1])}, training {spread(training[-1], 2)}; tuning {tuning}"
         )
         bests[name] = validation[best, lanes].mean()
