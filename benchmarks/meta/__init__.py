@@ -174,7 +174,7 @@ class Tune:
         self, evaluations: int, best: "TrialOutcome", rows: list[Any], shape: Sequence[int], seconds: float
     ) -> dict[str, Any]:
         names = [name if name.startswith("sample:") else Path(name).name for name in (self.content, *self.styles)]
-        packages = ("jax", "optax", "ray")
+        versions = {name: version(name) for name in ("jax", "optax", "ray")}
         return {
             "made_by": "python -m benchmarks tune",
             "engine": self.engine,
@@ -189,11 +189,7 @@ class Tune:
             "seconds": round(seconds, 1),
             "best_loss": best.loss,
             "by_optimizer": rows,
-            "versions": {
-                "jaxstyle": __version__,
-                "python": platform.python_version(),
-                **{name: version(name) for name in packages},
-            },
+            "versions": {"jaxstyle": __version__, "python": platform.python_version(), **versions},
         }
 
     def _teller(self) -> Any:
