@@ -226,7 +226,7 @@ def _own_loss(problem: Problem, params: Params, args: Any) -> jax.Array:
 
 
 def _build(
-    name: str, static: Mapping[str, Any], decay_steps: int | None, **traced: jax.Array
+    name: str, static: Mapping[str, Any], decay_steps: int | None, **traced: Any
 ) -> optax.GradientTransformation:
     if decay_steps is not None:
         traced = traced | {"learning_rate": optax.cosine_decay_schedule(traced["learning_rate"], decay_steps)}

@@ -112,7 +112,8 @@ def halton_points(dimensions: int, count: int, seed: int | None = None) -> np.nd
     """Returns the points `[count, dimensions]` of a Halton sequence (1960) in [0, 1), scrambled if a seed is given."""
     from scipy.stats import qmc  # takes longer to import than `python -m benchmarks list` takes
 
-    sequence = qmc.Halton(dimensions, scramble=seed is not None, seed=seed)
+    # Not `rng`, which scrambles in another way.
+    sequence = qmc.Halton(dimensions, scramble=seed is not None, seed=seed)  # pyright: ignore[reportCallIssue]
     if seed is None:
         sequence.fast_forward(2)  # its first point is a corner of the space, its second the middle, the defaults
     return sequence.random(count) if count else np.empty((0, dimensions))

@@ -42,7 +42,7 @@ def run(
     )
     before = sum(scale.result.run_seconds for scale in scales[:-1])
     last = scales[-1].result
-    evaluations = last.trace.evaluations
+    evaluations = np.asarray(last.trace.evaluations)
     seconds = before + last.run_seconds * evaluations / evaluations[-1]
     return Curve(seconds, evaluations, np.minimum.accumulate(last.trace.loss))
 
