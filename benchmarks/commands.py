@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -92,7 +93,7 @@ class ResumeCommand:
         """Runs what is left and returns the exit code."""
         path = place_of(self.suite, self.out) / RECORDS
         records = read(path)
-        settings = {
+        settings: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in records.sessions[0]["settings"].items()
         }

@@ -115,12 +115,8 @@ class _MethodRun:
                 first = len(losses) - 1
                 losses[first] = self._watch(decode(state.params))
             for entry in range(first, len(losses)):
-                self.outcome.trace.add(
-                    used + weight * infos.evaluations[entry],
-                    step + entry,
-                    losses[entry],
-                    self.seconds + took * shares[entry],
-                )
+                evaluations = used + weight * infos.evaluations[entry]
+                self.outcome.trace.add(evaluations, step + entry, losses[entry], self.seconds + took * shares[entry])
             step, before = step + len(losses), int(infos.evaluations[-1])
             self.seconds += took
         self.used, self.steps = used + weight * before, step - 1

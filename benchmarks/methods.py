@@ -112,7 +112,8 @@ def halton_points(dimensions: int, count: int, seed: int | None = None) -> np.nd
     """Returns the points `[count, dimensions]` of a Halton sequence (1960) in [0, 1), scrambled if a seed is given."""
     from scipy.stats import qmc  # takes longer to import than `python -m benchmarks list` takes
 
-    sequence = qmc.Halton(dimensions, scramble=seed is not None, seed=seed)
+    # Not `rng`, which scrambles in another way.
+    sequence = qmc.Halton(dimensions, scramble=seed is not None, seed=seed)  # pyright: ignore[reportCallIssue]
     if seed is None:
         sequence.fast_forward(2)  # its first point is a corner of the space, its second the middle, the defaults
     return sequence.random(count) if count else np.empty((0, dimensions))
@@ -164,14 +165,10 @@ _METHODS = (
     Method("torch_lbfgs", space={"learning_rate": NEWTON_RATE}, peer="torch", defaults={"learning_rate": 1.0}),
 )
 
-#: Names that methods had in older records, and those that they have now: `fourier` is another parameterization.
-RENAMED: Mapping[str, str] = MappingProxyType(
-    {
-        "lbfgs_fourier": "lbfgs_preconditioned",
-        "adam_fourier": "adam_preconditioned",
-        "lbfgs_fourier_coarse_to_fine": "lbfgs_preconditioned_coarse_to_fine",
-    }
-)
-
 #: Every method by name.
 METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _METHODS})
+
+#: Names that methods had in older records, and those that they have now: `fourier` is another parameterization.
+RENAMED: Mapping[str, str] = MappingProxyType(
+    {name.replace("preconditioned", "fourier"): name for name in METHODS if "preconditioned" in name}
+)

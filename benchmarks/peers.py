@@ -96,14 +96,9 @@ def _scipy(evaluate: Callable, start: np.ndarray, settings: Mapping[str, Any], b
         value, grad = evaluate(flat)
         return value, grad.astype(np.float64)
 
-    # Its tolerances are absolute: with losses of another scale it would stop at once. So it has none.
-    options = {
-        "maxcor": settings["memory_size"],
-        "ftol": 0.0,
-        "gtol": 0.0,
-        "maxfun": 10 * budget,
-        "maxiter": 10 * budget,
-    }
+    # No tolerances: they are absolute, so that it would stop at once with losses of another scale.
+    limits = {"maxfun": 10 * budget, "maxiter": 10 * budget}
+    options = {"maxcor": settings["memory_size"], "ftol": 0.0, "gtol": 0.0, **limits}
 
     def count_step(flat: np.ndarray) -> None:
         steps[0] += 1

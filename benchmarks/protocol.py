@@ -6,41 +6,16 @@ killed can be resumed, and ends with the same rows.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from benchmarks.methods import METHODS, Method, halton_points, is_installed
 from benchmarks.problems import BenchmarkProblem
 from benchmarks.problems.registry import PROBLEMS
-from benchmarks.records import SUCCEEDED, Run
+from benchmarks.records import SUCCEEDED, PlannedRun, Run
 from benchmarks.suites import Suite
 from jaxstyle.optimize.optimizer_table import OPTIMIZERS
-
-#: Seed of the start of every trial of a tuning; no scored run has it.
-TUNING_SEED = 1_000_000
-
-
-class PlannedRun(NamedTuple):
-    """A run to come: the fields of the same names in `Run`."""
-
-    run: str
-    stage: str
-    problem: str
-    instance: str
-    method: str
-    number: int
-    settings: Mapping[str, Any]
-    budget: int
-
-    @property
-    def seed(self) -> int:
-        """Seed of the start: the same for all trials of a tuning, so that none is chosen because of its start."""
-        return TUNING_SEED if self.stage == "tuning" else self.number
-
-    def ended(self, status: str, reason: str = "", **facts: Any) -> Run:
-        """Returns the run that has ended, with facts by the names of `Run`'s fields."""
-        return Run(**self._asdict(), status=status, reason=reason, **facts)
 
 
 def groups(suite: Suite) -> list[tuple[str, str]]:

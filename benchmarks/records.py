@@ -36,6 +36,9 @@ SUCCEEDED = ("done", "budget")
 #: Which settings a run has: those of a trial of the tuning, the defaults, those of the best trial.
 STAGES = ("tuning", "default", "tuned")
 
+#: Seed of the start of every trial of a tuning; no scored run has it.
+TUNING_SEED = 1_000_000
+
 #: Losses, which are written as null where they are not finite.
 MAY_BE_NULL = frozenset({"loss", "best", "initial"})
 
@@ -66,8 +69,8 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run that has ended.
+class PlannedRun:
+    """A run to come.
 
     Attributes:
         run: Its name, unique in a file: stage/problem/instance/method/seed or trial.
@@ -77,7 +80,33 @@ class Run:
         method: Name of a `Method`.
         number: Seed of the start; for a trial of the tuning, the trial's number.
         settings: The method's settings, by name.
-        budget: Evaluations that it was allowed.
+        budget: Evaluations that it is allowed.
+    """
+
+    run: str
+    stage: str
+    problem: str
+    instance: str
+    method: str
+    number: int
+    settings: Mapping[str, Any]
+    budget: int
+
+    @property
+    def seed(self) -> int:
+        """Seed of the start: the same for all trials of a tuning, so that none is chosen because of its start."""
+        return TUNING_SEED if self.stage == "tuning" else self.number
+
+    def ended(self, status: str, reason: str = "", **facts: Any) -> "Run":
+        """Returns the run that has ended, with facts by the names of `Run`'s fields."""
+        return Run(**vars(self), status=status, reason=reason, **facts)
+
+
+@dataclass(frozen=True)
+class Run(PlannedRun):
+    """A run that has ended.
+
+    Attributes:
         status: One of `STATUSES`.
         reason: A sentence, where the status alone says too little.
         evaluations: Evaluations made; with a line search a few more than the budget, which no point has.
@@ -91,14 +120,6 @@ class Run:
         points: In order.
     """
 
-    run: str
-    stage: str
-    problem: str
-    instance: str
-    method: str
-    number: int
-    settings: Mapping[str, Any]
-    budget: int
     status: str
     reason: str = ""
     evaluations: float = 0.0

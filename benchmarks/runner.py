@@ -3,12 +3,13 @@
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from benchmarks.processes import Worker, WorkerError
-from benchmarks.protocol import PlannedRun, groups, run_group
-from benchmarks.records import Run, Writer, parse_answer
+from benchmarks.protocol import groups, run_group
+from benchmarks.records import PlannedRun, Run, Writer, parse_answer
 from benchmarks.suites import Suite
 
 #: Starts a process that computes runs.
@@ -17,7 +18,7 @@ COMMAND = (sys.executable, "-m", "benchmarks.worker")
 
 def compute_in(worker: Worker, plan: PlannedRun, timeout: float) -> Run:
     """Returns a run computed by a worker; a run without a usable answer is one that has failed."""
-    question = plan._asdict()
+    question = asdict(plan)
 
     def parse(line: bytes) -> Run:
         run = parse_answer(line)

@@ -57,8 +57,7 @@ MAIN_METHODS = (
     *("adam_then_lbfgs", "lbfgs_coarse_to_fine", "lbfgs_preconditioned_coarse_to_fine"),
 )
 
-_TEACHING = tuple(name for name, problem in PROBLEMS.items() if not problem.is_picture)
-_PICTURES = tuple(name for name, problem in PROBLEMS.items() if problem.is_picture)
+_PICTURES_FIRST = tuple(sorted(PROBLEMS, key=lambda name: not PROBLEMS[name].is_picture))
 
 _SUITES = (
     Suite(
@@ -80,7 +79,13 @@ _SUITES = (
         budget=100,
     ),
     Suite("style", ("style-128-noise", "style-128-content"), MAIN_METHODS, seeds=10, trials=8, budget=300),
-    Suite("full", (*_PICTURES, *_TEACHING), tuple(METHODS), seeds=10, trials=16),
+    Suite(
+        "full",
+        tuple(sorted(PROBLEMS, key=lambda name: not PROBLEMS[name].is_picture)),
+        tuple(METHODS),
+        seeds=10,
+        trials=16,
+    ),
 )
 
 #: Every suite by name.

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from math import ceil
+from typing import SupportsFloat
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class Trace:
     losses: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
-    def add(self, evaluations: float, step: int, loss: float, seconds: float) -> None:
+    def add(self, evaluations: SupportsFloat, step: int, loss: SupportsFloat, seconds: SupportsFloat) -> None:
         """Appends an entry."""
         self.evaluations.append(float(evaluations))
         self.steps.append(int(step))
@@ -38,8 +39,9 @@ class Trace:
         best = np.minimum.accumulate(np.where(np.isfinite(self.losses[:within]), self.losses[:within], np.inf))
         last = np.searchsorted(evaluations, grid(evaluations[-1]), side="right") - 1
         chosen = sorted({int(index) for index in last if index >= 0} | {within - 1})
-        columns = (self.evaluations, self.steps, self.losses, best.tolist(), self.seconds)
-        return tuple(Point(*(column[index] for column in columns)) for index in chosen)
+        return tuple(
+            Point(self.evaluations[i], self.steps[i], self.losses[i], float(best[i]), self.seconds[i]) for i in chosen
+        )
 
 
 @dataclass

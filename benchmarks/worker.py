@@ -19,8 +19,7 @@ from benchmarks.methods import METHODS
 from benchmarks.peers import run_peer
 from benchmarks.problems.registry import PROBLEMS
 from benchmarks.processes import serve
-from benchmarks.protocol import PlannedRun
-from benchmarks.records import Run, row_of
+from benchmarks.records import PlannedRun, Run, row_of
 from jaxstyle.checks import DoesNotFitError
 from jaxstyle.pictures.image_files import write_picture
 

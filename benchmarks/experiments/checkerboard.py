@@ -15,8 +15,8 @@ from collections.abc import Iterator
 
 import jax
 import numpy as np
-import tyro
 
+from benchmarks.command_line import run_main
 from benchmarks.markdown import print_table
 from jaxstyle import load_network, load_sample, make_optimizer, minimize
 from jaxstyle.pictures import images
@@ -66,4 +66,4 @@ def main(size: int = 128, iterations: int = 150, seed: int = 0) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_main(main, "python -m benchmarks.experiments.checkerboard", __doc__)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import numpy as np
-import tyro
 
+from benchmarks.command_line import run_main
 from benchmarks.experiments import Curve
 from benchmarks.markdown import print_table
 from jaxstyle import load_network, load_sample, make_optimizer
@@ -42,7 +42,7 @@ def run(
     )
     before = sum(scale.result.run_seconds for scale in scales[:-1])
     last = scales[-1].result
-    evaluations = last.trace.evaluations
+    evaluations = np.asarray(last.trace.evaluations)
     seconds = before + last.run_seconds * evaluations / evaluations[-1]
     return Curve(seconds, evaluations, np.minimum.accumulate(last.trace.loss))
 
@@ -93,4 +93,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_main(main, "python -m benchmarks.experiments.coarse_to_fine", __doc__)

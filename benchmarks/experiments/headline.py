@@ -18,35 +18,35 @@ from dataclasses import replace
 
 import jax
 import numpy as np
-import tyro
-from jaxstyle.optimize.settings import AUTO, CLASSIC_ITERATIONS, Settings
 
+from benchmarks.command_line import run_main
 from benchmarks.experiments import Curve, curve
 from benchmarks.markdown import print_table
 from benchmarks.methods import is_installed
 from benchmarks.peers import make_torch_lbfgs
 from benchmarks.problems.pictures import make_pictures, make_style_transfer
 from benchmarks.problems.registry import SCORING_PAIRS
-from jaxstyle.optimize.records import StopRule
+from jaxstyle.optimize.configured import configured_optimizer
 from jaxstyle.problems.parameterizations import apply_parameterization
+from jaxstyle.run_config import AUTO, CLASSIC, RunConfig
 
 #: The automatic choice, exactly as `jaxstyle stylize` runs it, and the same with one of its parts replaced.
 CHALLENGERS = {
     "auto": (AUTO, "content"),
     "auto, from noise": (AUTO, "noise"),
     "L-BFGS in pixels, from the content": (replace(AUTO, parameterization="pixels"), "content"),
-    "Adam, from the content": (Settings(optimizer="adam", iterations=CLASSIC_ITERATIONS), "content"),
+    "Adam, from the content": (CLASSIC, "content"),
 }
 
 TORCH_EVALUATIONS = 500
 
 
-def run_jaxstyle(pair: str, size: int, settings: Settings, start: str, targets: Sequence[float] = ()) -> Curve:
+def run_jaxstyle(pair: str, size: int, settings: RunConfig, start: str, targets: Sequence[float] = ()) -> Curve:
     """Returns the run of settings: to its own end, or until the lowest of `targets` is met."""
     problem = make_style_transfer(pair, size=size, start=start)
     problem = apply_parameterization(problem, settings.parameterization, size, size)
-    stop = StopRule(settings.stop_delta, settings.stop_patience)
-    return curve(problem, settings.make_optimizer(), settings.iterations, stop=stop, targets=targets)
+    optimizer = configured_optimizer(settings)
+    return curve(problem, optimizer, settings.iterations, stop=settings.stop_rule(), targets=targets)
 
 
 def run_torch(pair: str, size: int) -> Curve:
@@ -99,7 +99,7 @@ def _rows(curves: dict[str, Curve], rivals: Sequence[str]) -> Iterator[list[str]
         yield row
 
 
-def main(size: int = 256, pairs: tuple[str, ...] = SCORING_PAIRS[:1], iterations: int = CLASSIC_ITERATIONS) -> None:
+def main(size: int = 256, pairs: tuple[str, ...] = SCORING_PAIRS[:1], iterations: int = CLASSIC.iterations) -> None:
     """Runs everything and prints a Markdown table for each pair of pictures.
 
     Args:
@@ -108,7 +108,7 @@ def main(size: int = 256, pairs: tuple[str, ...] = SCORING_PAIRS[:1], iterations
         iterations: Iterations of the classic.
     """
     for pair in pairs:
-        classic = run_jaxstyle(pair, size, Settings(optimizer="adam", iterations=iterations), "noise")
+        classic = run_jaxstyle(pair, size, replace(CLASSIC, iterations=iterations), "noise")
         curves = {"classic (Adam, rate 10, from noise)": classic}
         if is_installed("torch"):
             curves["PyTorch L-BFGS, from noise"] = run_torch(pair, size)
@@ -123,4 +123,4 @@ def main(size: int = 256, pairs: tuple[str, ...] = SCORING_PAIRS[:1], iterations
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_main(main, "python -m benchmarks.experiments.headline", __doc__)

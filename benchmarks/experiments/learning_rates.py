@@ -13,9 +13,10 @@ from collections.abc import Iterator
 
 import jax
 import numpy as np
-import tyro
 
+from benchmarks.command_line import run_main
 from benchmarks.markdown import print_table
+from jaxstyle.checks import check_choice
 from jaxstyle.optimize.batch import minimize_batch
 from jaxstyle.optimize.optimizers import OPTIMIZERS, make_optimizer
 from jaxstyle.pictures.images import resize
@@ -55,7 +56,7 @@ def main(size: int = 64, steps: int = 60, optimizers: tuple[str, ...] = tuple(OP
 
     def rows() -> Iterator[tuple[str, ...]]:
         for name in optimizers:
-            if OPTIMIZERS[name].rate:
+            if OPTIMIZERS[check_choice("--optimizers", name, OPTIMIZERS)].rate:
                 losses = measure(problem, name, steps)
                 best = min(losses, key=losses.__getitem__)
                 texts = (f"{rate:g}: {loss:.3g}" for rate, loss in losses.items())
@@ -65,4 +66,4 @@ def main(size: int = 64, steps: int = 60, optimizers: tuple[str, ...] = tuple(OP
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_main(main, "python -m benchmarks.experiments.learning_rates", __doc__)

@@ -15,6 +15,7 @@ import numpy as np
 from jaxstyle import __version__
 from jaxstyle.checks import InputError, check_between, check_choice
 from jaxstyle.cli.running import EXIT_INTERRUPTED
+from jaxstyle.optimize.optimizer_table import OPTIMIZERS
 from jaxstyle.output_files import check_distinct_files, check_new_file
 
 if TYPE_CHECKING:
@@ -121,8 +122,6 @@ class Tune:
 
     def check(self) -> None:
         """Raises for all errors that can be found before the work starts, those of the output file included."""
-        from jaxstyle.optimize.optimizer_table import OPTIMIZERS
-
         check_choice("--engine", self.engine, ENGINES)
         for name in self.optimizers:
             check_choice("each of the --optimizers", name, OPTIMIZERS)
@@ -153,7 +152,6 @@ class Tune:
     def names(self) -> tuple[str, ...]:
         """Returns the names of the optimizers to try, each once."""
         from benchmarks.meta.space import SHORTLIST
-        from jaxstyle.optimize.optimizer_table import OPTIMIZERS
 
         if self.optimizers:
             return tuple(dict.fromkeys(self.optimizers))
@@ -176,7 +174,7 @@ class Tune:
         self, evaluations: int, best: "TrialOutcome", rows: list[Any], shape: Sequence[int], seconds: float
     ) -> dict[str, Any]:
         names = [name if name.startswith("sample:") else Path(name).name for name in (self.content, *self.styles)]
-        packages = ("jax", "optax", "ray")
+        versions = {name: version(name) for name in ("jax", "optax", "ray")}
         return {
             "made_by": "python -m benchmarks tune",
             "engine": self.engine,
@@ -191,11 +189,7 @@ class Tune:
             "seconds": round(seconds, 1),
             "best_loss": best.loss,
             "by_optimizer": rows,
-            "versions": {
-                "jaxstyle": __version__,
-                "python": platform.python_version(),
-                **{name: version(name) for name in packages},
-            },
+            "versions": {"jaxstyle": __version__, "python": platform.python_version(), **versions},
         }
 
     def _teller(self) -> Any:

@@ -42,7 +42,7 @@ class Candidate:
 
     optimizer: str
     rate_factor: float = 1.0
-    options: Mapping[str, float | int] = field(default_factory=dict)
+    options: Mapping[str, float | int | str] = field(default_factory=dict)
     parameterization: str = "pixels"
     noise_blend: float = 1.0
 

@@ -52,11 +52,6 @@ NETWORK_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 #: For the descent on sin(10x) exp(-x). Methods whose step is in proportion to the gradient take the course's middle
 #: rate; a place is about as large as a gray level, so that for all others the rates of the table of optimizers serve.
 DESCENT_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "sgd": {"learning_rate": 1.0},
-        "momentum": {"learning_rate": 1.0},
-        "nesterov": {"learning_rate": 1.0},
-        "optimistic_sgd": {"learning_rate": 1.0},
-        "polyak_sgd": {"max_learning_rate": 500.0},
-    }
+    {name: {"learning_rate": 1.0} for name in ("sgd", "momentum", "nesterov", "optimistic_sgd")}
+    | {"polyak_sgd": {"max_learning_rate": 500.0}}
 )

@@ -1,4 +1,1 @@
-"""How fast jaxstyle is, beside plain JAX, PyTorch and pastiche, and beside the machine's own limits.
-
-`python -m benchmarks.speed --help`; the results and the table of attempts are in README.md beside this file.
-"""
+"""How fast jaxstyle is, beside plain JAX, PyTorch and pastiche, and beside the machine's own limits: see README.md."""

@@ -14,8 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import tyro
-
+from benchmarks.command_line import run_main
 from benchmarks.environment import device, processor, versions
 from benchmarks.markdown import table_lines
 from benchmarks.methods import is_installed
@@ -170,4 +169,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main, prog="python -m benchmarks.speed", description=__doc__)
+    run_main(main, "python -m benchmarks.speed", __doc__)

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 import jax
 import numpy as np
 import torch
-import tyro
 
+from benchmarks.command_line import run_main
 from benchmarks.markdown import print_table
 from benchmarks.speed.pictures import make_wave_picture
 from benchmarks.speed.torch_peer import make_objective
@@ -75,4 +75,4 @@ def main(sizes: tuple[int, ...] = (128, 256)) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_main(main, "python -m benchmarks.speed.accuracy", __doc__)

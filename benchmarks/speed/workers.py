@@ -158,6 +158,13 @@ def _loop_of_gradients(loss: Callable, args: Any, size: int) -> Evaluate:
     return run
 
 
+def torch_program(name: str, size: int) -> Evaluate:
+    """The objective in PyTorch, in the layout and with or without Adam's steps, as in the name."""
+    from benchmarks.speed.torch_peer import make_run
+
+    return make_run(size, channels_last="channels_last" in name, steps="iteration" in name)
+
+
 PROGRAMS: dict[str, Callable[[int], Evaluate]] = {
     "jaxstyle": jaxstyle_gradient,
     "jaxstyle bfloat16": lambda size: jaxstyle_gradient(size, "bfloat16"),
@@ -167,20 +174,11 @@ PROGRAMS: dict[str, Callable[[int], Evaluate]] = {
     "jaxstyle iteration": jaxstyle_iteration,
     "jaxstyle bfloat16 iteration": lambda size: jaxstyle_iteration(size, "bfloat16"),
     "plain JAX": plain_jax,
+    **{
+        name: partial(torch_program, name)
+        for name in ("PyTorch NCHW", "PyTorch channels_last", "PyTorch channels_last iteration")
+    },
 }
-
-
-def _torch(name: str) -> Callable[[int], Evaluate]:
-    def make(size: int) -> Evaluate:
-        from benchmarks.speed.torch_peer import make_run
-
-        return make_run(size, channels_last="channels_last" in name, steps="iteration" in name)
-
-    return make
-
-
-for _name in ("PyTorch NCHW", "PyTorch channels_last", "PyTorch channels_last iteration"):
-    PROGRAMS[_name] = _torch(_name)
 
 
 def prepare(program: str, size: int) -> tuple[dict[str, float], Callable[[int], dict[str, float]]]:

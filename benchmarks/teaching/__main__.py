@@ -14,17 +14,18 @@ published.
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
+from benchmarks.command_line import run_main
 from benchmarks.markdown import print_table
 from benchmarks.teaching import descent, painting, regression, stocks, waves
 from benchmarks.teaching.batches import Batch, agree, follow, spread, tune_and_score
 from jaxstyle import make_optimizer, minimize
+from jaxstyle.checks import check_choice
 from jaxstyle.problems import painter
 
 #: The course's steps of gradient descent, and the epochs of its regressions: of the line, and of the other models.
@@ -105,8 +106,8 @@ def descent_rows(seeds: int) -> Iterator[Row]:
 def _minima_row(dimensions: int, count: int) -> Row:
     problem = descent.make_problem(descent.DescentConfig(dimensions=dimensions))
     rate = 30.0  # below 2 / f'' everywhere, so that each run settles
-    batch = follow([problem] * count, "sgd", [rate] * count, num_steps=DESCENT_STEPS)
-    ends = np.stack([descent.position(np.asarray(result.params)) for result in batch.results])
+    results, _ = follow([problem] * count, "sgd", [rate] * count, num_steps=DESCENT_STEPS)
+    ends = np.stack([descent.position(np.asarray(result.params)) for result in results])
     places = np.append(descent.minima(), descent.HIGH)  # the right end is a minimum as well
     nearest = places[np.argmin(np.abs(ends[..., None] - places), axis=-1)]
     off = np.abs(ends - nearest).max()
@@ -127,7 +128,7 @@ def _minima_row(dimensions: int, count: int) -> Row:
 def regression_rows(seeds: int) -> Iterator[Row]:
     """Yields rows for the line, polynomials and the tanh layer, in every reading."""
     line = regression.RegressionConfig("line")
-    errors = np.stack([result.trace.loss for result in _regress(line, 0.01, LINE_EPOCHS, seeds).results])
+    errors = np.stack([result.trace.loss for result in _regress(line, 0.01, LINE_EPOCHS, seeds)[0]])
     settled = np.abs(np.diff(errors)) < regression.LEAST_CHANGE
     stops = np.where(settled.any(axis=1), settled.argmax(axis=1) + 1, LINE_EPOCHS)
     at_stop = errors[np.arange(seeds), stops]
@@ -141,7 +142,7 @@ def regression_rows(seeds: int) -> Iterator[Row]:
                 yield _polynomial_row(config, published, seeds)
     for batch_size, deviation in ((regression.BATCH_SIZE, 0.1), (regression.BATCH_SIZE, 1.0), (0, 0.1), (0, 1.0)):
         config = regression.RegressionConfig("tanh", batch_size=batch_size, weight_deviation=deviation)
-        last = _regress(config, 0.02, EPOCHS, seeds).scores["error"][-1]
+        last = _regress(config, 0.02, EPOCHS, seeds)[1]["error"][-1]
         what = f"tanh layer, rate 0.02, {_batches(config)}, weights of {deviation:g}, {EPOCHS} epochs"
         yield (what, "0.253", spread(last), agree(last, 0.253))
 
@@ -166,7 +167,7 @@ def _polynomial_row(config: regression.RegressionConfig, published: str, seeds: 
     "Runs off" is taken to mean errors above that of predicting 0, in most of the epochs. The errors cannot become
     infinite, since the gradient of an absolute error is bounded.
     """
-    errors = _regress(config, 0.02, EPOCHS, seeds).scores["error"][::PRINTED]
+    errors = _regress(config, 0.02, EPOCHS, seeds)[1]["error"][::PRINTED]
     low, high = errors.min(axis=0), errors.max(axis=0)
     if config.degree == 3:  # both ends of what one run prints
         verdict = f"low {agree(low, 0.33)}, high {agree(high, 0.71)}"
@@ -186,7 +187,7 @@ def painting_rows(seeds: int) -> Iterator[Row]:
     problem = painting.make_problem("astronaut")
     per_epoch = round(painting.SIZE**2 / painter.PainterConfig().batch_size)
     looks = [epoch * per_epoch for epoch in painting.PUBLISHED_COSTS]
-    batch = follow(
+    _, scores = follow(
         [problem] * seeds,
         "adam",
         [1e-3] * seeds,
@@ -194,7 +195,7 @@ def painting_rows(seeds: int) -> Iterator[Row]:
         looks=looks,
         scores={"cost": painter.full_cost},
     )
-    for (epoch, published), costs in zip(painting.PUBLISHED_COSTS.items(), batch.scores["cost"], strict=True):
+    for (epoch, published), costs in zip(painting.PUBLISHED_COSTS.items(), scores["cost"], strict=True):
         yield (f"painter, astronaut, epoch {epoch}", f"{published:g}", spread(costs), agree(costs, published))
 
 
@@ -206,7 +207,7 @@ def waves_rows(seeds: int) -> Iterator[Row]:
         make = partial(waves.make_problem, waves.WavesConfig(through_time=through_time))
         ends: dict[str, np.ndarray] = {}
         for name in names:
-            rate, tuning, batch = tune_and_score(
+            rate, tuning, found = tune_and_score(
                 make,
                 name,
                 WAVES_RATES[name],
@@ -216,7 +217,7 @@ def waves_rows(seeds: int) -> Iterator[Row]:
                 scores={"error": waves.validation_loss},
                 judge=lambda errors: errors[-1],
             )
-            ends[name] = batch.scores["error"][-1]
+            ends[name] = found["error"][-1]
             share = 100 * ends[name].mean() / WAVES_VARIANCE
             measured = f"{spread(ends[name])} at rate {rate:g} ({share:.2g} % of the variance); tuning {tuning}"
             claim = {"adam": "best at 6e-4", "sgd": "hopeless"}.get(name, "worse than Adam")
@@ -251,7 +252,7 @@ def stocks_rows(seeds: int) -> Iterator[Row]:
     }
     bests = {}
     for name, rates in STOCKS_RATES.items():
-        rate, tuning, batch = tune_and_score(
+        rate, tuning, found = tune_and_score(
             stocks.make_problem,
             name,
             rates,
@@ -261,12 +262,12 @@ def stocks_rows(seeds: int) -> Iterator[Row]:
             scores=scores,
             judge=lambda errors: np.nanmin(errors, axis=0),
         )
-        validation, training = batch.scores["validation"], batch.scores["training"]
+        validation, training = found["validation"], found["training"]
         best = validation.argmin(axis=0)
         lanes = np.arange(seeds)
         measured = (
             f"rate {rate:g}: validation at best {spread(validation[best, lanes])} (epoch {np.median(best) + 1:.0f}), "
-            f"test there {spread(batch.scores['test'][best, lanes])}; at the end validation "
+            f"test there {spread(found['test'][best, lanes])}; at the end validation "
             f"{spread(validation[-1])}, training {spread(training[-1], 2)}; tuning {tuning}"
         )
         bests[name] = validation[best, lanes].mean()
@@ -320,18 +321,17 @@ EXPERIMENTS: Mapping[str, Callable[[int], Iterator[Row]]] = {
 }
 
 
-def main(
-    only: tuple[Literal["descent", "regression", "painting", "waves", "stocks"], ...] = (), seeds: int = 10
-) -> None:
+def main(only: tuple[str, ...] = tuple(EXPERIMENTS), seeds: int = 10) -> None:
     """Runs the experiments and prints the table.
 
     Args:
-        only: Names of experiments; all of them, if left out.
+        only: Names of experiments.
         seeds: Runs of each row.
     """
-    rows = (row for name in only or EXPERIMENTS for row in EXPERIMENTS[name](seeds))
+    chosen = [EXPERIMENTS[check_choice("--only", name, EXPERIMENTS)] for name in only]
+    rows = (row for experiment in chosen for row in experiment(seeds))
     print_table(("experiment", "published", "measured here", "verdict"), rows)
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_main(main, "python -m benchmarks.teaching", __doc__)

@@ -1,7 +1,7 @@
 """Runs an optimizer on several problems as one batch, and puts its figures into words."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,16 +21,8 @@ TOLERANCE = 0.15
 Scores = Mapping[str, Callable[[Any, Any], jax.Array]]
 
 
-class Batch(NamedTuple):
-    """What `follow` gives.
-
-    Attributes:
-        results: The result of each run.
-        scores: By name, `[looks, runs]`.
-    """
-
-    results: list[Result]
-    scores: dict[str, np.ndarray]
+#: The result of each run, and scores by name, `[looks, runs]`.
+Batch = tuple[list[Result], dict[str, np.ndarray]]
 
 
 def follow(
@@ -66,7 +58,7 @@ def follow(
         report_at=looks,
         callback=look,
     )
-    return Batch(results, {key: np.stack(values) for key, values in found.items() if values})
+    return results, {key: np.stack(values) for key, values in found.items() if values}
 
 
 def spread(values: Any, digits: int = 3) -> str:
@@ -94,10 +86,10 @@ def tune_and_score(
     every: int,
     scores: Scores,
     judge: Callable[[np.ndarray], np.ndarray],
-) -> tuple[float, str, Batch]:
+) -> tuple[float, str, dict[str, np.ndarray]]:
     """Chooses a rate on the data of seed 0 and runs it on those of seed 1.
 
-    Returns the rate, the score of each rate in words, and the runs.
+    Returns the rate, the score of each rate in words, and the scores of the runs, `[looks, runs]` by name.
 
     Args:
         make: `make(seed=)` returns the problem.
@@ -112,7 +104,7 @@ def tune_and_score(
     looks = range(every, num_steps + 1, every)
     chooser = next(iter(scores))
     lanes = [rate for rate in rates for _ in range(TUNING_SEEDS)]
-    tuned = follow(
+    results, tuned = follow(
         [make(seed=0)] * len(lanes),
         name,
         lanes,
@@ -122,10 +114,10 @@ def tune_and_score(
         first_key=1000,
     )
     shape = (len(rates), TUNING_SEEDS)
-    judged = judge(tuned.scores[chooser]).reshape(shape).mean(axis=1)
-    failed = np.reshape([result.status.has_failed for result in tuned.results], shape).any(axis=1)
+    judged = judge(tuned[chooser]).reshape(shape).mean(axis=1)
+    failed = np.reshape([result.status.has_failed for result in results], shape).any(axis=1)
     judged = np.where(failed | np.isnan(judged), np.inf, judged)
     rate = rates[int(judged.argmin())]
     words = ", ".join(f"{rate:g}: {error:.3g}" for rate, error in zip(rates, judged, strict=True))
-    batch = follow([make(seed=1)] * seeds, name, [rate] * seeds, num_steps=num_steps, looks=looks, scores=scores)
-    return rate, words, batch
+    _, found = follow([make(seed=1)] * seeds, name, [rate] * seeds, num_steps=num_steps, looks=looks, scores=scores)
+    return rate, words, found

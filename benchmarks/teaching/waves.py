@@ -93,15 +93,11 @@ def init_lstm(key: Key) -> dict[str, Any]:
     """Draws the network's weights: see the module's text. Gates are in the order input, candidate, forget, output."""
     gates_key, readout_key = jax.random.split(key)
     bound = (3 / (INPUTS + UNITS)) ** 0.5
+    gates = jax.random.uniform(gates_key, (INPUTS + UNITS, 4 * UNITS), minval=-bound, maxval=bound)
+    readout = jax.random.truncated_normal(readout_key, -2.0, 2.0, (UNITS, 2))
     return {
-        "gates": {
-            "kernel": jax.random.uniform(gates_key, (INPUTS + UNITS, 4 * UNITS), minval=-bound, maxval=bound),
-            "bias": jnp.zeros(4 * UNITS),
-        },
-        "readout": {
-            "kernel": jax.random.truncated_normal(readout_key, -2.0, 2.0, (UNITS, 2)),
-            "bias": jnp.zeros(2),
-        },
+        "gates": {"kernel": gates, "bias": jnp.zeros(4 * UNITS)},
+        "readout": {"kernel": readout, "bias": jnp.zeros(2)},
     }
 
 

@@ -11,7 +11,7 @@ says so in its `source`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -26,9 +26,10 @@ class OptimizerSpec:
 
     Attributes:
         name: What users type.
-        builder: `module:function` of the function that returns the optax optimizer; imported when it is first used.
         defaults: Every hyper-parameter that may be set, with its default.
         source: Where method and defaults come from.
+        builder: `module:function` of the function that returns the optax optimizer, imported when it is first used;
+            the function of optax that has the row's name, if left out.
         rate: Name of the option that is its learning rate; empty if it has none.
         decay: Name of the option that is its main decay: the share of the first average that is kept from step to step;
             empty if it has none.
@@ -40,9 +41,9 @@ class OptimizerSpec:
     """
 
     name: str
-    builder: str
     defaults: Mapping[str, float | int | str]
     source: str
+    builder: str = ""
     rate: str = "learning_rate"
     decay: str = ""
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -50,148 +51,138 @@ class OptimizerSpec:
     needs_fixed_objective: bool = False
     reads_rate_once: bool = False
 
-    @property
+    @cached_property
     def build(self) -> "Callable[..., optax.GradientTransformation]":
         """The function that returns the optax optimizer from `defaults` and what overrides them."""
-        function = resolve_name(self.builder)
+        function = resolve_name(self.builder or f"optax:{self.name}")
         return partial(function, **self.fixed) if self.fixed else function
 
 
 _SPECS = (
     OptimizerSpec(
         "adam",
-        "optax:adam",
         {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
         "Kingma and Ba (2015); rate of github.com/anishathalye/neural-style",
         decay="b1",
     ),
     OptimizerSpec(
         "lbfgs",
-        "jaxstyle.optimize.optimizers:lbfgs",
         {"memory_size": 20, "max_linesearch_steps": 20, "initial_guess": "one"},
         "Liu and Nocedal (1989); zoom line search of Nocedal and Wright (2006), algorithms 3.5 and 3.6",
+        builder="jaxstyle.optimize.optimizers:lbfgs",
         searches_line=True,
         rate="",
         needs_fixed_objective=True,
     ),
     OptimizerSpec(
         "lbfgs_backtracking",
-        "jaxstyle.optimize.optimizers:lbfgs_backtracking",
         {"memory_size": 20, "max_linesearch_steps": 20, "decrease_factor": 0.5},
         "Liu and Nocedal (1989); backtracking of Nocedal and Wright (2006), algorithm 3.1",
+        builder="jaxstyle.optimize.optimizers:lbfgs_backtracking",
         searches_line=True,
         rate="",
         needs_fixed_objective=True,
     ),
     OptimizerSpec(
         "lbfgs_fixed",
-        "jaxstyle.optimize.optimizers:lbfgs_fixed",
         {"memory_size": 20, "learning_rate": 1.0},
         "Liu and Nocedal (1989) with no line search, as in github.com/ProGamerGov/neural-style-pt",
+        builder="jaxstyle.optimize.optimizers:lbfgs_fixed",
         needs_fixed_objective=True,
     ),
-    OptimizerSpec("sgd", "optax:sgd", {"learning_rate": 0.001}, "gradient descent, Cauchy (1847); rate measured"),
+    OptimizerSpec("sgd", {"learning_rate": 0.001}, "gradient descent, Cauchy (1847); rate measured"),
     OptimizerSpec(
         "momentum",
-        "optax:sgd",
         {"learning_rate": 0.0003, "momentum": 0.9},
         "Polyak (1964); rate measured",
+        builder="optax:sgd",
         decay="momentum",
     ),
     OptimizerSpec(
         "nesterov",
-        "optax:sgd",
         {"learning_rate": 0.0003, "momentum": 0.9},
         "Nesterov (1983) in the form of Sutskever et al. (2013); rate measured",
+        builder="optax:sgd",
         fixed={"nesterov": True},
         decay="momentum",
     ),
     OptimizerSpec(
         "adagrad",
-        "optax:adagrad",
         {"learning_rate": 30.0, "initial_accumulator_value": 0.1, "eps": 1e-7},
         "Duchi, Hazan and Singer (2011); rate measured",
     ),
     OptimizerSpec(
         "adadelta",
-        "optax:adadelta",
         {"learning_rate": 1000.0, "rho": 0.9, "eps": 1e-6},
         "Zeiler (2012), whose rate of 1 makes steps of eps**0.5; rate measured",
         decay="rho",
     ),
     OptimizerSpec(
         "rmsprop",
-        "optax:rmsprop",
         {"learning_rate": 3.0, "decay": 0.9, "eps": 1e-8, "momentum": 0.0},
         "Tieleman and Hinton (2012), lecture 6.5; rate measured",
         decay="decay",
     ),
     OptimizerSpec(
         "ftrl",
-        "jaxstyle.optimize.transforms.ftrl:ftrl_proximal",
         {"learning_rate": 30.0, "beta": 1.0, "l1": 0.0, "l2": 0.0},
         "McMahan et al. (2013), algorithm 1; rate measured",
+        builder="jaxstyle.optimize.transforms.ftrl:ftrl_proximal",
     ),
     OptimizerSpec(
         "adabelief",
-        "optax:adabelief",
         {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "eps": 1e-16},
         "Zhuang et al. (2020); rate measured",
         decay="b1",
     ),
     OptimizerSpec(
         "adamax",
-        "optax:adamax",
         {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
         "Kingma and Ba (2015), algorithm 2; rate measured",
         decay="b1",
     ),
     OptimizerSpec(
         "adan",
-        "jaxstyle.optimize.transforms.adan:adan",
         {"learning_rate": 30.0, "b1": 0.98, "b2": 0.92, "b3": 0.99, "eps": 1e-8},
         "Xie et al. (2022), with the bias corrections of the authors' program; rate measured",
+        builder="jaxstyle.optimize.transforms.adan:adan",
         decay="b1",
     ),
     OptimizerSpec(
         "ademamix",
-        "optax.contrib:ademamix",
         {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "b3": 0.9999, "alpha": 5.0, "eps": 1e-8},
         "Pagliardini, Ablin and Grangier (2024), with alpha and b3 constant from the start; rate measured",
+        builder="optax.contrib:ademamix",
         decay="b1",
     ),
     OptimizerSpec(
         "adopt",
-        "optax.contrib:adopt",
         {"learning_rate": 10.0, "b1": 0.9, "b2": 0.9999, "eps": 1e-6},
         "Taniguchi et al. (2024), algorithm 2, clipped; rate measured",
+        builder="optax.contrib:adopt",
         decay="b1",
     ),
     OptimizerSpec(
         "amsgrad",
-        "optax:amsgrad",
         {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
         "Reddi, Kale and Kumar (2018), with Adam's bias corrections; rate measured",
         decay="b1",
     ),
-    OptimizerSpec("fromage", "optax:fromage", {"learning_rate": 0.03}, "Bernstein et al. (2020); rate measured"),
+    OptimizerSpec("fromage", {"learning_rate": 0.03}, "Bernstein et al. (2020); rate measured"),
     OptimizerSpec(
         "lamb",
-        "optax:lamb",
         {"learning_rate": 0.03, "b1": 0.9, "b2": 0.999, "eps": 1e-6},
         "You et al. (2020), without weight decay; rate measured",
         decay="b1",
     ),
     OptimizerSpec(
         "lars",
-        "optax:lars",
         {"learning_rate": 10.0, "momentum": 0.9, "trust_coefficient": 0.001},
         "You, Gitman and Ginsburg (2017), without weight decay; rate measured",
         decay="momentum",
     ),
     OptimizerSpec(
         "lion",
-        "optax:lion",
         {"learning_rate": 3.0, "b1": 0.9, "b2": 0.99},
         "Chen et al. (2023), without weight decay; rate measured",
         fixed={"weight_decay": 0.0},
@@ -199,78 +190,72 @@ _SPECS = (
     ),
     OptimizerSpec(
         "madgrad",
-        "optax.contrib:madgrad",
         {"learning_rate": 3.0, "momentum": 0.9, "eps": 1e-6},
         "Defazio and Jelassi (2021); rate measured",
+        builder="optax.contrib:madgrad",
         decay="momentum",
     ),
     OptimizerSpec(
         "nadam",
-        "optax:nadam",
         {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
         "Dozat (2016); rate measured",
         decay="b1",
     ),
     OptimizerSpec(
         "novograd",
-        "optax:novograd",
         {"learning_rate": 100.0, "b1": 0.9, "b2": 0.25, "eps": 1e-6},
         "Ginsburg et al. (2019); rate measured",
         decay="b1",
     ),
     OptimizerSpec(
         "optimistic_adam",
-        "optax:optimistic_adam_v2",
         {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
         "Daskalakis et al. (2018), whose first step is twice as long; rate measured",
+        builder="optax:optimistic_adam_v2",
         fixed={"nesterov": False},
         decay="b1",
     ),
     OptimizerSpec(
         "optimistic_sgd",
-        "optax:optimistic_gradient_descent",
         {"learning_rate": 0.001, "alpha": 1.0, "beta": 1.0},
         "Mokhtari, Ozdaglar and Pattathil (2020); rate measured",
+        builder="optax:optimistic_gradient_descent",
     ),
     OptimizerSpec(
         "prodigy",
-        "optax.contrib:prodigy",
         {"learning_rate": 1.0, "estim_lr0": 1.0, "eps": 1e-8},
         "Mishchenko and Defazio (2023), algorithm 4, but always with Adam's bias correction: the first step is 0.32 of "
         "the paper's; finds its own rate from estim_lr0, here one gray level",
+        builder="optax.contrib:prodigy",
     ),
     OptimizerSpec(
         "polyak_sgd",
-        "optax:polyak_sgd",
         {"max_learning_rate": 0.1, "scaling": 1.0, "f_min": 0.0},
         "Polyak (1987), step (f - f_min) / |g|^2, capped; cap measured",
         rate="max_learning_rate",
     ),
     OptimizerSpec(
         "rprop",
-        "jaxstyle.optimize.transforms.rprop:rprop",
         {"learning_rate": 10.0, "eta_minus": 0.5, "eta_plus": 1.2, "min_step_size": 1e-6, "max_step_size": 50.0},
         "Riedmiller and Braun (1993) in the variant iRprop- of Igel and Hüsken (2000); rate (the first step) measured",
+        builder="jaxstyle.optimize.transforms.rprop:rprop",
         reads_rate_once=True,
     ),
-    OptimizerSpec("sign_sgd", "optax:sign_sgd", {"learning_rate": 3.0}, "Bernstein et al. (2018); rate measured"),
+    OptimizerSpec("sign_sgd", {"learning_rate": 3.0}, "Bernstein et al. (2018); rate measured"),
     OptimizerSpec(
         "signum",
-        "optax:signum",
         {"learning_rate": 3.0, "beta": 0.9},
         "Bernstein et al. (2018); rate measured",
         decay="beta",
     ),
     OptimizerSpec(
         "sm3",
-        "optax:sm3",
         {"learning_rate": 30.0, "momentum": 0.9},
         "Anil et al. (2019); rate measured",
         decay="momentum",
     ),
     OptimizerSpec(
         "yogi",
-        "optax:yogi",
         {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "eps": 1e-3},
         "Zaheer et al. (2018), with moments that start at 1e-6 and Adam's bias corrections; rate measured",
         decay="b1",

@@ -9,7 +9,6 @@ import pytest
 from benchmarks.methods import METHODS, Range
 from benchmarks.problems.registry import PROBLEMS
 from benchmarks.protocol import (
-    PlannedRun,
     choose_settings,
     count_runs,
     default_settings,
@@ -20,7 +19,7 @@ from benchmarks.protocol import (
     trial_settings,
     tuning_runs,
 )
-from benchmarks.records import Run
+from benchmarks.records import PlannedRun, Run
 from benchmarks.suites import SUITES, Suite
 from jaxstyle.checks import InputError
 

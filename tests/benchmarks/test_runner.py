@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ from benchmarks import worker
 from benchmarks.environment import what_changed
 from benchmarks.instances import InstanceCache
 from benchmarks.processes import Worker
-from benchmarks.protocol import PlannedRun, count_runs
-from benchmarks.records import read, without_timings
+from benchmarks.protocol import count_runs
+from benchmarks.records import PlannedRun, read, without_timings
 from benchmarks.runner import COMMAND, compute_in
 from benchmarks.suites import SUITES
 from jaxstyle.memory import DoesNotFitError
@@ -28,7 +29,7 @@ PLAN = PlannedRun("default/descent1d/x/adam/0", "default", "descent1d", "", "ada
 def plan() -> PlannedRun:
     from benchmarks.problems.registry import PROBLEMS
 
-    return PLAN._replace(instance=PROBLEMS["descent1d"].scoring[0])
+    return replace(PLAN, instance=PROBLEMS["descent1d"].scoring[0])
 
 
 def start(*words: str) -> subprocess.Popen:
@@ -98,14 +99,14 @@ def test_killed_at_random_and_resumed_it_has_the_same_rows(whole: Path, tmp_path
 
 def test_a_worker_whose_master_is_gone_ends(tmp_path: Path):
     """A run of minutes is under way when its input ends; the process ends in a moment all the same."""
-    long = plan()._replace(problem="painter", instance="astronaut", method="sgd", budget=10**7)
+    long = replace(plan(), problem="painter", instance="astronaut", method="sgd", budget=10**7)
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.worker"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdout.readline()
-    process.stdin.write(json.dumps(long._asdict()) + "\n")
+    process.stdin.write(json.dumps(asdict(long)) + "\n")
     process.stdin.close()
     assert process.wait(20) == 0
     process.stdout.close()
@@ -249,7 +250,7 @@ def test_a_worker_that_does_not_start_costs_one_run(code: str):
 
 def test_a_worker_that_takes_too_long_is_given_up():
     with Worker(COMMAND) as one:
-        ended = compute_in(one, plan()._replace(problem="painter", instance="chelsea", method="adam", budget=10**7), 3)
+        ended = compute_in(one, replace(plan(), problem="painter", instance="chelsea", method="adam", budget=10**7), 3)
     assert ended.status == "timeout"
     assert "3 seconds" in ended.reason
 

@@ -389,7 +389,7 @@ def test_initial_network():
 def test_follow_scores_what_minimize_passes_through():
     config = regression.RegressionConfig("line")
     problems = [regression.make_problem(config, seed=seed) for seed in (0, 1)]
-    batch = batches.follow(
+    _, scores = batches.follow(
         problems,
         "sgd",
         [0.1] * 2,
@@ -398,10 +398,10 @@ def test_follow_scores_what_minimize_passes_through():
         scores={"error": partial(regression.full_error, model="line")},
         first_key=5,
     )
-    assert batch.scores["error"].shape == (2, 2)
+    assert scores["error"].shape == (2, 2)
     alone = minimize(problems[1], make_optimizer("sgd", learning_rate=0.1), key=jax.random.key(6), num_steps=20)
-    np.testing.assert_allclose(batch.scores["error"][:, 1], alone.trace.loss[[7, 20]], rtol=1e-5)
-    assert np.ptp(batch.scores["error"], axis=1).min() > 1e-3  # other noise, another key
+    np.testing.assert_allclose(scores["error"][:, 1], alone.trace.loss[[7, 20]], rtol=1e-5)
+    assert np.ptp(scores["error"], axis=1).min() > 1e-3  # other noise, another key
 
 
 def test_verdicts():
