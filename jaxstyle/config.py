@@ -249,7 +249,7 @@ class DreamConfig(FeatureConfig):
 
     layers: Mapping[str, float] = field(default_factory=lambda: {"relu4_2": 1.0, "relu5_1": 1.0})
     channels: Sequence[int] = ()
-    jitter: Annotated[NotNegativeInt, Check(check_between, (0, MOST_JITTER))] = 16
+    jitter: Annotated[int, Check(check_between, (0, MOST_JITTER))] = 16
     headroom: Share = 0.2
 
     def __post_init__(self):
@@ -257,7 +257,7 @@ class DreamConfig(FeatureConfig):
         check_feature_layers(self.layers)
         if self.channels and len(self.used_layers()) != 1:
             raise InputError(
-                "one of layers with channels", f"{len(self.used_layers())}", "name one layer, or leave the channels out"
+                "one layer with channels", f"{len(self.used_layers())}", "name one layer, or leave the channels out"
             )
         if len(set(self.channels)) < len(self.channels):
             raise InputError("channels that differ", " ".join(map(str, self.channels)), "remove the repetition")

@@ -9,13 +9,14 @@ from functools import cache
 import jax
 import numpy as np
 
+from jaxstyle.config import NOISE_DEVIATION
 from jaxstyle.pictures.images import resize
 from jaxstyle.pictures.samples import load_sample
 from jaxstyle.problems import content_reconstruction, dream, style_transfer, texture
 from jaxstyle.problems.parameterizations import apply_parameterization
-from jaxstyle.problems.pictures import NOISE_DEVIATION
 from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, NetworkParams
+from jaxstyle.vgg.layers import STYLE_LAYERS
 from jaxstyle.vgg.weights import load_network
 
 #: What seeds add to a start that is a photograph, on 0..255: the deviation of the default noise.
@@ -51,7 +52,7 @@ def make_style_transfer(instance: str, shrink: int = 1, *, size: int, start: str
         layers: How many of the five style layers, from the shallowest; with 2, relu2_1 stands for the content too.
     """
     content, style = make_pictures(instance, size // shrink)
-    names = style_transfer.STYLE_LAYERS[:layers]
+    names = STYLE_LAYERS[:layers]
     config = style_transfer.StyleTransferConfig(
         style_layers=dict.fromkeys(names, 1 / layers),
         content_layers={"relu4_2" if layers == 5 else names[-1]: 1.0},

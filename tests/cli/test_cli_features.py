@@ -196,7 +196,7 @@ def test_layer_is_another_name_of_layers(features, laid_out: list):
         (["--width", "12", "--layers", "relu5_1"], "the picture at least 16x16 pixels, got 12x9"),
         (["--width", "0"], "--width above 0"),
         (["--jitter", "2", "--optimizer", "lbfgs"], "--jitter 0 with lbfgs"),
-        (["--jitter", "-1"], "--jitter of at least 0"),
+        (["--jitter", "-1"], "--jitter between 0"),
         (["--tv-weight", "-1"], "--tv-weight"),
         (["--parameterization", "wavelets"], "fourier"),
         (["--optimizer", "adamm"], "did you mean 'adam'"),

@@ -9,15 +9,10 @@ import numpy as np
 import pytest
 
 from jaxstyle.checks import InputError
+from jaxstyle.config import StyleTransferConfig, blended_content_layers, exponential_style_layers
 from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.optimizers import make_optimizer
-from jaxstyle.problems.style_transfer import (
-    StyleTransferConfig,
-    blended_content_layers,
-    exponential_style_layers,
-    initial_pixels,
-    make_problem,
-)
+from jaxstyle.problems.style_transfer import initial_pixels, make_problem
 from jaxstyle.vgg import convolution
 from jaxstyle.vgg.weights import load_network
 
