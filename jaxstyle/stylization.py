@@ -16,7 +16,7 @@ from jaxstyle.pictures.images import resize, size_for_width
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.style_transfer import StyleTransferConfig, check_styles, make_problem
 from jaxstyle.short_repr import short_repr
-from jaxstyle.types import Key, NetworkParams, Picture
+from jaxstyle.types import AnyPicture, Key, NetworkParams, Picture
 from jaxstyle.vgg.weights import load_network
 
 
@@ -40,7 +40,7 @@ class Stylized(NamedTuple):
 
 def stylize(
     content: Picture,
-    styles: Sequence[Picture],
+    styles: Sequence[AnyPicture],
     *,
     network: NetworkParams | None = None,
     config: StyleTransferConfig | None = None,

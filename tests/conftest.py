@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+import tests.executed_annotations  # noqa: F401 (before jaxstyle is imported)
 from benchmarks.speed.pictures import make_wave_picture as make_wave_picture
 from jaxstyle.vgg import module as vgg
 from jaxstyle.vgg import weights as pretrained

@@ -289,7 +289,7 @@ def minimize_batch(
 
 
 @jax.jit
-def _pick(states: LoopState, index: int) -> LoopState:
+def _pick(states: LoopState, index: int | jax.Array) -> LoopState:
     return jax.tree.map(lambda leaf: leaf[index], states)
 
 

@@ -60,7 +60,7 @@ def _lbfgs(memory_size: int, max_linesearch_steps: int, initial_guess: str) -> o
 
 
 def _lbfgs_backtracking(
-    memory_size: int, max_linesearch_steps: int, decrease_factor: float
+    memory_size: int, max_linesearch_steps: int, decrease_factor: float | jax.Array
 ) -> optax.GradientTransformation:
     search = optax.scale_by_backtracking_linesearch(
         max_backtracking_steps=int(max_linesearch_steps),
@@ -72,7 +72,7 @@ def _lbfgs_backtracking(
     return optax.chain(scale_by_skipping_lbfgs(int(memory_size)), optax.scale(-1.0), search)
 
 
-def _lbfgs_fixed(memory_size: int, learning_rate: float) -> optax.GradientTransformation:
+def _lbfgs_fixed(memory_size: int, learning_rate: float | jax.Array) -> optax.GradientTransformation:
     return optax.chain(scale_by_skipping_lbfgs(int(memory_size)), optax.scale_by_learning_rate(learning_rate))
 
 

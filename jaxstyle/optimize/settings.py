@@ -211,7 +211,11 @@ def read_settings(path: str | Path) -> Settings:
     for key in ("optimizer", "iterations"):
         if key not in record:
             raise InputError(f"settings with the key {key!r}", f"none in {name}", "add it")
-    return Settings(**record)
+    in_tuples = lambda value: tuple(map(in_tuples, value)) if isinstance(value, list) else value  # JSON has only lists
+    tuples: dict[str, Any] = {
+        key: in_tuples(record[key]) for key in ("schedule", "scales", "scale_iterations") if key in record
+    }
+    return Settings(**(record | tuples))
 
 
 def read_record(path: str | Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from jaxstyle.checks import InputError, check_between, check_not_negative, check
 from jaxstyle.problems.losses import channel_activation, guided_activation, layer_activation, total_variation
 from jaxstyle.problems.pictures import check_network_options, check_picture, make_pixel_problem, run_once
 from jaxstyle.problems.problem import Problem
-from jaxstyle.types import Features, Key, NetworkParams, Picture, Scalar
+from jaxstyle.types import AnyPicture, Features, Key, NetworkParams, Picture, Scalar
 from jaxstyle.vgg import module as vgg
 
 #: Positions of the guide that are kept at most: a picture of 256x256 has as many at relu4_1, one of 224x224 has 784 in
@@ -93,7 +93,7 @@ def make_problem(
     network: NetworkParams,
     picture: Picture,
     *,
-    guide: Picture | None = None,
+    guide: AnyPicture | None = None,
     num_steps: int = 0,
 ) -> Problem:
     """Returns the problem of making the network see more of what it sees in `picture`, or in `guide`.

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxstyle import argument_checks
@@ -13,13 +14,14 @@ from jaxstyle.checks import InputError, check_choice
 from jaxstyle.memory import compile_to_fit, release_unused
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.statistics import gram_matrix
-from jaxstyle.types import Features, Gram, Key, NetworkParams, Picture, Scalar
+from jaxstyle.types import AnyFeatures, AnyGram, Key, NetworkParams, Picture, Scalar
 from jaxstyle.vgg import module as vgg
 
 #: Standard deviation of the initial noise, on 0..255: the widely used TensorFlow program's.
 NOISE_DEVIATION = 0.256
 
 
+@runtime_checkable
 class NetworkOptions(Protocol):
     """What every config of a problem of pictures says of its network."""
 
@@ -112,25 +114,25 @@ def run_once(
 
 def find_features(
     network: NetworkParams, picture: Picture, layers: tuple[str, ...], *, pooling: str = "max"
-) -> dict[str, Features]:
+) -> dict[str, AnyFeatures]:
     """Returns the features of a picture, once, for targets."""
     return run_once(vgg.features, network, picture, layers, pooling=pooling)
 
 
 def find_grams(
     network: NetworkParams, picture: Picture, layers: tuple[str, ...], *, pooling: str = "max", padding: str = "zero"
-) -> dict[str, Gram]:
+) -> dict[str, AnyGram]:
     """Returns the Gram matrices of a picture's features, once, for targets."""
     return run_once(_grams, network, picture, layers, pooling=pooling, padding=padding)
 
 
-def _grams(network: NetworkParams, picture: Picture, *, layers: tuple[str, ...], **options: str) -> dict[str, Gram]:
+def _grams(network: NetworkParams, picture: Picture, *, layers: tuple[str, ...], **options: str) -> dict[str, AnyGram]:
     found = vgg.features(network, picture, layers, **options)
     return {layer: gram_matrix(value) for layer, value in found.items()}
 
 
 def noise(
-    key: Key, *, mean: Float[Array, " 3"], height: int, width: int, deviation: float = NOISE_DEVIATION
+    key: Key, *, mean: Float[Array | np.ndarray, " 3"], height: int, width: int, deviation: float = NOISE_DEVIATION
 ) -> Float[Array, "height width 3"]:
     """Returns white noise, normal around the color `mean`, on the 0..255 scale: by default nearly flat."""
-    return mean + deviation * jax.random.normal(key, (height, width, 3))
+    return deviation * jax.random.normal(key, (height, width, 3)) + mean

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,8 @@ from jaxstyle.checks import InputError
 from jaxstyle.vgg.formats.layout import MAX_BYTES, StoredArray
 
 #: None stands for what is of no use here: sparse arrays, objects, struct arrays.
-Value = StoredArray | str | list["Value"] | dict[str, "Value"] | None
+#: What lists and dictionaries hold are values again.
+Value = StoredArray | str | list[Any] | dict[str, Any] | None
 
 HEADER_BYTES = 128
 _LITTLE_ENDIAN_MARK = b"IM"
