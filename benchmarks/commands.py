@@ -127,7 +127,7 @@ class Resume:
 
         path = place_of(self.suite, self.out) / RECORDS
         records = read(path)
-        settings = {
+        settings: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in records.sessions[0]["settings"].items()
         }

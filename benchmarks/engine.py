@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
-from typing import Any
+from typing import Any, SupportsFloat
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +43,7 @@ class Trace:
     losses: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
-    def add(self, evaluations: float, step: int, loss: float, seconds: float) -> None:
+    def add(self, evaluations: SupportsFloat, step: int, loss: SupportsFloat, seconds: SupportsFloat) -> None:
         """Appends an entry."""
         self.evaluations.append(float(evaluations))
         self.steps.append(int(step))
@@ -338,6 +338,7 @@ def _own_loss(problem: Problem, params: Params, args: Any) -> jax.Array:
 def _build(
     name: str, static: Mapping[str, Any], decay_steps: int | None, **traced: jax.Array
 ) -> optax.GradientTransformation:
+    options: dict[str, Any] = {**static, **traced}
     if decay_steps is not None:
-        traced = traced | {"learning_rate": optax.cosine_decay_schedule(traced["learning_rate"], decay_steps)}
-    return make_optimizer(name, **static, **traced)
+        options["learning_rate"] = optax.cosine_decay_schedule(options["learning_rate"], decay_steps)
+    return make_optimizer(name, **options)

@@ -107,7 +107,9 @@ def _space_of(optimizer: str) -> dict[str, Range]:
     if OPTIMIZERS[optimizer].searches_line:
         return dict(_MEMORY)
     rates = {name: Range(1 / 50, 50.0) for name in RATES if name in options}
-    decays = [name for name in DECAYS if name in options and isinstance(options[name], float) and 0 < options[name] < 1]
+    decays = [
+        name for name in DECAYS if name in options and isinstance(value := options[name], float) and 0 < value < 1
+    ]
     return rates | {name: Range(0.5, 0.99, "decay") for name in decays[:1]}
 
 

@@ -45,7 +45,7 @@ class Candidate:
 
     optimizer: str
     rate_factor: float = 1.0
-    options: Mapping[str, float | int] = field(default_factory=dict)
+    options: Mapping[str, float | int | str] = field(default_factory=dict)
     parameterization: str = "pixels"
     noise_blend: float = 1.0
 
@@ -86,7 +86,8 @@ def sample(optimizers: Sequence[str], count: int, parameterizations: Sequence[st
         parameterizations: Names.
         seed: Seed of the scrambling.
     """
-    points = qmc.Halton(DIMENSIONS, scramble=True, seed=seed).random(-(-count // len(optimizers)))
+    halton = qmc.Halton(DIMENSIONS, scramble=True, seed=seed)  # pyright: ignore[reportCallIssue]  (SciPy 1.13 has no `rng`)
+    points = halton.random(-(-count // len(optimizers)))
     candidates = []
     for number in range(count):
         turn, place = divmod(number, len(optimizers))
@@ -101,9 +102,10 @@ def first_of(optimizer: str, parameterizations: Sequence[str]) -> Candidate:
     """Returns what is tried first of an optimizer."""
     if optimizer != AUTO.optimizer or AUTO.parameterization not in parameterizations:
         return Candidate(optimizer, parameterization=parameterizations[0])
-    options = {name: value for name, value in AUTO.options.items() if name != rate_name(optimizer)}
-    rate = AUTO.options.get(rate_name(optimizer) or "")
-    factor = 1.0 if rate is None else float(rate) / float(OPTIMIZERS[optimizer].defaults[rate_name(optimizer)])
+    name = rate_name(optimizer) or ""
+    options = {option: value for option, value in AUTO.options.items() if option != name}
+    rate = AUTO.options.get(name)
+    factor = 1.0 if rate is None else float(rate) / float(OPTIMIZERS[optimizer].defaults[name])
     return Candidate(optimizer, factor, options, AUTO.parameterization, float(AUTO.initial_noiseblend or 0.0))
 
 
