@@ -40,3 +40,5 @@ from .vgg.module import freeze as freeze
 from .vgg.weights import Network as Network
 from .vgg.weights import load_network as load_network
 from .vgg.weights import save_network as save_network
+
+__version__: str

@@ -18,7 +18,7 @@ from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.style_transfer import check_styles, make_problem
 from jaxstyle.run_config import AUTO, RunConfig
 from jaxstyle.short_repr import short_repr
-from jaxstyle.types import Key, NetworkParams, Picture
+from jaxstyle.types import AnyPicture, Key, NetworkParams, Picture
 from jaxstyle.vgg.weights import load_network
 
 
@@ -42,7 +42,7 @@ class Stylized(NamedTuple):
 
 def stylize(
     content: Picture,
-    styles: Sequence[Picture],
+    styles: Sequence[AnyPicture],
     *,
     network: NetworkParams | None = None,
     config: StyleTransferConfig | None = None,

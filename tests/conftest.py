@@ -7,6 +7,7 @@ import jax.monitoring
 import numpy as np
 import pytest
 
+import tests.executed_annotations  # noqa: F401 (before jaxstyle is imported)
 from benchmarks.speed.pictures import make_wave_picture as make_wave_picture
 from jaxstyle.vgg import weights as pretrained
 from jaxstyle.vgg.layers import ARCHITECTURES

@@ -44,6 +44,14 @@ def test_ruff_and_its_format():
         assert result.returncode == 0, result.stdout + result.stderr
 
 
+def test_pyright_finds_no_false_type():
+    pyright = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable]
+    if subprocess.run([*pyright, "--version"], capture_output=True, check=False).returncode:
+        pytest.skip("pyright cannot start: it needs Node.js (`pip install 'pyright[nodejs]'`)")
+    result = subprocess.run(pyright, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 def test_updates_are_applied_in_one_place():
     calls = [
         path.name for path in ROOT.rglob("*.py") if ".venv" not in str(path) and "apply_updates(" in path.read_text()

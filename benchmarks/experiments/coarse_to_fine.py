@@ -18,10 +18,11 @@ from benchmarks.command_line import run_main
 from benchmarks.experiments import Curve
 from benchmarks.markdown import print_table
 from jaxstyle import load_network, load_sample, make_optimizer
-from jaxstyle.optimize.pyramid import growing_sizes, minimize_pyramid
+from jaxstyle.optimize.pyramid import minimize_pyramid
 from jaxstyle.pictures import images
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem
+from jaxstyle.run_config import growing_sizes
 
 
 def run(

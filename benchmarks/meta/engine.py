@@ -83,7 +83,8 @@ class SearchTask(NamedTuple):
     def runner(self) -> Runner:
         """Returns a runner of its trials in this process."""
         make = style_transfer_of(self.content, self.styles, self.network)
-        return Runner(make, *self.content.shape[:2], self.seed)
+        height, width, _ = self.content.shape
+        return Runner(make, height, width, self.seed)
 
 
 class Found(NamedTuple):

@@ -170,7 +170,7 @@ class Runner:
 def save(path: Path, trial: Trial) -> None:
     """Writes a trial as arrays; nothing in it is executed when it is read."""
     state = trial.state._replace(key=jax.random.key_data(trial.state.key))
-    arrays = {f"leaf{index}": np.asarray(leaf) for index, leaf in enumerate(jax.tree.leaves(state))}
+    arrays: dict[str, Any] = {f"leaf{index}": np.asarray(leaf) for index, leaf in enumerate(jax.tree.leaves(state))}
     steps, rates = [step for step, _ in trial.schedule], [rate for _, rate in trial.schedule]
     np.savez(
         path,

@@ -235,7 +235,7 @@ def _compile(loop: Loop, states: LoopState, args: Any, stops: StopRule, axes: An
 
 
 @jax.jit
-def _pick(states: LoopState, index: int) -> LoopState:
+def _pick(states: LoopState, index: int | jax.Array) -> LoopState:
     return jax.tree.map(lambda leaf: leaf[index], states)
 
 

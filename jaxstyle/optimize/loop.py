@@ -53,7 +53,7 @@ def take_steps(
     state: LoopState,
     args: Args,
     stop: StopRule,
-    num_steps: jax.Array,
+    num_steps: jax.typing.ArrayLike,
     wants_terms: jax.Array,
     *,
     capacity: int = CHUNK_CAPACITY,

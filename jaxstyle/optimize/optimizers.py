@@ -29,7 +29,7 @@ def lbfgs(memory_size: int, max_linesearch_steps: int, initial_guess: str) -> op
 
 
 def lbfgs_backtracking(
-    memory_size: int, max_linesearch_steps: int, decrease_factor: float
+    memory_size: int, max_linesearch_steps: int, decrease_factor: float | jax.Array
 ) -> optax.GradientTransformation:
     """Returns L-BFGS with a backtracking line search, without pairs of wrong curvature."""
     search = optax.scale_by_backtracking_linesearch(
@@ -42,7 +42,7 @@ def lbfgs_backtracking(
     return optax.chain(scale_by_skipping_lbfgs(int(memory_size)), optax.scale(-1.0), search)
 
 
-def lbfgs_fixed(memory_size: int, learning_rate: float) -> optax.GradientTransformation:
+def lbfgs_fixed(memory_size: int, learning_rate: float | jax.Array) -> optax.GradientTransformation:
     """Returns L-BFGS with steps of a fixed length, without pairs of wrong curvature."""
     return optax.chain(scale_by_skipping_lbfgs(int(memory_size)), optax.scale_by_learning_rate(learning_rate))
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Float
 
 from jaxstyle.argument_checks import check_key, describe
 from jaxstyle.checks import InputError, check_choice
@@ -19,10 +20,10 @@ from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.programs import ProgramCache
 from jaxstyle.optimize.records import LoopState, Progress, Result, Status, StopRule
 from jaxstyle.optimize.transforms.averaging import average_of
-from jaxstyle.problems.parameterizations import Pixels, apply_parameterization, make_parameterization
+from jaxstyle.problems.parameterizations import apply_parameterization, make_parameterization
 from jaxstyle.problems.problem import Params, Problem
 from jaxstyle.short_repr import short_repr
-from jaxstyle.types import Key, Picture
+from jaxstyle.types import AnyPicture, Key, Picture
 
 #: What goes from one size to the next: the picture, or what has changed since its start, added to the next start.
 CARRIES = ("picture", "change")
@@ -222,5 +223,5 @@ def _carry_leaf(
     return _enlarge(leaf, height, width, "cubic") * shrink
 
 
-def _enlarge(picture: Picture, height: int, width: int, method: str) -> Pixels:
+def _enlarge(picture: AnyPicture, height: int, width: int, method: str) -> Float[jax.Array, "{height} {width} 3"]:
     return jax.image.resize(picture, (height, width, picture.shape[2]), method)

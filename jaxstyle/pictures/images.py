@@ -11,12 +11,13 @@ from numbers import Integral
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
 from jaxstyle.argument_checks import check_features, check_picture
 from jaxstyle.checks import InputError, check_choice
-from jaxstyle.types import Picture, Scalar
+from jaxstyle.types import AnyPicture, Picture, Scalar
 
 # ITU-R BT.601-7: the parts of red, green and blue in luma. JFIF (ITU-T T.871) takes them over with the full
 # range of 0..255, where BT.601 itself has 16..235.
@@ -28,7 +29,13 @@ _CHROMA_CENTER = 128 / 255  # T.871, section 7: no color is the byte 128
 _ROUNDING_VARIANCE = 1 / (12 * 255**2)
 
 
-def resize(picture: Picture, height: int, width: int, *, method: str = "cubic") -> Picture:
+def resize(
+    picture: Float[Array | np.ndarray, "old_height old_width channels"],
+    height: int,
+    width: int,
+    *,
+    method: str = "cubic",
+) -> Float[Array | np.ndarray, "{height} {width} channels"]:
     """Returns a picture resized by cubic (or linear) interpolation, antialiased where it shrinks.
 
     The kernel is Keys' cubic with a = -0.5, widened by the factor of shrinking and renormalized at the borders, as in
@@ -135,7 +142,7 @@ def color_statistics(picture: Picture) -> tuple[Float[Array, "3"], Float[Array, 
     return mean, products / float(picture.shape[0] * picture.shape[1])
 
 
-def match_color(picture: Picture, reference: Picture) -> Picture:
+def match_color(picture: Picture, reference: AnyPicture) -> Picture:
     """Returns `picture` (for example a style) with the mean and covariance of the colors of `reference`.
 
     x' = A (x - m) + n with A S A^T = T, where (m, S) and (n, T) are the `color_statistics` of the two pictures. Of the

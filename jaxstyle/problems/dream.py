@@ -27,7 +27,7 @@ from jaxstyle.problems.pictures import (
 )
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.terms import ACTIVATIONS, term_weights
-from jaxstyle.types import Features, NetworkParams, Picture
+from jaxstyle.types import AnyPicture, Features, NetworkParams, Picture
 from jaxstyle.vgg import module as vgg
 
 #: Added to the mean square of a layer by which its activations are divided: a layer of zeros stays one of zeros.
@@ -43,7 +43,7 @@ def make_problem(
     network: NetworkParams,
     picture: Picture,
     *,
-    guide: Picture | None = None,
+    guide: AnyPicture | None = None,
     num_steps: int = 0,
 ) -> Problem:
     """Returns the problem of making the network see more of what it sees in `picture`, or in `guide`.

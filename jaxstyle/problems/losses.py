@@ -99,12 +99,12 @@ def total_variation(pixels: Float[Array, "height width 3"], *, circular: bool = 
     return rows.sum() / float(max(rows.size, 1)) + columns.sum() / float(max(columns.size, 1))
 
 
-def weighted_sum(terms: Mapping[str, Scalar], weights: Mapping[str, Scalar]) -> Scalar:
+def weighted_sum(terms: Mapping[str, Scalar], weights: Mapping[str, Scalar | float]) -> Scalar:
     """Returns `sum_l weights[l] * terms[l]` over the layers `l` of `terms`; an empty mapping gives 0."""
-    return sum((weights[layer] * term for layer, term in terms.items()), start=jnp.zeros(()))
+    return sum((term * weights[layer] for layer, term in terms.items()), start=jnp.zeros(()))
 
 
-def layer_activation(features: Features) -> Scalar:
+def layer_activation(features: Float[Array, "*positions channels"]) -> Scalar:
     """Returns `mean(F^2)` of one layer: the objective of DeepDream (Mordvintsev et al. 2015), as a mean.
 
     Its program climbs `sum(F^2) / 2`; the mean does not grow with the picture.

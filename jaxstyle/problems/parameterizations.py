@@ -148,14 +148,14 @@ def _laplacian(height: int, width: int) -> Parameterization:
     share = len(sizes) ** 0.5
     scale_to = lambda picture, size: jax.image.resize(picture, (*size, 3), "linear")
 
-    def init(key: Key, pixels: Pixels) -> list[Pixels]:
+    def init(key: Key, pixels: Pixels) -> list[Float[Array, "_ _ 3"]]:
         smaller = [pixels]
         for size in sizes[1:]:
             smaller.append(scale_to(smaller[-1], size))
         details = [fine - scale_to(coarse, fine.shape[:2]) for fine, coarse in pairwise(smaller)]
         return [share * level for level in (*details, smaller[-1])]
 
-    def decode(params: list[Pixels]) -> Pixels:
+    def decode(params: list[Float[Array, "_ _ 3"]]) -> Pixels:
         picture = params[-1]
         for detail, size in zip(params[-2::-1], sizes[-2::-1], strict=True):
             picture = detail + scale_to(picture, size)

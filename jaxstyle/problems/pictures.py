@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxstyle import argument_checks
@@ -134,7 +135,7 @@ def find_targets(
 
 
 def noise(
-    key: Key, *, mean: Float[Array, " 3"], height: int, width: int, deviation: float = NOISE_DEVIATION
+    key: Key, *, mean: Float[Array | np.ndarray, " 3"], height: int, width: int, deviation: float = NOISE_DEVIATION
 ) -> Float[Array, "height width 3"]:
     """Returns white noise, normal around the color `mean`, on the 0..255 scale: by default nearly flat."""
-    return mean + deviation * jax.random.normal(key, (height, width, 3))
+    return deviation * jax.random.normal(key, (height, width, 3)) + mean

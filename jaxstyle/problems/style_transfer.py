@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxstyle.argument_checks import check_kind, describe, is_array
@@ -25,7 +26,7 @@ from jaxstyle.problems.pictures import (
 )
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.terms import CONTENT_LOSSES, STYLE_LOSSES, term_weights
-from jaxstyle.types import Key, NetworkParams, Picture
+from jaxstyle.types import AnyPicture, Key, NetworkParams, Picture
 from jaxstyle.vgg import module as vgg
 
 
@@ -33,7 +34,7 @@ def make_problem(
     config: StyleTransferConfig,
     network: NetworkParams,
     content: Picture,
-    styles: Sequence[Picture],
+    styles: Sequence[AnyPicture],
     *,
     initial: Picture | None = None,
 ) -> Problem:
@@ -87,7 +88,7 @@ def make_problem(
     )
 
 
-def check_styles(styles: Any) -> Sequence[Picture]:
+def check_styles(styles: Any) -> Sequence[AnyPicture]:
     """Returns `styles` as a list, or raises `InputError` if it is no collection of at least one."""
     is_one = is_array(styles) and styles.ndim < 4
     if is_one or isinstance(styles, str | Mapping) or not isinstance(styles, Iterable):
@@ -134,7 +135,7 @@ def _start(config: StyleTransferConfig, mean: Any, start: Picture, is_given: boo
 
 
 def initial_pixels(
-    key: Key, *, mean: Float[Array, " 3"], start: Picture, noise_blend: float
+    key: Key, *, mean: Float[Array | np.ndarray, " 3"], start: Picture, noise_blend: float
 ) -> Float[Array, "height width 3"]:
     """Returns `(1 - noise_blend) * start + noise_blend * noise` on the 0..255 scale.
 

@@ -19,8 +19,11 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxstyle.checks import InputError, check_choice
-from jaxstyle.types import Features
 from jaxstyle.vgg import winograd
+
+#: Features before a convolution and after it.
+Inputs = Float[Array, "height width inputs"]
+Outputs = Float[Array, "height width outputs"]
 
 METHODS = ("direct", "winograd")
 
@@ -43,8 +46,9 @@ class FrozenKernel:
         method: `direct` or `winograd`.
     """
 
-    forward: tuple[Array, ...]
-    backward: tuple[Array, ...]
+    # Arrays; but JAX also builds this class of whatever stands in an array's place in a pytree, such as None.
+    forward: tuple[Any, ...]
+    backward: tuple[Any, ...]
     method: str
 
 
@@ -97,7 +101,7 @@ def choose_method(
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
-def convolve(features: Features, kernel: FrozenKernel, bias: Float[Array, " outputs"], relu: bool) -> Features:
+def convolve(features: Inputs, kernel: FrozenKernel, bias: Float[Array, " outputs"], relu: bool) -> Outputs:
     """Correlates `features` `[height, width, in]` with a kernel, adds the bias, and applies a ReLU if `relu` is true.
 
     The gradient with respect to `features` is exact (the ReLU's is 0 at 0); the gradients with respect to `kernel` and
@@ -110,16 +114,16 @@ def convolve(features: Features, kernel: FrozenKernel, bias: Float[Array, " outp
 
 
 def _convolve_forward(
-    features: Features, kernel: FrozenKernel, bias: Array, relu: bool
-) -> tuple[Any, tuple[Any, FrozenKernel]]:
-    result = convolve(features, kernel, bias, relu)
+    features: Inputs, kernel: FrozenKernel, bias: Float[Array, " outputs"], relu: bool
+) -> tuple[Outputs, tuple[Outputs | None, FrozenKernel]]:
+    result: Any = convolve(features, kernel, bias, relu)
     # The ReLU's gradient needs only where the result is positive, so the values before the ReLU are not stored.
     return result, (result if relu else None, kernel)
 
 
 def _convolve_backward(
-    relu: bool, residuals: tuple[Features | None, FrozenKernel], cotangent: Features
-) -> tuple[Features, None, None]:
+    relu: bool, residuals: tuple[Outputs | None, FrozenKernel], cotangent: Outputs
+) -> tuple[Inputs, None, None]:
     result, kernel = residuals
     if result is not None:
         cotangent = jnp.where(result > 0, cotangent, 0)
@@ -131,7 +135,7 @@ def _convolve_backward(
 convolve.defvjp(_convolve_forward, _convolve_backward)
 
 
-def _correlate(features: Features, kernel: Float[Array, "3 3 inputs outputs"]) -> Features:
+def _correlate(features: Inputs, kernel: Float[Array, "3 3 inputs outputs"]) -> Outputs:
     return lax.conv_general_dilated(features[None], kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))[
         0
     ]

@@ -18,8 +18,8 @@ from jax import lax
 
 from jaxstyle.argument_checks import check_layer_names, check_picture, describe
 from jaxstyle.checks import InputError, check_choice
-from jaxstyle.types import Features, NetworkParams, Picture
-from jaxstyle.vgg.convolution import FrozenKernel, choose_method, convolve, freeze_kernel
+from jaxstyle.types import AnyFeatures, Features, NetworkParams, Picture
+from jaxstyle.vgg.convolution import FrozenKernel, Inputs, Outputs, choose_method, convolve, freeze_kernel
 from jaxstyle.vgg.layers import ARCHITECTURES, MEMORY_MODES, PADDINGS, POOLINGS, layer_channels, layer_names
 from jaxstyle.vgg.layers import check_order as check_order
 from jaxstyle.vgg.layers import minimum_size as minimum_size
@@ -116,7 +116,7 @@ class Convolution(nnx.Module):
         self.kernel = nnx.Param(kernel)
         self.bias = nnx.Param(bias)
 
-    def __call__(self, features: Features, *, relu: bool) -> Features:
+    def __call__(self, features: Inputs, *, relu: bool) -> Outputs:
         """Returns the convolution of `features` plus the bias, followed by a ReLU if `relu` is true."""
         return convolve(features, self.kernel.get_value(), self.bias.get_value(), relu)
 
@@ -141,7 +141,7 @@ class VGG(nnx.Module):
             if name != "mean":
                 setattr(self, name, Convolution(value["kernel"], value["bias"]))
 
-    def __call__(self, picture: Picture, layers: Sequence[str], *, memory: str = "normal") -> dict[str, Features]:
+    def __call__(self, picture: Picture, layers: Sequence[str], *, memory: str = "normal") -> dict[str, AnyFeatures]:
         """Returns the features of `picture` (RGB in [0, 1]) at `layers`; layers after the deepest are not computed."""
         check_picture("a picture", picture)
         layers = check_layer_names(layers)
@@ -165,7 +165,9 @@ class VGG(nnx.Module):
                 blocks.append([])
         return blocks
 
-    def _block(self, hidden: Features, steps: list[str], layers: Sequence[str]) -> tuple[Features, dict[str, Features]]:
+    def _block(
+        self, hidden: Features, steps: list[str], layers: Sequence[str]
+    ) -> tuple[AnyFeatures, dict[str, AnyFeatures]]:
         found = {}
         for name in steps:
             if name.startswith("conv"):
@@ -181,7 +183,7 @@ class VGG(nnx.Module):
                 found[name] = hidden
         return hidden, found
 
-    def _convolve(self, convolution: Convolution, hidden: Features, *, relu: bool) -> Features:
+    def _convolve(self, convolution: Convolution, hidden: Inputs, *, relu: bool) -> Outputs:
         if self.padding == "zero":
             return convolution(hidden, relu=relu)
         # A 3x3 kernel reads one pixel more on every side; the results at the added pixels are removed again.
@@ -222,7 +224,7 @@ def features(
     pooling: str = "max",
     memory: str = "normal",
     padding: str = "zero",
-) -> dict[str, Features]:
+) -> dict[str, AnyFeatures]:
     """Returns the features of a picture at the named layers, as a pure function of parameters and picture.
 
     Args:

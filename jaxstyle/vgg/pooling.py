@@ -5,13 +5,16 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from jaxstyle.types import Features
 
+#: What pooling makes of `Features`.
+Pooled = Float[Array, "(height+1)//2 (width+1)//2 channels"]
+
 
 @jax.custom_vjp
-def max_pool(features: Features) -> Features:
+def max_pool(features: Features) -> Pooled:
     """Returns the maximum of each 2x2 cell, `[ceil(height / 2), ceil(width / 2), channels]`.
 
     The gradient goes to the first maximum of a cell in row-major order, as in PyTorch. It is written as comparisons,
@@ -20,7 +23,7 @@ def max_pool(features: Features) -> Features:
     return _reduce(jnp.maximum, _corners(features, -jnp.inf))
 
 
-def average_pool(features: Features) -> Features:
+def average_pool(features: Features) -> Pooled:
     """Returns the mean of each 2x2 cell; for a cell cut off by the border, the mean of the pixels inside."""
     height, width, _ = features.shape
     rows = np.where(np.arange(0, height, 2) + 1 < height, 2, 1)
@@ -34,7 +37,7 @@ def _reduce(combine: Callable[[Array, Array], Array], corners: list[Array]) -> A
     return combine(combine(first, second), combine(third, fourth))
 
 
-def _corners(features: Features, fill: float) -> list[Array]:
+def _corners(features: Features, fill: float) -> list[Pooled]:
     """Returns four arrays of half the size, one for each of the four pixels of every cell, in row-major order."""
     height, width, _ = features.shape
     if height % 2 or width % 2:
@@ -42,12 +45,12 @@ def _corners(features: Features, fill: float) -> list[Array]:
     return [features[row::2, column::2] for row in (0, 1) for column in (0, 1)]
 
 
-def _max_pool_forward(features: Features) -> tuple[Features, tuple[Features, Features]]:
+def _max_pool_forward(features: Features) -> tuple[Pooled, tuple[Features, Pooled]]:
     maximum = max_pool(features)
     return maximum, (features, maximum)
 
 
-def _max_pool_backward(residuals: tuple[Features, Features], cotangent: Features) -> tuple[Features]:
+def _max_pool_backward(residuals: tuple[Features, Pooled], cotangent: Pooled) -> tuple[Features]:
     features, maximum = residuals
     height, width, channels = features.shape
     taken = jnp.zeros(maximum.shape, bool)

@@ -93,7 +93,7 @@ def transform_kernel(kernel: Float[np.ndarray, "3 3 inputs outputs"]) -> Transfo
 
 def correlate(
     features: Float[Array, "height width inputs"],
-    kernel: TransformedKernel,
+    kernel: tuple[Float[Array, "6 _ _"], ...],
     bias: Float[Array, " outputs"] | None = None,
     *,
     relu: bool = False,

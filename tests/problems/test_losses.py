@@ -22,7 +22,8 @@ from jaxstyle.problems.statistics import gram_matrix
 
 def test_content_loss_is_the_mean_square():
     features, target = np.random.default_rng(0).normal(size=(2, 4, 5, 3)).astype(np.float32)
-    np.testing.assert_allclose(content_loss(features, target), np.mean((features - target) ** 2), rtol=1e-6)
+    found = content_loss(jnp.asarray(features), jnp.asarray(target))
+    np.testing.assert_allclose(found, np.mean((features - target) ** 2), rtol=1e-6)
 
 
 def test_style_loss_blends_the_losses_of_the_styles():

@@ -35,7 +35,7 @@ def test_mlp_is_relu_between_dense_layers_and_nothing_at_the_end():
         expected = expected @ np.asarray(layer["kernel"]) + np.asarray(layer["bias"])
         expected = expected if index == 2 else np.maximum(expected, 0)
     assert (expected < 0).any()  # else a ReLU at the end would pass
-    np.testing.assert_allclose(network.apply(params, x), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(network.apply(params, jnp.asarray(x)), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_an_activation_may_change_the_width():

@@ -12,7 +12,7 @@ from jaxstyle.vgg.convolution import METHODS, choose_method, convolve, freeze_ke
 
 from .test_winograd import correlate
 
-BIAS = np.array([0.3, -0.2, 0.1, 0.0], np.float32)
+BIAS = jnp.array([0.3, -0.2, 0.1, 0.0], jnp.float32)
 
 
 @pytest.mark.parametrize("relu", [False, True])
@@ -24,17 +24,17 @@ def test_value_and_gradient_equal_scipys(shape: tuple[int, int], method: str, re
     kernel = rng.normal(size=(3, 3, 3, 4)).astype(np.float32)
     cotangent = rng.normal(size=(*shape, 4)).astype(np.float32)
     frozen = freeze_kernel(kernel, method=method)
-    found, pull_back = jax.vjp(lambda features: convolve(features, frozen, BIAS, relu), features)
+    found, pull_back = jax.vjp(lambda features: convolve(features, frozen, BIAS, relu), jnp.asarray(features))
     sums = correlate(features, kernel) + BIAS
     np.testing.assert_allclose(found, np.maximum(sums, 0) if relu else sums, rtol=1e-4, atol=1e-4)
     masked = np.where((sums > 0) | (not relu), cotangent, 0)
     expected = correlate(masked, kernel[::-1, ::-1].swapaxes(2, 3))
-    np.testing.assert_allclose(pull_back(cotangent)[0], expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(pull_back(jnp.asarray(cotangent))[0], expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_kernel_is_frozen(method: str):
-    features = np.ones((4, 4, 2), np.float32)
+    features = jnp.ones((4, 4, 2))
     kernel = freeze_kernel(np.ones((3, 3, 2, 4), np.float32), method=method)
     gradients = jax.grad(lambda kernel, bias: convolve(features, kernel, bias, True).sum(), (0, 1))(kernel, BIAS)
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradients))

@@ -52,5 +52,5 @@ def test_gradient_of_average_divides_by_the_pixels_that_exist(shape: tuple[int, 
 
 
 def test_vmap_equals_a_loop():
-    values = np.random.default_rng(4).normal(size=(3, 5, 6, 2)).astype(np.float32)
+    values = jax.random.normal(jax.random.key(4), (3, 5, 6, 2))
     np.testing.assert_array_equal(jax.vmap(max_pool)(values), np.stack([max_pool(value) for value in values]))

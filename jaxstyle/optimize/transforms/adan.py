@@ -26,7 +26,11 @@ class AdanState(NamedTuple):
 
 
 def adan(
-    learning_rate: optax.ScalarOrSchedule, b1: float = 0.98, b2: float = 0.92, b3: float = 0.99, eps: float = 1e-8
+    learning_rate: optax.ScalarOrSchedule,
+    b1: float | jax.Array = 0.98,
+    b2: float | jax.Array = 0.92,
+    b3: float | jax.Array = 0.99,
+    eps: float | jax.Array = 1e-8,
 ) -> optax.GradientTransformation:
     """Adan, without weight decay.
 

@@ -20,7 +20,10 @@ class FtrlState(NamedTuple):
 
 
 def ftrl_proximal(
-    learning_rate: float, beta: float = 1.0, l1: float = 0.0, l2: float = 0.0
+    learning_rate: float | jax.Array,
+    beta: float | jax.Array = 1.0,
+    l1: float | jax.Array = 0.0,
+    l2: float | jax.Array = 0.0,
 ) -> optax.GradientTransformation:
     """FTRL-Proximal with per-coordinate learning rates.
 

@@ -20,11 +20,11 @@ class RpropState(NamedTuple):
 
 
 def rprop(
-    learning_rate: float,
-    eta_minus: float = 0.5,
-    eta_plus: float = 1.2,
-    min_step_size: float = 1e-6,
-    max_step_size: float = 50.0,
+    learning_rate: float | jax.Array,
+    eta_minus: float | jax.Array = 0.5,
+    eta_plus: float | jax.Array = 1.2,
+    min_step_size: float | jax.Array = 1e-6,
+    max_step_size: float | jax.Array = 50.0,
 ) -> optax.GradientTransformation:
     """Rprop in the variant iRprop-.
 

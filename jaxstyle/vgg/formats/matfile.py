@@ -14,14 +14,16 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from jaxstyle.checks import InputError
 from jaxstyle.vgg.formats.layout import MAX_BYTES, StoredArray
 
-#: The value of a variable; None for kinds that are not read: sparse arrays, objects and struct arrays.
-Value = StoredArray | str | list["Value"] | dict[str, "Value"] | None
+#: The value of a variable; None for kinds that are not read: sparse arrays, objects and struct arrays. Lists and
+#: dictionaries hold values again.
+Value = StoredArray | str | list[Any] | dict[str, Any] | None
 
 HEADER_BYTES = 128
 _LITTLE_ENDIAN_MARK = b"IM"
