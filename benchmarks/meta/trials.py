@@ -6,7 +6,7 @@ optimizer (and one parameterization) run the same program. Ray is used in `bench
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp

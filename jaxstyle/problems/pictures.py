@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from jaxstyle import argument_checks
 from jaxstyle.checks import InputError
-from jaxstyle.config import NOISE_DEVIATION
+from jaxstyle.config import NOISE_DEVIATION, FeatureConfig
 from jaxstyle.memory import compile_to_fit, release_unused
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.statistics import unchanged
@@ -20,24 +20,9 @@ from jaxstyle.types import Features, Key, NetworkParams, Picture
 from jaxstyle.vgg import module as vgg
 
 
-@runtime_checkable
-class NetworkOptions(Protocol):
-    """The options of the network that every config of a problem of pictures has."""
-
-    @property
-    def pooling(self) -> str:
-        """`max` or `avg`."""
-        ...
-
-    @property
-    def memory(self) -> str:
-        """`normal` or `low`."""
-        ...
-
-
 def make_feature_problem(
     name: str,
-    config: NetworkOptions,
+    config: FeatureConfig,
     init_fn: Callable[[Key], Array],
     terms: Mapping[str, Term],
     args: dict[str, Any],
@@ -53,8 +38,8 @@ def make_feature_problem(
         init_fn: Function `init_fn(key)` that returns the initial pixels, `[height, width, 3]` on 0..255.
         terms: The terms, by name.
         args: The arguments of `feature_loss`. They are computed here, and the memory that this took is released.
-        padding: As for `feature_loss`.
-        jitter: As for `feature_loss`.
+        padding: Padding of the convolutions, an argument of `feature_loss`.
+        jitter: Largest random shift in pixels, an argument of `feature_loss`.
     """
     jax.block_until_ready(args)
     release_unused()
