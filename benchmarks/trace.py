@@ -61,7 +61,7 @@ def grid(most: float) -> np.ndarray:
     """Returns the numbers of evaluations that points are recorded at, from 1 to `most`.
 
     >>> grid(5), int(grid(400)[-2])
-    (array([1, 2, 3, 4, 5]), 387)
+    (array([1, 2, 3, 4, 5]), 378)
     """
     marks = [1.0]
     while marks[-1] < most:

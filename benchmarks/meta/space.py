@@ -24,9 +24,6 @@ MEMORY = Range(kind="choice", choices=(5, 20, 50))
 #: Shares of noise in the start: noise alone, or the content itself.
 NOISE_BLEND = Range(kind="choice", choices=(1.0, 0.0))
 
-#: Coordinates of a point: learning rate, decay, memory, start, parameterization.
-DIMENSIONS = 5
-
 
 @dataclass(frozen=True)
 class Candidate:
@@ -71,7 +68,7 @@ def sample(optimizers: Sequence[str], count: int, parameterizations: Sequence[st
         parameterizations: Names.
         seed: Seed of the scrambling.
     """
-    points = halton_points(DIMENSIONS, -(-count // len(optimizers)), seed)
+    points = halton_points(5, -(-count // len(optimizers)), seed)  # see `candidate_at`
     candidates = []
     for number in range(count):
         turn, place = divmod(number, len(optimizers))
