@@ -8,7 +8,8 @@ from jaxstyle.cli.commands.dream import choose_jitter
 from jaxstyle.cli.flags import Nested
 from jaxstyle.cli.inputs import MAX_SIDE, NetworkFlags, PictureFlags, SizeFlags
 from jaxstyle.cli.running import RunFlags
-from jaxstyle.config import Check, DreamConfig, Knob
+from jaxstyle.config import DreamConfig
+from jaxstyle.knobs import Check, Knob
 from jaxstyle.run_config import RunConfig
 from jaxstyle.vgg.layers import check_order, minimum_size
 
