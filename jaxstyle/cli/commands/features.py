@@ -24,7 +24,7 @@ EXCITEMENT = DreamConfig(jitter=8, headroom=0.0)
 
 
 @dataclass(kw_only=True)
-class Features(RunFlags, PictureFlags, SizeFlags, NetworkFlags):
+class FeatureSheet(RunFlags, PictureFlags, SizeFlags, NetworkFlags):
     """Show what layers see in a picture: the activation maps of their strongest channels, as a labelled sheet.
 
     The strongest are those of the largest mean activation. Each map goes from black (no activation) to white (its own
@@ -90,4 +90,4 @@ class Features(RunFlags, PictureFlags, SizeFlags, NetworkFlags):
 
 
 #: See `jaxstyle.cli.commands`.
-COMMANDS = {"features": Features}
+COMMANDS = {"features": FeatureSheet}
