@@ -5,20 +5,19 @@ and `Attributes:` text, unless a `Knob` beside the type says otherwise. What a f
 `__post_init__`, for Python and for flags.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated
 
 from jaxstyle.argument_checks import check_layer_weights
 from jaxstyle.checks import (
     InputError,
     check_between,
-    check_choice,
     check_not_negative,
     check_positive,
     check_weights,
 )
+from jaxstyle.knobs import NO_FLAG, Check, Config, Knob, NotNegative, NotNegativeInt, Positive, PositiveInt, Share
 from jaxstyle.vgg.layers import STYLE_LAYERS, Dtype, MemoryMode, Pooling
 
 #: Standard deviation of the initial noise, on 0..255, as in anishathalye/neural-style.
@@ -26,80 +25,6 @@ NOISE_DEVIATION = 0.256
 
 #: Jitter of more pixels than any picture has is a mistake.
 MOST_JITTER = 100_000
-
-
-class Knob(NamedTuple):
-    """How a field is typed on the command line, where its own name and type do not say it.
-
-    Attributes:
-        name: Name of the flag, as a name in Python.
-        metavar: What stands for the flag's value in the help.
-        key: The flag gives this entry of the field, which is a mapping, and not the whole field.
-        text: Help text of a flag with a `key`; the others have the field's.
-        aliases: Other words for the flag.
-    """
-
-    name: str = ""
-    metavar: str = ""
-    key: str = ""
-    text: str = ""
-    aliases: tuple[str, ...] = ()
-
-
-#: Stands beside the type of a field that has no flag.
-NO_FLAG = Knob("no flag")
-
-
-class Check(NamedTuple):
-    """What the value of a field must pass, or each of its values: stands beside the field's type.
-
-    Attributes:
-        function: `function(name, value, *bounds)` raises `InputError`.
-        bounds: The function's other arguments.
-    """
-
-    function: Callable[..., Any]
-    bounds: tuple[float, ...] = ()
-
-
-#: Types of numbers with a bound.
-Positive = Annotated[float, Check(check_positive)]
-PositiveInt = Annotated[int, Check(check_positive)]
-NotNegative = Annotated[float, Check(check_not_negative)]
-NotNegativeInt = Annotated[int, Check(check_not_negative)]
-Share = Annotated[float, Check(check_between, (0, 1))]
-
-
-def check_all(name: str, value: Any, checks: Iterable[Check]) -> None:
-    """Raises `InputError` if a value, or one of several values, does not pass a check."""
-    is_list = isinstance(value, list | tuple)
-    for check in checks:
-        for each in value if is_list else (value,):
-            check.function(f"each of the {name}" if is_list else name, each, *check.bounds)
-
-
-@cache
-def _checks_of(config: type) -> dict[str, tuple[tuple[str, ...], list[Check]]]:
-    """Returns the choices and the checks of each field."""
-    found = {}
-    for name, hint in get_type_hints(config, include_extras=True).items():
-        kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-        choices = get_args(kind) if get_origin(kind) is Literal else ()
-        found[name] = choices, [mark for mark in marks if isinstance(mark, Check)]
-    return found
-
-
-@dataclass(frozen=True)
-class Config:
-    """A config: what it holds passes the checks that stand beside the types of its fields."""
-
-    def __post_init__(self):
-        for name, (choices, checks) in _checks_of(type(self)).items():
-            value = getattr(self, name)
-            if choices:
-                check_choice(name, value, choices)
-            if value is not None:
-                check_all(name, value, checks)
 
 
 @dataclass(frozen=True, kw_only=True)

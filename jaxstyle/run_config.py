@@ -25,7 +25,7 @@ from jaxstyle.checks import (
     check_choice,
     check_positive,
 )
-from jaxstyle.config import NO_FLAG, Knob
+from jaxstyle.knobs import NO_FLAG, Knob
 from jaxstyle.output_files import replace_file
 
 #: What the key `format` of a file says.

@@ -12,17 +12,18 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-from jaxstyle import config, run_config
+from jaxstyle import config, knobs, run_config
 from jaxstyle.checks import InputError
 from jaxstyle.cli import commands, inputs, running
 from jaxstyle.cli.flags import flags_of, subcommands_of
 from jaxstyle.cli.parsing import all_commands, parse
-from jaxstyle.config import NO_FLAG, StyleTransferConfig
+from jaxstyle.config import StyleTransferConfig
+from jaxstyle.knobs import NO_FLAG
 from jaxstyle.problems import parameterizations
 from jaxstyle.run_config import AUTO, CLASSIC, RunConfig
 from jaxstyle.vgg.layers import POOLINGS
 
-MODULES = [config, run_config, inputs, running]
+MODULES = [knobs, config, run_config, inputs, running]
 MODULES += [import_module(f"{commands.__name__}.{module.name}") for module in iter_modules(commands.__path__)]
 
 STYLIZE = ["stylize", "--content", "c.png", "--styles", "s.png", "--output", "o.png"]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple
 from jaxstyle.checks import InputError
 from jaxstyle.cli import command_line
 from jaxstyle.cli.flags import attribute_docs, flag_of, flags_of, item_type
-from jaxstyle.config import Knob
+from jaxstyle.knobs import Knob
 
 #: Pictures in a row of a grid with one axis; a longer one is wrapped to rows of so many, or to a square.
 MOST_COLUMNS = 8

@@ -18,7 +18,7 @@ import tyro
 
 from jaxstyle.checks import InputError, check_choice
 from jaxstyle.cli.records import as_number
-from jaxstyle.config import NO_FLAG, Check, Knob, check_all
+from jaxstyle.knobs import NO_FLAG, Check, Knob, check_all
 from jaxstyle.run_config import RunConfig
 
 #: The groups of --help, and their flags in the order in which they are shown. What is named nowhere is in the first.
@@ -170,11 +170,11 @@ class Flag(NamedTuple):
         if self.config and self.is_list and not value:
             noun = "number" if self.kind in (int, float) else self.metavar.lower()
             raise InputError(f"at least one {noun} after {self.word}", "none", f"write {self.word} {self.value}")
+        if self.is_mapping:
+            return _read_options(value, optimizer) if self.field == "options" else parse_layers(self.word, value)
         if value is not None:
             check_all(self.word, value, self.checks)
-        if not self.is_mapping:
-            return value
-        return _read_options(value, optimizer) if self.field == "options" else parse_layers(self.word, value)
+        return value
 
     def value_in(self, command: Command) -> Any:
         """Returns what a command holds for it; of a mapping only what was typed."""
@@ -196,9 +196,8 @@ def flags_of(command: type) -> list[Flag]:
         annotation, marks = unwrap(hints[each.name])
         if is_dataclass(annotation):
             nested = next((mark for mark in marks if isinstance(mark, Nested)), Nested())
-            config, own = type(each.default), attribute_docs(type(each.default)) | texts
-            kinds = get_type_hints(config, include_extras=True)
-            for inner in fields(config) if isinstance(config, type) else ():
+            own, kinds = attribute_docs(annotation) | texts, get_type_hints(annotation, include_extras=True)
+            for inner in fields(annotation):
                 if inner.name not in nested.without.split():
                     default, aliases = getattr(each.default, inner.name), nested.aliases.get(inner.name, ())
                     found += _flags_of_field(inner.name, kinds[inner.name], default, own, aliases, each.name)
@@ -250,7 +249,11 @@ def build(command: type[CommandType], given: Mapping[str, Any]) -> CommandType:
         OSError: If a preset is a file that cannot be read.
     """
     typed = dict(given)
-    configs = {each.name: each.default for each in fields(command) if is_dataclass(each.default)}  # type: ignore[arg-type]
+    configs: dict[str, Any] = {
+        each.name: each.default
+        for each in fields(command)  # type: ignore[arg-type]
+        if is_dataclass(each.default)
+    }
     configs |= command.presets(typed)
     optimizer = str(typed.get("optimizer", getattr(configs.get("optimization"), "optimizer", "")))
     values: dict[str, Any] = {}

@@ -9,7 +9,8 @@ import tyro
 
 from jaxstyle.checks import InputError, check_positive, check_weights
 from jaxstyle.cli.flags import flag_of
-from jaxstyle.config import Check, Share, StyleTransferConfig, blended_content_layers, exponential_style_layers
+from jaxstyle.config import StyleTransferConfig, blended_content_layers, exponential_style_layers
+from jaxstyle.knobs import Check, Share
 from jaxstyle.vgg.layers import check_order
 
 #: The flags of `SizeFlags`, of which one may be given.

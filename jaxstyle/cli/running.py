@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from jaxstyle.checks import InputError, check_between, check_positive
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.flags import FILES_TO_READ, FILES_TO_WRITE, Command, flag_values
-from jaxstyle.config import Check
+from jaxstyle.knobs import Check
 from jaxstyle.memory_limits import check_process_limits
 from jaxstyle.output_files import check_distinct_files, check_new_file
 from jaxstyle.run_config import RunConfig

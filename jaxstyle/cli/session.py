@@ -35,7 +35,7 @@ from jaxstyle.problems.problem import Params, Problem
 MATMUL_PRECISIONS = {"highest": "highest", "tf32": "tensorfloat32"}
 
 
-class Outcome(NamedTuple):
+class RunOutcome(NamedTuple):
     """What a run gave.
 
     Attributes:
@@ -178,7 +178,7 @@ class Session:
         flags: CheckpointFlags,
         carry: str = "picture",
         label: str = "",
-    ) -> Outcome:
+    ) -> RunOutcome:
         """Minimizes a problem of pixels as the flags say: parameterization, scales, average, checkpoints.
 
         Args:
@@ -243,7 +243,7 @@ class Session:
         report_every: Sequence[int] = (),
         label: str = "",
         after_chunk: Callable[[Progress], None] | None = None,
-    ) -> Outcome:
+    ) -> RunOutcome:
         """Minimizes any problem, at one size.
 
         Args:
@@ -279,7 +279,7 @@ class Session:
         )
         return self._outcome(problem, [result], problem.render_fn(chosen_params(problem, result), problem.args))
 
-    def _outcome(self, problem: Problem, results: list[Result], picture: Any) -> Outcome:
+    def _outcome(self, problem: Problem, results: list[Result], picture: Any) -> RunOutcome:
         result = results[-1]
         before = sum(len(earlier.trace.loss) - 1 for earlier in results[:-1])
         loss, terms, iteration = result.best_loss, result.best_terms, before + result.best_step
@@ -290,7 +290,7 @@ class Session:
         elif params is result.params:
             loss, iteration = float(result.trace.loss[-1]), before + len(result.trace.loss) - 1
             terms = {name: float(values[-1]) for name, values in result.trace.terms.items()}
-        outcome = Outcome(np.asarray(picture), loss, terms, iteration, results, result.status, problem, params)
+        outcome = RunOutcome(np.asarray(picture), loss, terms, iteration, results, result.status, problem, params)
         self.report.finish(outcome.results, loss, terms, iteration)
         return outcome
 
@@ -358,7 +358,7 @@ class Session:
         self.report.write_text(self.flags.summary, to_json(record, indent=1) + "\n")
 
 
-def record_of(outcome: Outcome) -> dict[str, Any]:
+def record_of(outcome: RunOutcome) -> dict[str, Any]:
     """Returns an outcome's numbers, for a summary or a table."""
     results = outcome.results
     record = {

@@ -8,7 +8,8 @@ from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.flags import Nested
 from jaxstyle.cli.inputs import NetworkFlags, PictureFlags, SizeFlags
 from jaxstyle.cli.running import CHECKED_CHECKPOINTS, AnimationFlags, CheckpointFlags, RunFlags
-from jaxstyle.config import Check, DreamConfig
+from jaxstyle.config import DreamConfig
+from jaxstyle.knobs import Check
 from jaxstyle.run_config import RunConfig
 from jaxstyle.vgg.layers import check_order
 

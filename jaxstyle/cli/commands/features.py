@@ -8,7 +8,8 @@ from jaxstyle.cli.commands.dream import choose_jitter
 from jaxstyle.cli.flags import Nested
 from jaxstyle.cli.inputs import MAX_SIDE, NetworkFlags, PictureFlags, SizeFlags
 from jaxstyle.cli.running import RunFlags
-from jaxstyle.config import Check, DreamConfig, Knob
+from jaxstyle.config import DreamConfig
+from jaxstyle.knobs import Check, Knob
 from jaxstyle.run_config import RunConfig
 from jaxstyle.vgg.layers import check_order, minimum_size
 
@@ -23,7 +24,7 @@ EXCITEMENT = DreamConfig(jitter=8, headroom=0.0)
 
 
 @dataclass(kw_only=True)
-class Features(RunFlags, PictureFlags, SizeFlags, NetworkFlags):
+class FeatureSheet(RunFlags, PictureFlags, SizeFlags, NetworkFlags):
     """Show what layers see in a picture: the activation maps of their strongest channels, as a labelled sheet.
 
     The strongest are those of the largest mean activation. Each map goes from black (no activation) to white (its own
@@ -89,4 +90,4 @@ class Features(RunFlags, PictureFlags, SizeFlags, NetworkFlags):
 
 
 #: See `jaxstyle.cli.commands`.
-COMMANDS = {"features": Features}
+COMMANDS = {"features": FeatureSheet}

@@ -9,7 +9,8 @@ from jaxstyle.cli.checkpoints import checkpoint_names
 from jaxstyle.cli.flags import Nested
 from jaxstyle.cli.inputs import MAX_SIDE, MatteFlags, PictureFlags, SizeFlags
 from jaxstyle.cli.running import CHECKED_CHECKPOINTS, AnimationFlags, RunFlags
-from jaxstyle.config import Check, NotNegativeInt, PainterConfig, PositiveInt
+from jaxstyle.config import PainterConfig
+from jaxstyle.knobs import Check, NotNegativeInt, PositiveInt
 from jaxstyle.run_config import RunConfig
 
 #: Published with the exercise: Adam's rate for it.

@@ -10,7 +10,8 @@ from jaxstyle.checks import InputError
 from jaxstyle.cli.flags import Nested
 from jaxstyle.cli.inputs import NetworkFlags, PictureFlags, SizeFlags
 from jaxstyle.cli.running import CheckpointFlags, EachPictureFlags
-from jaxstyle.config import ContentReconstructionConfig, Knob, NoiseConfig, TextureConfig
+from jaxstyle.config import ContentReconstructionConfig, NoiseConfig, TextureConfig
+from jaxstyle.knobs import Knob
 from jaxstyle.run_config import RunConfig
 from jaxstyle.vgg.layers import STYLE_LAYERS, check_order
 

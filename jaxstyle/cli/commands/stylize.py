@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from jaxstyle.checks import InputError, check_positive
 from jaxstyle.cli.inputs import ObjectiveFlags, SizeFlags
 from jaxstyle.cli.running import CheckpointFlags
-from jaxstyle.config import Check
+from jaxstyle.knobs import Check
 from jaxstyle.run_config import AUTO, CLASSIC, RunConfig, read_settings
 
 

@@ -13,7 +13,7 @@ from jaxstyle.checks import InputError
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.commands.dream import Dream
 from jaxstyle.cli.pictures import describe, load_network, read_scaled, read_sized, resize_to
-from jaxstyle.cli.session import Outcome, Session, record_of
+from jaxstyle.cli.session import RunOutcome, Session, record_of
 from jaxstyle.config import DreamConfig
 from jaxstyle.optimize.configured import configured_optimizer
 from jaxstyle.pictures.animation_files import write_animation
@@ -73,7 +73,7 @@ def read_pictures(flags: Dream, network: NetworkParams, config: DreamConfig) -> 
 def make_zoom(
     flags: Dream,
     session: Session,
-    dream: Outcome,
+    dream: RunOutcome,
     make_problem: Callable[[], Problem],
     optimizer: optax.GradientTransformation,
 ) -> tuple[int, int]:
@@ -107,10 +107,10 @@ def make_zoom(
 def _dream_on(
     flags: Dream,
     session: Session,
-    dream: Outcome,
+    dream: RunOutcome,
     make_problem: Callable[[], Problem],
     optimizer: optax.GradientTransformation,
-) -> Iterator[Outcome]:
+) -> Iterator[RunOutcome]:
     """Yields the first frame and those after it; one program serves them all."""
     yield dream
     height, width, _ = dream.picture.shape

@@ -10,9 +10,9 @@ import numpy as np
 import optax
 
 from jaxstyle.checks import InputError
-from jaxstyle.cli.commands.features import Features
+from jaxstyle.cli.commands.features import FeatureSheet
 from jaxstyle.cli.pictures import describe, load_network, read_sized
-from jaxstyle.cli.session import Outcome, Session, record_of
+from jaxstyle.cli.session import RunOutcome, Session, record_of
 from jaxstyle.optimize.configured import configured_optimizer
 from jaxstyle.pictures.sheets import Cell, contact_sheet
 from jaxstyle.problems.dream import check_channel, choose_channels, count_channels, make_problem, strongest_channels
@@ -58,12 +58,12 @@ class Excitement(NamedTuple):
 
     Attributes:
         number: Number of the channel.
-        outcome: Outcome of the run that made it.
+        outcome: RunOutcome of the run that made it.
         mean: Mean of the channel's activations there.
     """
 
     number: int
-    outcome: Outcome
+    outcome: RunOutcome
     mean: float
 
     def cell(self) -> Cell:
@@ -71,7 +71,7 @@ class Excitement(NamedTuple):
         return Cell(self.outcome.picture.clip(0, 1), _caption(self.number, self.mean))
 
 
-def run(flags: Features) -> int:
+def run(flags: FeatureSheet) -> int:
     """Looks, excites, writes the sheet, and returns the exit code."""
     optimizer = configured_optimizer(flags.optimization)
     network = load_network(flags.network, flags.layers)
@@ -103,7 +103,7 @@ def run(flags: Features) -> int:
     return max(codes)
 
 
-def check_channels(flags: Features, network: NetworkParams) -> None:
+def check_channels(flags: FeatureSheet, network: NetworkParams) -> None:
     """Raises `InputError` if a layer does not have all the channels that the flags ask for."""
     for layer in flags.layers:
         for channel in flags.channels:
@@ -114,7 +114,7 @@ def check_channels(flags: Features, network: NetworkParams) -> None:
                 raise InputError(f"{flag} of at most {count}, the channels of {layer}", asked, "ask for fewer")
 
 
-def look(flags: Features, network: NetworkParams, picture: np.ndarray) -> dict[str, list[Channel]]:
+def look(flags: FeatureSheet, network: NetworkParams, picture: np.ndarray) -> dict[str, list[Channel]]:
     """Returns the channels to show of each layer, the strongest first unless the flags name them."""
     check_picture("the picture", picture, minimum_size(flags.layers))
     frozen = vgg.freeze(network, layers=flags.layers, dtype=flags.dream.dtype)
@@ -130,7 +130,7 @@ def look(flags: Features, network: NetworkParams, picture: np.ndarray) -> dict[s
 
 
 def excite_channels(
-    flags: Features,
+    flags: FeatureSheet,
     session: Session,
     network: NetworkParams,
     layer: str,

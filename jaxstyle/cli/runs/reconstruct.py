@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxstyle.cli.commands.reconstruct import ReconstructContent, Reconstruction, ReconstructStyle, parse_size
 from jaxstyle.cli.pictures import describe, load_network, read_scaled, read_sized, resize_to
-from jaxstyle.cli.session import Outcome, Session, record_of
+from jaxstyle.cli.session import RunOutcome, Session, record_of
 from jaxstyle.optimize.configured import configured_optimizer
 from jaxstyle.pictures.images import psnr
 from jaxstyle.pictures.sheets import Cell, contact_sheet
@@ -38,7 +38,7 @@ def _run_content(flags: ReconstructContent) -> int:
         config = replace(flags.content, layers={layer: 1.0})
         return content_reconstruction.make_problem(config, network, resize_to(original, height, width))
 
-    def caption(outcome: Outcome) -> str:
+    def caption(outcome: RunOutcome) -> str:
         whole = resize_to(original, *outcome.picture.shape[:2])  # a run that ended early may be at a coarse size
         noise_ratio = float(psnr(np.clip(outcome.picture, 0, 1), whole))
         return f"{noise_ratio:.1f} dB, loss {outcome.loss:.3g}"
@@ -66,7 +66,7 @@ def _run_style(flags: ReconstructStyle) -> int:
         source = original if width == last_width else read_scaled(flags.picture, source_width, flags.matte)
         return texture.make_problem(config, network, source, height=height, width=width)
 
-    def caption(outcome: Outcome) -> str:
+    def caption(outcome: RunOutcome) -> str:
         rows, columns = seam_ratio(np.clip(outcome.picture, 0, 1))
         seams = f", seams {rows:.2f} and {columns:.2f} of the inside's" if flags.texture.is_tileable else ""
         return f"loss {outcome.loss:.3g}{seams}"
@@ -80,7 +80,7 @@ def _reconstruct(
     height: int,
     width: int,
     make_problem: Callable[[str, NetworkParams, int, int], Problem],
-    caption: Callable[[Outcome], str],
+    caption: Callable[[RunOutcome], str],
 ) -> int:
     """Runs one layer after the other, writes the pictures, and returns the exit code."""
     optimizer = configured_optimizer(flags.optimization)
