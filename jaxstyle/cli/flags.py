@@ -194,7 +194,7 @@ def flags_of(command: type) -> list[Flag]:
     hints, texts, found = get_type_hints(command, include_extras=True), attribute_docs(command), list[Flag]()
     for each in fields(command):
         annotation, marks = unwrap(hints[each.name])
-        if is_dataclass(annotation):
+        if isinstance(annotation, type) and is_dataclass(annotation):
             nested = next((mark for mark in marks if isinstance(mark, Nested)), Nested())
             own, kinds = attribute_docs(annotation) | texts, get_type_hints(annotation, include_extras=True)
             for inner in fields(annotation):

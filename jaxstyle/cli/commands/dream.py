@@ -47,14 +47,11 @@ class ZoomFlags(AnimationFlags):
 
     def check_zoom(self) -> None:
         """Raises `InputError` for flags of the zoom that cannot be used."""
-        from jaxstyle.pictures.animation_files import SECONDS_PER_FRAME  # loads Pillow, which --help does without
-
         has_place = self.zoom_frames is not None or self.animation is not None
         if has_place != (self.zoom > 0):
             got = "a place and no --zoom" if has_place else "--zoom without a place"
             advice = "pass for instance --zoom 30 --animation zoom.gif"
             raise InputError("--zoom together with --zoom-frames or --animation", got, advice)
-        check_between("--frame-seconds", self.frame_seconds, *SECONDS_PER_FRAME)
 
     def frame_names(self) -> list[str]:
         """Returns the places of the frames."""

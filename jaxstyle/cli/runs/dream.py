@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxstyle.checks import InputError
+from jaxstyle.checks import InputError, check_between
 from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.commands.dream import Dream
 from jaxstyle.cli.pictures import describe, load_network, read_scaled, read_sized, resize_to
 from jaxstyle.cli.session import RunOutcome, Session, record_of
 from jaxstyle.config import DreamConfig
 from jaxstyle.optimize.configured import configured_optimizer
-from jaxstyle.pictures.animation_files import write_animation
+from jaxstyle.pictures.animation_files import SECONDS_PER_FRAME, write_animation
 from jaxstyle.pictures.images import match_color
 from jaxstyle.problems.dream import check_channel, make_problem, zoom_in
 from jaxstyle.problems.parameterizations import apply_parameterization, make_parameterization
@@ -28,6 +28,7 @@ from jaxstyle.vgg.layers import minimum_size
 
 def run(flags: Dream) -> int:
     """Dreams and returns the exit code."""
+    check_between("--frame-seconds", flags.frame_seconds, *SECONDS_PER_FRAME)
     how, config = flags.optimization, flags.shifted_dream()
     optimizer = configured_optimizer(how)
     network = load_network(flags.network, config.layers)

@@ -11,9 +11,9 @@ from jaxstyle.cli.pictures import describe, load_network, read_resized, read_siz
 from jaxstyle.cli.session import Session, record_of
 from jaxstyle.optimize.configured import configured_optimizer
 from jaxstyle.pictures.images import preserve_colors
+from jaxstyle.problems import style_transfer
 from jaxstyle.problems.pictures import check_picture, check_size
 from jaxstyle.problems.problem import Problem
-from jaxstyle.problems.style_transfer import make_problem
 from jaxstyle.run_config import settings_record
 from jaxstyle.types import NetworkParams
 from jaxstyle.vgg.layers import minimum_size
@@ -80,6 +80,7 @@ def problem_maker(
 
     def make(height: int, width: int) -> Problem:
         start: Any = None if initial is None else resize_to(initial, height, width)
-        return make_problem(config, network, resize_to(content, height, width), styles[width], initial=start)
+        small = resize_to(content, height, width)
+        return style_transfer.make_problem(config, network, small, styles[width], initial=start)
 
     return make

@@ -5,7 +5,7 @@ from functools import singledispatch
 from jaxstyle.cli.commands.weights import Convert, Info
 from jaxstyle.cli.display import current_display, phase
 from jaxstyle.output_files import check_distinct_files
-from jaxstyle.vgg.weights import check_destination, load_network, save_network
+from jaxstyle.vgg import weights
 
 
 @singledispatch
@@ -17,10 +17,10 @@ def run(flags: Convert | Info) -> int:
 @run.register
 def _convert(flags: Convert) -> int:
     check_distinct_files([flags.dst], [flags.src])
-    check_destination(flags.dst, overwrite=flags.overwrite)
+    weights.check_destination(flags.dst, overwrite=flags.overwrite)
     phase("reading the weights")
-    network = load_network(flags.src)
-    save_network(network, flags.dst, overwrite=flags.overwrite)
+    network = weights.load_network(flags.src)
+    weights.save_network(network, flags.dst, overwrite=flags.overwrite)
     current_display().result(f"wrote {network.architecture} to {flags.dst}, checksum {network.checksum}")
     return 0
 
@@ -28,7 +28,7 @@ def _convert(flags: Convert) -> int:
 @run.register
 def _print_info(flags: Info) -> int:
     phase("reading the weights")
-    network = load_network(flags.file)
+    network = weights.load_network(flags.file)
     display = current_display()
     mean = ", ".join(f"{value:.3f}" for value in network.params["mean"])
     facts = {
