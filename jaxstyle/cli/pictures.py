@@ -1,6 +1,6 @@
 """Reading what flags name: pictures, files or samples, in the size they are wanted in; and the network."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -29,18 +29,30 @@ def describe(network: Network) -> str:
     return f"network: {network.name}{kind}, sha256 {network.checksum}"
 
 
-def read_sized(source: str, flags: SizeFlags, matte: str, *, method: str = "cubic") -> np.ndarray:
-    """Returns the picture that `source` names in the size that the flags say, else its own: see `read_scaled`."""
-    return read_scaled(source, flags.width, matte, height=flags.height, long_side=flags.long_side, method=method)
+def read_sized(
+    source: str, flags: SizeFlags, matte: str, *, method: str = "cubic", read: Callable[..., np.ndarray] | None = None
+) -> np.ndarray:
+    """Returns the picture that `source` names in the size that the flags say, else its own: see `read_scaled`.
+
+    `read` is `read_scaled`, if left out, or a function that remembers what it has returned.
+    """
+    read = read or read_scaled
+    return read(source, flags.width, matte, height=flags.height, long_side=flags.long_side, method=method)
 
 
 def read_styles(
-    styles: Sequence[str], scales: Sequence[float], content_width: int, matte: str, *, factor: float = 1.0
+    styles: Sequence[str],
+    scales: Sequence[float],
+    content_width: int,
+    matte: str,
+    *,
+    factor: float = 1.0,
+    read: Callable[..., np.ndarray] | None = None,
 ) -> list[np.ndarray]:
     """Returns the style pictures, each as wide as the content times its style scale times `factor`."""
-    scales = scales or (1.0,) * len(styles)
+    scales, read = scales or (1.0,) * len(styles), read or read_scaled
     return [
-        read_scaled(style, max(1, round(scale * factor * content_width)), matte, flag="--style-scales")
+        read(style, max(1, round(scale * factor * content_width)), matte, flag="--style-scales")
         for style, scale in zip(styles, scales, strict=True)
     ]
 

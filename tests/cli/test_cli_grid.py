@@ -45,7 +45,6 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_tiny_network):
     """Runs commands in an empty folder, on small pictures and a network of few channels; returns the exit code."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(points, "load_network", load_tiny_network)
 
     def run(command: str, *flags: str, output: str = "out.png") -> int:
         defaults = {

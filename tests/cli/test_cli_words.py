@@ -43,7 +43,6 @@ EVALUATE = ["evaluate", "content.png", "--content", "content.png", "--styles", "
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_tiny_network) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(points, "load_network", load_tiny_network)
     write_picture("content.png", make_wave_picture(24, 32, 0.7))
     write_picture("style.png", make_wave_picture(40, 36, 2.1))
     return tmp_path
