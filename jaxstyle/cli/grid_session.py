@@ -11,7 +11,7 @@ import numpy as np
 from jaxstyle.checks import DoesNotFitError, InputError
 from jaxstyle.cli import advice
 from jaxstyle.cli.commands.stylize import Stylize
-from jaxstyle.cli.points import Optimizers, Point, Run, Shared, group
+from jaxstyle.cli.points import Point, Run, Shared, group, varied_options
 from jaxstyle.cli.report import Report
 from jaxstyle.cli.running import EXIT_FAILED, RunFlags
 from jaxstyle.cli.runs.stylize import retouch
@@ -71,7 +71,7 @@ class GridSession(Session):
     Args:
         runs: All of them.
         shared: What they share.
-        batch: As for `jaxstyle.optimize.batch.minimize_many`.
+        batch: Runs at a time: an argument of `jaxstyle.optimize.batch.minimize_many`.
         names: Where to write each combination's picture, by its number; none of them, if left out.
         cell_width: The width in which to keep the pictures for the sheet.
 
@@ -85,21 +85,19 @@ class GridSession(Session):
     ):
         first, every = runs[0].flags, [point.flags for run in runs for point in run.points]
         super().__init__(first, precision=first.matmul_precision, seeds=every)
-        self._shapes = [shared.pictures(run.flags).content.shape[:2] for run in runs]
-        hows = [run.flags.optimization for run in runs]
-        sizes = {size for how, shape in zip(hows, self._shapes, strict=True) for size in how.sizes(*shape)}
-        self.report = GridReport(first, sum(sum(how.steps()) for how in hows), is_even=len(sizes) == 1)
+        sizes = {size for run in runs for size in run.flags.optimization.sizes(*shared.size(run.flags))}
+        steps = sum(sum(run.flags.optimization.steps()) for run in runs)
+        self.report = GridReport(first, steps, is_even=len(sizes) == 1)
         self.pictures: dict[int, np.ndarray] = {}
         self.rows: dict[int, dict[str, Any]] = {}
         self._runs, self._shared, self._batch, self._names = runs, shared, batch, names
-        self._cell_width = cell_width
-        self._optimizers = Optimizers(runs)
-        self._groups = group(runs, shared, self._optimizers)
+        self._cell_width, self._varied = cell_width, varied_options(runs)
+        self._groups = group(runs, shared, self._varied)
 
     def say_plan(self) -> None:
         """Says what is about to run, and on what."""
         flags, all_flags = self.flags, [run.flags for run in self._runs]
-        sizes = ", ".join(f"{width}x{height}" for height, width in dict.fromkeys(self._shapes))
+        sizes = ", ".join(dict.fromkeys("{1}x{0}".format(*self._shared.size(each)) for each in all_flags))
         kinds = [each.optimization.optimizer for each in all_flags]
         kinds += [each.objective.dtype for each in all_flags] if flags.verbose else []
         counts = {"run": len(self._runs), "program": len(self._groups)}
@@ -121,12 +119,11 @@ class GridSession(Session):
             InputError: If the first one is refused.
         """
         for some in self._groups:
+            if self.is_interrupted:
+                break
             try:
-                if len(some[0].flags.optimization.steps()) == 1:
-                    self._run_group(some)
-                else:
-                    for run in some:
-                        self._run_sizes(run)
+                has_one_size = len(some[0].flags.optimization.steps()) == 1
+                (self._run_at_one_size if has_one_size else self._run_at_several_sizes)(some)
             except InputError as error:
                 if isinstance(error, DoesNotFitError):
                     error = error.advised(advice.on_memory(some[0].flags, error.scale))
@@ -144,10 +141,7 @@ class GridSession(Session):
         for point in (point for run in runs for point in run.points):
             self.rows.setdefault(point.number, {"picture": point.number, **point.values, "status": status})
 
-    def _run_group(self, runs: Sequence[Run]) -> None:
-        """Runs what can share a program."""
-        if self.is_interrupted:
-            return
+    def _run_at_one_size(self, runs: Sequence[Run]) -> None:
         flags = runs[0].flags
         (num_steps,) = flags.optimization.steps()
         told: list[list[Progress]] = [[] for _ in runs]  # without states
@@ -157,8 +151,7 @@ class GridSession(Session):
             for point in runs[index].points[:-1]:
                 if point.flags.optimization.iterations == progress.step:
                     self._keep(point, self._outcome_so_far(problem, progress, told[index]))
-            steps = sum(some[-1].step for some in told if some)
-            self.report.show(steps, float(progress.infos.loss[-1]))
+            self.report.show(sum(some[-1].step for some in told if some), float(progress.infos.loss[-1]))
             return self._is_to_stop()
 
         finished = minimize_many(
@@ -190,23 +183,21 @@ class GridSession(Session):
         return self.outcome(problem, [result])
 
     def _task(self, flags: Stylize) -> Task:
-        height, width, _ = self._shared.pictures(flags).content.shape
-        how = flags.optimization
+        size, how = self._shared.size(flags), flags.optimization
 
         def make_problem() -> Problem:
-            problem = self._shared.problem(flags, height, width)
-            return apply_parameterization(problem, how.parameterization, height, width)
+            return apply_parameterization(self._shared.problem(flags, *size), how.parameterization, *size)
 
-        return Task(make_problem, jax.random.key(flags.seed), self._optimizers.make(flags), how.stop_rule())
+        optimizer = configured_optimizer(how, traced=self._varied[how.optimizer])
+        return Task(make_problem, jax.random.key(flags.seed), optimizer, how.stop_rule())
 
-    def _run_sizes(self, run: Run) -> None:
-        """Runs what goes through several sizes."""
-        if self.is_interrupted:
-            return
-        flags = run.flags
-        height, width, _ = self._shared.pictures(flags).content.shape
-        make, optimizer = partial(self._shared.problem, flags), configured_optimizer(flags.optimization)
-        self._keep_rest(run, self.minimize_picture(make, optimizer, height, width, flags=flags, label=run.label))
+    def _run_at_several_sizes(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            if self.is_interrupted:
+                return
+            flags, size = run.flags, self._shared.size(run.flags)
+            make, optimizer = partial(self._shared.problem, flags), configured_optimizer(flags.optimization)
+            self._keep_rest(run, self.minimize_picture(make, optimizer, *size, flags=flags, label=run.label))
 
     def _keep_rest(self, run: Run, outcome: Outcome) -> None:
         """Keeps how a run ended, for all combinations that it did not reach; of those that Ctrl-C cut off, for one."""
@@ -217,14 +208,13 @@ class GridSession(Session):
             self._keep(point, outcome)
 
     def _keep(self, point: Point, outcome: Outcome) -> None:
-        content = self._shared.pictures(point.flags).content
-        picture = np.nan_to_num(outcome.picture, nan=0.5).clip(0, 1)
-        picture = np.asarray(retouch(point.flags, content, picture)).clip(0, 1)
+        flags, picture = point.flags, np.nan_to_num(outcome.picture, nan=0.5).clip(0, 1)
+        picture = np.asarray(retouch(flags, self._shared.pictures(flags).content, picture)).clip(0, 1)
         if point.number in self._names:
             self.write_extra(self._names[point.number], picture)
         height, width, _ = picture.shape
         if self._cell_width is not None and self._cell_width < width:
-            picture = np.asarray(resize(np.clip(picture, 0, 1), *size_for_width(height, width, self._cell_width)))
+            picture = np.asarray(resize(picture, *size_for_width(height, width, self._cell_width)))
         self.pictures[point.number] = picture
         record = record_of(outcome)
         self.rows[point.number] = {

@@ -1,12 +1,10 @@
 """The combinations of a grid, what they share, and which of them share a run or a program."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any, NamedTuple
-
-import optax
 
 from jaxstyle.checks import InputError
 from jaxstyle.cli.commands.stylize import Stylize
@@ -14,7 +12,7 @@ from jaxstyle.cli.pictures import load_network, read_resized, read_scaled, resiz
 from jaxstyle.cli.runs.stylize import Pictures, check_sizes, config_of, problem_maker, read_pictures
 from jaxstyle.optimize.configured import configured_optimizer
 from jaxstyle.optimize.optimizers import OPTIMIZERS, real_options
-from jaxstyle.optimize.programs import value_key
+from jaxstyle.optimize.programs import ProgramCache, value_key
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.style_transfer import with_weights
 from jaxstyle.types import NetworkParams
@@ -60,8 +58,7 @@ class Shared:
         self._read = cache(read_scaled), cache(read_resized)
         self._networks: dict[str | None, Network] = {}
         self._layers: dict[str | None, dict[str, None]] = {}
-        self._frozen: OrderedDict[Hashable, NetworkParams] = OrderedDict()
-        self._problems: OrderedDict[Hashable, Problem] = OrderedDict()
+        self._frozen, self._problems = ProgramCache(MOST_NETWORKS), ProgramCache(MOST_TARGETS)
 
     def check(self, flags: Stylize) -> None:
         """Raises for all that can be known to be wrong before the work starts, files and sizes included."""
@@ -73,6 +70,11 @@ class Shared:
     def pictures(self, flags: Stylize) -> Pictures:
         """Returns the pictures of a combination."""
         return read_pictures(flags, *self._read)
+
+    def size(self, flags: Stylize) -> tuple[int, int]:
+        """Returns the height and the width of a combination's result."""
+        height, width, _ = self.pictures(flags).content.shape
+        return height, width
 
     def network(self, flags: Stylize) -> Network:
         """Returns the network of a combination, after a check that it has the layers, which `problem` keeps."""
@@ -93,7 +95,7 @@ class Shared:
         """Returns the problem of a combination at a size; targets that an earlier one had are used again."""
         network, pictures = self._freeze(flags, height * width), self.pictures(flags)
         make = partial(problem_maker(flags, network, pictures), height, width)
-        problem = _remember(self._problems, self.targets_key(flags, height, width), make, MOST_TARGETS)
+        problem = self._problems.get(self.targets_key(flags, height, width), make)
         is_given = pictures.initial is not None
         start = resize_to(pictures.initial if is_given else pictures.content, height, width)  # type: ignore[arg-type]
         return with_weights(problem, config_of(flags), mean=network["mean"], start=start, is_given=is_given)
@@ -105,17 +107,7 @@ class Shared:
         kernels = [layer["kernel"].shape for name, layer in params.items() if name != "mean"]
         methods = tuple(choose_method(i, o, pixels=pixels, dtype=dtype) for _, _, i, o in kernels)
         make = partial(vgg.freeze, params, layers=layers, pixels=pixels, dtype=dtype)
-        return _remember(self._frozen, (path, dtype, methods), make, MOST_NETWORKS)
-
-
-def _remember(cache: OrderedDict[Hashable, Any], key: Hashable, make: Callable[[], Any], most: int) -> Any:
-    """Returns what `make` returned for `key`, of which the cache keeps the `most` that were used last."""
-    if key not in cache:
-        while len(cache) >= most:
-            cache.popitem(last=False)
-        cache[key] = make()
-    cache.move_to_end(key)
-    return cache[key]
+        return self._frozen.get((path, dtype, methods), make)
 
 
 class Run(NamedTuple):
@@ -151,27 +143,23 @@ def fold(points: Sequence[Point]) -> list[Run]:
     return runs
 
 
-class Optimizers:
-    """Makes the optimizers of all runs: the numbers in which those of one name differ are arguments of their program.
+def varied_options(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Returns, for each optimizer, the numbers in which its runs differ: they become arguments of its program.
 
     What is the same for all stays in the program's text, which is then the one that `stylize` runs.
     """
-
-    def __init__(self, runs: Sequence[Run]):
-        self._values: dict[tuple[str, str], set[float]] = {}
-        for how in (run.flags.optimization for run in runs):
-            options = {**OPTIMIZERS[how.optimizer].defaults, **how.options}
-            for name in real_options(how.optimizer):
-                self._values.setdefault((how.optimizer, name), set()).add(float(options[name]))
-
-    def make(self, flags: Stylize) -> optax.GradientTransformation:
-        """Returns the optimizer of a run."""
-        own = flags.optimization.optimizer
-        traced = [name for (optimizer, name), some in self._values.items() if optimizer == own and len(some) > 1]
-        return configured_optimizer(flags.optimization, traced=sorted(traced))
+    values: dict[str, dict[str, set[float]]] = defaultdict(lambda: defaultdict(set))
+    for how in (run.flags.optimization for run in runs):
+        seen, options = values[how.optimizer], {**OPTIMIZERS[how.optimizer].defaults, **how.options}
+        for name in real_options(how.optimizer):
+            seen[name].add(float(options[name]))
+    return {
+        optimizer: sorted(name for name, some in options.items() if len(some) > 1)
+        for optimizer, options in values.items()
+    }
 
 
-def group(runs: Sequence[Run], shared: Shared, optimizers: Optimizers) -> list[list[Run]]:
+def group(runs: Sequence[Run], shared: Shared, varied: Mapping[str, Sequence[str]]) -> list[list[Run]]:
     """Returns the runs in groups that can share a program, each in an order in which targets can be used again.
 
     As for `jaxstyle.optimize.loop.program_key`, the functions and the shapes of the arguments have to be equal.
@@ -180,13 +168,11 @@ def group(runs: Sequence[Run], shared: Shared, optimizers: Optimizers) -> list[l
     turns: dict[Hashable, int] = {}
     for run in runs:
         flags, how = run.flags, run.flags.optimization
-        sizes = tuple(how.sizes(*shared.pictures(flags).content.shape[:2]))
-        functions = (
-            flags.weighed_objective().program_key(),
-            how.parameterization,
-            value_key(optimizers.make(flags).update),
-        )
-        program = flags.network, functions, sizes, len(flags.styles), tuple(how.steps())
+        sizes = tuple(how.sizes(*shared.size(flags)))
+        update = configured_optimizer(how, traced=varied[how.optimizer]).update
+        functions = flags.weighed_objective().program_key(), how.parameterization, value_key(update)
+        shapes = flags.network, sizes, len(flags.styles), tuple(how.steps())
         targets = tuple(shared.targets_key(flags, *size) for size in sizes)
-        groups.setdefault(program, []).append((turns.setdefault(targets, len(turns)), run))
+        turn = turns.setdefault(targets, len(turns))
+        groups.setdefault((functions, shapes), []).append((turn, run))
     return [[run for _, run in sorted(some, key=lambda pair: pair[0])] for some in groups.values()]

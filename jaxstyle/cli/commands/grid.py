@@ -86,16 +86,9 @@ class Grid(OutputFlags, EachPictureFlags):
 
     def picture_names(self, count: int) -> dict[int, str]:
         """Returns where to write the picture of each combination, by its number; nothing without --pictures."""
-        if self.pictures is None:
-            return {}
-        try:
-            return {number: checkpoint_name(self.pictures, number) for number in range(1, count + 1)}
-        except InputError:
-            raise InputError(
-                "--pictures with one placeholder for the picture's number",
-                repr(self.pictures),
-                "put one of {}, {:05}, %d, %05d or %s into the name",
-            ) from None
+        expected = "--pictures with one placeholder for the picture's number"
+        numbers = range(1, count + 1) if self.pictures is not None else ()
+        return {number: checkpoint_name(self.pictures or "", number, expected) for number in numbers}
 
 
 def is_once(flag: Flag) -> bool:

@@ -57,14 +57,9 @@ def run(flags: Grid) -> int:
             current_display().result(aligned_text(rows))  # before files are written, which may fail
         if session.pictures:
             cells = [_cell(session.pictures.get(row["picture"]), row, layout) for row in rows]
-            sheet = sheets.contact_sheet(
-                [cells[start : start + layout.columns] for start in range(0, len(cells), layout.columns)],
-                row_labels=layout.row_labels,
-                column_labels=layout.column_labels,
-                title=flags.title,
-                cell_width=cell_width,
-            )
-            session.write_result(sheet)
+            table = [cells[start : start + layout.columns] for start in range(0, len(cells), layout.columns)]
+            labels = {"row_labels": layout.row_labels, "column_labels": layout.column_labels, "title": flags.title}
+            session.write_result(sheets.contact_sheet(table, **labels, cell_width=cell_width))
         if flags.table is not None:
             session.save_text("the table", flags.table, table_text(rows, Path(flags.table).suffix.lower()))
         checksums = [network.checksum for network in networks]
@@ -128,24 +123,18 @@ def table_text(rows: Sequence[Mapping[str, Any]], suffix: str) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, _columns(rows), restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: _text(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 
 def aligned_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Returns a table for people: columns of equal width, numbers at the right with six digits."""
-    columns = _columns(rows)
-    cells = [[_short(row.get(name, "")) for name in columns] for row in rows]
-    lines = [list(columns), *cells]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
-    is_number = [all(isinstance(row.get(name, 0), (int, float)) for row in rows) for name in columns]
-    return "\n".join(
-        "  ".join(
-            text.rjust(width) if right else text.ljust(width)
-            for text, width, right in zip(line, widths, is_number, strict=True)
-        ).rstrip()
-        for line in lines
-    )
+    columns = []
+    for name in _columns(rows):
+        texts = [name, *(_text(row.get(name, ""), ".6g") for row in rows)]
+        width, is_number = max(map(len, texts)), all(isinstance(row.get(name, 0), int | float) for row in rows)
+        columns.append([text.rjust(width) if is_number else text.ljust(width) for text in texts])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -154,11 +143,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*longest, *dict.fromkeys(name for row in rows for name in row if name not in longest)]
 
 
-def _plain(value: Any) -> Any:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else value
-
-
-def _short(value: Any) -> str:
+def _text(value: Any, digits: str = "") -> str:
     if isinstance(value, tuple):
-        return ",".join(map(_short, value))
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+        return ",".join(_text(item, digits) for item in value)
+    return format(value, digits) if isinstance(value, float) else str(value)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxstyle.cli.commands.stylize import Stylize
-from jaxstyle.cli.pictures import describe, load_network, read_resized, read_scaled, read_sized, read_styles, resize_to
+from jaxstyle.cli.pictures import describe, load_network, read_resized, read_scaled, read_styles, resize_to
 from jaxstyle.cli.session import Session, record_of
 from jaxstyle.config import StyleTransferConfig
 from jaxstyle.optimize.configured import configured_optimizer
@@ -61,7 +61,7 @@ def read_pictures(
     read_start: Callable[..., np.ndarray] = read_resized,
 ) -> Pictures:
     """Returns the pictures of a run; `read` and `read_start` are these functions, or ones with a memory."""
-    content = read_sized(flags.content, flags, flags.matte, read=read)
+    content = read(flags.content, flags.width, flags.matte, height=flags.height, long_side=flags.long_side)
     height, width, _ = content.shape
     initial = None if flags.initial is None else read_start(flags.initial, height, width, flags.matte)
     styles = {
