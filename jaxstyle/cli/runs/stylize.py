@@ -13,9 +13,9 @@ from jaxstyle.cli.session import Session, record_of
 from jaxstyle.config import StyleTransferConfig
 from jaxstyle.optimize.configured import configured_optimizer
 from jaxstyle.pictures.images import preserve_colors
+from jaxstyle.problems import style_transfer
 from jaxstyle.problems.pictures import check_size
 from jaxstyle.problems.problem import Problem
-from jaxstyle.problems.style_transfer import make_problem
 from jaxstyle.run_config import settings_record
 from jaxstyle.types import NetworkParams
 from jaxstyle.vgg.layers import minimum_size
@@ -82,7 +82,7 @@ def check_sizes(flags: Stylize, pictures: Pictures) -> None:
     for height, width in flags.optimization.sizes(*pictures.content.shape[:2]):
         check_size("the content", height, width, least)
         for number, style in enumerate(pictures.styles[width], start=1):
-            check_size(f"style {number}", *style.shape[:2], least)
+            check_size(f"style {number}", style.shape[0], style.shape[1], least)
 
 
 def retouch(flags: Stylize, content: np.ndarray, picture: np.ndarray) -> Any:
@@ -100,6 +100,7 @@ def problem_maker(flags: Stylize, network: NetworkParams, pictures: Pictures) ->
 
     def make(height: int, width: int) -> Problem:
         start: Any = None if initial is None else resize_to(initial, height, width)
-        return make_problem(config, network, resize_to(content, height, width), styles[width], initial=start)
+        small = resize_to(content, height, width)
+        return style_transfer.make_problem(config, network, small, styles[width], initial=start)
 
     return make
