@@ -199,7 +199,7 @@ def flags_of(command: type) -> list[Flag]:
     """Returns the flags of a command's dataclass in the order of the help."""
     order = {name: index for index, name in enumerate(name for names in GROUPS.values() for name in names.split())}
     hints, texts, found = get_type_hints(command, include_extras=True), attribute_docs(command), list[Flag]()
-    found += command.borrowed_flags() if issubclass(command, Command) else ()
+    found += getattr(command, "borrowed_flags", list)()
     for each in fields(command):
         annotation, marks = unwrap(hints[each.name])
         if is_dataclass(annotation):
