@@ -17,7 +17,19 @@ from jaxstyle.checks import (
     check_positive,
     check_weights,
 )
-from jaxstyle.knobs import NO_FLAG, Check, Config, Knob, NotNegative, NotNegativeInt, Positive, PositiveInt, Share
+from jaxstyle.knobs import (
+    ARGUMENT,
+    NO_FLAG,
+    Check,
+    Config,
+    Knob,
+    NotNegative,
+    NotNegativeInt,
+    Positive,
+    PositiveInt,
+    Share,
+    Weight,
+)
 from jaxstyle.vgg.layers import STYLE_LAYERS, Dtype, MemoryMode, Pooling
 
 #: Standard deviation of the initial noise, on 0..255, as in anishathalye/neural-style.
@@ -38,7 +50,7 @@ class FeatureConfig(Config):
         memory: low is a third slower and needs a fraction of the memory.
     """
 
-    tv_weight: NotNegative = 0.0
+    tv_weight: Weight = 0.0
     pooling: Pooling = "max"
     dtype: Dtype = "float32"
     memory: MemoryMode = "normal"
@@ -53,7 +65,7 @@ class StyleConfig(FeatureConfig):
         style_loss: What styles are compared by: a name in `jaxstyle.problems.terms.STYLE_LOSSES`.
     """
 
-    style_weight: NotNegative = 500.0
+    style_weight: Weight = 500.0
     style_loss: Annotated[str, NO_FLAG] = "gram"
 
 
@@ -106,12 +118,14 @@ class StyleTransferConfig(StyleConfig):
             with one.
     """
 
-    content_weight: NotNegative = 5.0
-    tv_weight: NotNegative = field(default=100.0, kw_only=True)
-    content_layers: Mapping[str, float] = field(default_factory=lambda: blended_content_layers(1.0))
-    style_layers: Mapping[str, float] = field(default_factory=exponential_style_layers)
-    style_blend_weights: Sequence[float] | None = None
-    noise_blend: Annotated[float | None, NO_FLAG, Check(check_between, (0, 1))] = None
+    content_weight: Weight = 5.0
+    tv_weight: Weight = field(default=100.0, kw_only=True)
+    content_layers: Annotated[Mapping[str, float], ARGUMENT] = field(
+        default_factory=lambda: blended_content_layers(1.0)
+    )
+    style_layers: Annotated[Mapping[str, float], ARGUMENT] = field(default_factory=exponential_style_layers)
+    style_blend_weights: Annotated[Sequence[float] | None, ARGUMENT] = None
+    noise_blend: Annotated[float | None, NO_FLAG, Check(check_between, (0, 1)), ARGUMENT] = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -125,6 +139,13 @@ class StyleTransferConfig(StyleConfig):
         content = tuple(layer for layer, weight in self.content_layers.items() if weight > 0)
         style = tuple(layer for layer, weight in self.style_layers.items() if weight > 0)
         return content, style
+
+    def program_key(self) -> tuple[Any, ...]:
+        """Returns what is equal for configs whose problems, of the same pictures, have the same targets and program."""
+        hints = get_type_hints(type(self), include_extras=True)
+        return self.used_layers(), *(
+            getattr(self, name) for name, hint in hints.items() if ARGUMENT not in get_args(hint)
+        )
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,15 @@ class Check(NamedTuple):
     bounds: tuple[float, ...] = ()
 
 
+#: Stands beside the type of a field that goes into the arguments of a compiled program, or into where it starts. The
+#: other fields are part of the program, and the targets depend on them.
+ARGUMENT = "argument"
+
 #: Types of numbers with a bound.
 Positive = Annotated[float, Check(check_positive)]
 PositiveInt = Annotated[int, Check(check_positive)]
 NotNegative = Annotated[float, Check(check_not_negative)]
+Weight = Annotated[float, Check(check_not_negative), ARGUMENT]
 NotNegativeInt = Annotated[int, Check(check_not_negative)]
 Share = Annotated[float, Check(check_between, (0, 1))]
 

@@ -28,7 +28,7 @@ RIDDLE = re.compile(r"^\s*\w+(, \w+)*: (Of|See|As) .*", re.MULTILINE)
 
 #: Files that may still have such entries.
 WITH_RIDDLES = re.compile(
-    r"benchmarks/|jaxstyle/(optimize|pictures)/|cli/(flags|grid_session|report|session)|problems/(dream|pictures)"
+    r"benchmarks/|jaxstyle/(optimize|pictures)/|cli/(flags|report|session)|problems/(dream|pictures)"
 )
 
 

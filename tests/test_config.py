@@ -35,7 +35,7 @@ def dataclasses() -> set[type]:
 
 
 def own_fields(kind: type) -> list[Field]:
-    """Returns the fields that a dataclass declares itself; those of the grid are made of the flags of `stylize`."""
+    """Returns the fields that a dataclass declares itself."""
     return [each for each in fields(kind) if each.name in get_annotations(kind) and each.init]
 
 
@@ -48,8 +48,6 @@ def leaves(known: dict[str, type]) -> Iterator[type]:
 def test_no_field_is_declared_twice():
     found = defaultdict(list)
     for kind in dataclasses():
-        if kind.__name__ == "Grid":
-            continue
         hints = get_type_hints(kind, include_extras=True)
         for each in own_fields(kind):
             default = each.default if each.default_factory is MISSING else each.default_factory()

@@ -59,7 +59,7 @@ def _run(argv: Sequence[str] | None, invocation: Invocation) -> int:
         command = _parse(argv)
         from jaxstyle.cli.display import show
 
-        with show(invocation, quiet=getattr(command, "quiet", False)) as display:
+        with show(invocation, quiet="quiet" in command.given) as display:
             invocation.stop.say, invocation.stop.close = display.say, display.stop
             return command.run()
     except SystemExit as end:  # the parser has printed the help

@@ -1,4 +1,4 @@
-"""Names of checkpoint files: a pattern with one placeholder for the iteration."""
+"""Names of several files: a pattern with one placeholder for a number, as for the iteration of a checkpoint."""
 
 import re
 
@@ -8,8 +8,10 @@ from jaxstyle.checks import InputError
 _PLACEHOLDER = re.compile(r"\{(?::(0?\d{0,2})d?)?\}|%(0?\d{0,2})[ds]")
 
 
-def checkpoint_name(pattern: str, iteration: int) -> str:
-    """Returns `pattern` with its placeholder replaced by `iteration`.
+def checkpoint_name(
+    pattern: str, iteration: int, expected: str = "a checkpoint pattern with one placeholder for the iteration"
+) -> str:
+    """Returns `pattern` with its placeholder replaced by `iteration`; `expected` is part of the message if it fails.
 
     Raises:
         InputError: If there is not exactly one placeholder.
@@ -19,11 +21,7 @@ def checkpoint_name(pattern: str, iteration: int) -> str:
     """
     found = list(_PLACEHOLDER.finditer(pattern))
     if len(found) != 1:
-        raise InputError(
-            "a checkpoint pattern with one placeholder for the iteration",
-            repr(pattern),
-            "put one of {}, {:05}, %d, %05d or %s into the name",
-        )
+        raise InputError(expected, repr(pattern), "put one of {}, {:05}, %d, %05d or %s into the name")
     width = found[0].group(1) or found[0].group(2) or ""
     start, end = found[0].span()
     return pattern[:start] + format(iteration, f"{width}d") + pattern[end:]

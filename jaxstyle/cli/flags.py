@@ -81,6 +81,11 @@ class Command:
         """Returns configs that replace the command's defaults; a flag that only names one is taken out of `given`."""
         return {}
 
+    @classmethod
+    def borrowed_flags(cls) -> Sequence["Flag"]:
+        """Returns flags that are no fields of the command: what was typed for them is in `given` only."""
+        return ()
+
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
 
@@ -109,7 +114,7 @@ class Flag(NamedTuple):
         choices: The values that it takes, where they are few.
         checks: What its value, or each of its values, must pass.
         config: The command's field that holds it, if that is a config.
-        field: The config's or the command's field.
+        field: The config's or the command's field; empty for one of `Command.borrowed_flags`.
         key: The entry of that field, if the field is a mapping and the flag gives one entry.
         is_mapping: Whether the field is a mapping, which is typed as words.
     """
@@ -180,6 +185,8 @@ class Flag(NamedTuple):
         """Returns what a command holds for it; of a mapping only what was typed."""
         if self.is_mapping:
             return command.given.get(self.name, ())
+        if not self.field:
+            return command.given.get(self.name, self.default)
         value = getattr(getattr(command, self.config) if self.config else command, self.field)
         return value.get(self.key) if self.key else value
 
@@ -192,6 +199,7 @@ def flags_of(command: type) -> list[Flag]:
     """Returns the flags of a command's dataclass in the order of the help."""
     order = {name: index for index, name in enumerate(name for names in GROUPS.values() for name in names.split())}
     hints, texts, found = get_type_hints(command, include_extras=True), attribute_docs(command), list[Flag]()
+    found += getattr(command, "borrowed_flags", list)()
     for each in fields(command):
         annotation, marks = unwrap(hints[each.name])
         if isinstance(annotation, type) and is_dataclass(annotation):
@@ -263,6 +271,8 @@ def build(command: type[CommandType], given: Mapping[str, Any]) -> CommandType:
             continue
         value = flag.read(typed[flag.name], optimizer)
         own = changes[flag.config] if flag.config else values
+        if not flag.field:
+            continue
         if flag.field == "options":
             own.setdefault("options", {}).update({flag.key: value} if flag.key else value)
         else:

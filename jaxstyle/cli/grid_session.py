@@ -1,37 +1,32 @@
 """The runs of a grid: in which order, what people are told meanwhile, and what becomes of each."""
 
-import csv
-import io
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
 from jaxstyle.checks import DoesNotFitError, InputError
 from jaxstyle.cli import advice
+from jaxstyle.cli.commands.stylize import Stylize
 from jaxstyle.cli.points import Point, Run, Shared, group, varied_options
-from jaxstyle.cli.records import to_json
-from jaxstyle.cli.report import Report, StepCount
+from jaxstyle.cli.report import Report
 from jaxstyle.cli.running import EXIT_FAILED, RunFlags
-from jaxstyle.cli.session import Session, record_of
+from jaxstyle.cli.runs.stylize import retouch
+from jaxstyle.cli.session import RunOutcome, Session, record_of
 from jaxstyle.optimize.batch import Task, minimize_many
 from jaxstyle.optimize.configured import configured_optimizer
-from jaxstyle.optimize.pyramid import chosen_params
-from jaxstyle.optimize.records import LoopState, Progress, Result, Status, final_status
+from jaxstyle.optimize.loop import collect
+from jaxstyle.optimize.records import Progress, Result, Status
 from jaxstyle.pictures.images import resize, size_for_width
 from jaxstyle.problems.parameterizations import apply_parameterization
-from jaxstyle.problems.problem import Params, Problem
+from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.terms import BATCH_AXES
 
 #: What the table says of combinations that gave no picture: Ctrl-C came first, or the run was refused.
 NOT_RUN, REFUSED = "not_run", "refused"
-
-#: `evaluate(problem, params)` returns the loss and its terms: `Session.evaluate`.
-Evaluate = Callable[[Problem, Params], tuple[float, dict[str, float]]]
 
 
 class GridReport(Report):
@@ -45,34 +40,8 @@ class GridReport(Report):
 
     def __init__(self, flags: RunFlags, iterations: int, *, is_even: bool):
         super().__init__(flags)
-        self._is_even = is_even
-        self._total, self._done = iterations, 0
-        self._run_flags = flags
-        self._is_brief = False
+        self._total, self._done, self._is_even = iterations, 0, is_even
         self._start = time.monotonic()
-
-    def say(self, line: str) -> None:
-        """Prints a line on stderr, unless quiet, or about a single iteration that nobody asked for."""
-        if not self._is_brief:
-            super().say(line)
-
-    def begin(self, label: str, iterations: int, flags: RunFlags | None = None) -> None:
-        """Begins a run, whose flags need not be those of the report."""
-        self._label, self._iterations, self._run_flags = label, iterations, flags or self._flags
-        self._before = self._latest = StepCount()
-
-    def progress(self, progress: Progress, *, width: int | None = None, left: int | None = None) -> None:
-        """Moves the bar; prints and records the iteration if it is one to report."""
-        with self._brief():
-            super().progress(progress, width=width, left=left)
-        self.show(self._latest.steps, float(progress.infos.loss[-1]))
-
-    def advise(self, result: Result) -> str:
-        """Returns how a run ended and what to do about it."""
-        return advice.on_end(self._run_flags, result)
-
-    def _show(self, steps: int, loss: float, speed: float, left: int | None) -> None:
-        """Shows nothing of a single run: see `show`."""
 
     def show(self, steps: int, loss: float) -> None:
         """Shows how far all runs are: at `steps` of those that are not finished."""
@@ -80,88 +49,20 @@ class GridReport(Report):
         left = self._total - done if self._is_even else None
         self._show_speed("iteration", done, self._total, loss, done / seconds if seconds > 0 else 0.0, left)
 
+    def _show(self, steps: int, loss: float, speed: float, left: int | None) -> None:
+        self.show(steps, loss)
+
     def finish(self, results: list[Result], loss: float, terms: dict[str, float], iteration: int) -> None:
         """Says how a run ended."""
-        with self._brief():
-            super().finish(results, loss, terms, iteration)
+        super().finish(results, loss, terms, iteration)
         self._done += self._iterations
         now, seconds = self._latest, sum(result.compile_seconds for result in results)
         compiled = f", compiled in {seconds:.1f} s" if seconds else ""
         self.say(f"{self._label}: total {loss:.6g}, {now.steps} iterations in {now.seconds:.1f} s{compiled}")
 
-    @contextmanager
-    def _brief(self) -> Iterator[None]:
-        self._is_brief = self._flags.print_iterations is None
-        try:
-            yield
-        finally:
-            self._is_brief = False
-
-
-class Taken(NamedTuple):
-    """A picture that a run has made, and its numbers.
-
-    Attributes:
-        picture: `[height, width, 3]`, RGB in [0, 1] or somewhat beyond.
-        loss: Loss of that picture.
-        terms: Terms of that loss.
-        iteration: At which it was met.
-        last_iteration: Up to which the run had gone.
-        evaluations: So far.
-        seconds: So far.
-        status: How the run stood.
-    """
-
-    picture: np.ndarray
-    loss: float
-    terms: dict[str, float]
-    iteration: int
-    last_iteration: int
-    evaluations: int
-    seconds: float
-    status: Status
-
-
-class _Watch:
-    """What a run has told so far, without its states."""
-
-    def __init__(self):
-        self.told: list[Progress] = []
-
-    @property
-    def step(self) -> int:
-        """The last step taken."""
-        return self.told[-1].step if self.told else 0
-
-    def see(self, progress: Progress) -> None:
-        """Keeps what a chunk tells."""
-        self.told.append(progress._replace(state=None))
-
-    def take(self, problem: Problem, run: LoopState | Result, evaluate: Evaluate) -> Taken:
-        """Returns the picture of a run as it stands, or of its end."""
-        status = run.status if isinstance(run, Result) else final_status(run, self.step)
-        params = run.best_params if status.has_failed else chosen_params(problem, run)
-        loss, iteration = float(run.best_loss), max(int(run.best_step), 0)
-        terms = run.best_terms if isinstance(run, Result) else self._terms_at(iteration)
-        if params is not run.best_params:  # the running average, of which no loss is known
-            (loss, terms), iteration = evaluate(problem, params), self.step
-        elif np.isnan(list(terms.values())).any() and np.isfinite(loss):  # a line search does not know them
-            terms = evaluate(problem, params)[1]
-        last = self.told[-1]
-        return Taken(
-            np.asarray(problem.render_fn(params, problem.args)),
-            loss,
-            terms,
-            iteration,
-            self.step,
-            int(last.infos.evaluations[-1]),
-            last.run_seconds,
-            status,
-        )
-
-    def _terms_at(self, step: int) -> dict[str, float]:
-        parts = [progress.infos.terms for progress in self.told]
-        return {name: float(np.concatenate([part[name] for part in parts])[step]) for name in parts[0]}
+    def _say_counts(self, line: str) -> None:
+        if self._flags.print_iterations is not None:
+            self.say(line)
 
 
 class GridSession(Session):
@@ -170,7 +71,7 @@ class GridSession(Session):
     Args:
         runs: All of them.
         shared: What they share.
-        batch: As for `jaxstyle.optimize.batch.minimize_many`.
+        batch: Runs at a time: an argument of `jaxstyle.optimize.batch.minimize_many`.
         names: Where to write each combination's picture, by its number; none of them, if left out.
         cell_width: The width in which to keep the pictures for the sheet.
 
@@ -182,32 +83,30 @@ class GridSession(Session):
     def __init__(
         self, runs: Sequence[Run], shared: Shared, *, batch: int, names: Mapping[int, str], cell_width: int | None
     ):
-        points = [run.flags for run in runs]
-        every_point = [point for run in runs for point in run.points]
-        super().__init__(points[0], precision=points[0].matmul_precision, seeds=every_point)
-        sizes = {size for point in points for size in point.optimization.sizes(*point.read_pictures()[0].shape[:2])}
-        iterations = sum(sum(point.optimization.steps()) for point in points)
-        self.report = GridReport(points[0], iterations, is_even=len(sizes) == 1)
+        first, every = runs[0].flags, [point.flags for run in runs for point in run.points]
+        super().__init__(first, precision=first.matmul_precision, seeds=every)
+        sizes = {size for run in runs for size in run.flags.optimization.sizes(*shared.size(run.flags))}
+        steps = sum(sum(run.flags.optimization.steps()) for run in runs)
+        self.report = GridReport(first, steps, is_even=len(sizes) == 1)
         self.pictures: dict[int, np.ndarray] = {}
         self.rows: dict[int, dict[str, Any]] = {}
         self._runs, self._shared, self._batch, self._names = runs, shared, batch, names
-        self._cell_width = cell_width
-        self._varied = varied_options([run.flags for run in runs])
-        self._groups = group(runs, self._varied)
+        self._cell_width, self._varied = cell_width, varied_options(runs)
+        self._groups = group(runs, shared, self._varied)
 
     def say_plan(self) -> None:
         """Says what is about to run, and on what."""
-        points = [run.flags for run in self._runs]
-        shapes = dict.fromkeys(point.read_pictures()[0].shape for point in points)
-        sizes = ", ".join(f"{width}x{height}" for height, width, _ in shapes)
-        flags, device = self.flags, jax.devices()[0].device_kind
-        dtypes = [point.objective.dtype for point in points] if flags.verbose else []
-        kinds = ", ".join(dict.fromkeys([*(point.optimization.optimizer for point in points), *dtypes]))
-        runs = f"{len(points)} run{'s' * (len(points) > 1)}"
-        programs = f"{len(self._groups)} program{'s' * (len(self._groups) > 1)}"
+        flags, all_flags = self.flags, [run.flags for run in self._runs]
+        sizes = ", ".join(dict.fromkeys("{1}x{0}".format(*self._shared.size(each)) for each in all_flags))
+        kinds = [each.optimization.optimizer for each in all_flags]
+        kinds += [each.objective.dtype for each in all_flags] if flags.verbose else []
+        counts = {"run": len(self._runs), "program": len(self._groups)}
+        runs, programs = (f"{count} {noun}{'s' * (count > 1)}" for noun, count in counts.items())
+        device = jax.devices()[0].device_kind
         precision = f", {self._precision} matrix precision" if flags.verbose else ""
         self._introduction.append(
-            f"{runs} with {programs}, {sizes} pixels, {kinds}, on {device}{precision}; compiling ..."
+            f"{runs} with {programs}, {sizes} pixels, {', '.join(dict.fromkeys(kinds))}, on {device}{precision}; "
+            "compiling ..."
         )
         self.begin()
 
@@ -223,11 +122,8 @@ class GridSession(Session):
             if self.is_interrupted:
                 break
             try:
-                if some[0].has_one_size:
-                    self._run_group(some)
-                else:
-                    for run in some:
-                        self._run_sizes(run)
+                has_one_size = len(some[0].flags.optimization.steps()) == 1
+                (self._run_at_one_size if has_one_size else self._run_at_several_sizes)(some)
             except InputError as error:
                 if isinstance(error, DoesNotFitError):
                     error = error.advised(advice.on_memory(some[0].flags, error.scale))
@@ -236,160 +132,99 @@ class GridSession(Session):
                 self.report.warn(f"{some[0].label}: {error}")
                 self._fill(some, REFUSED)
         self._fill(self._runs, NOT_RUN)
-        statuses = {row["status"] for row in self.rows.values()}
         if self.is_interrupted:
             return self.interrupted_code
         bad = {REFUSED, *(status.name.lower() for status in Status if status.has_failed)}
-        return EXIT_FAILED if statuses & bad else 0
+        return EXIT_FAILED if bad & {row["status"] for row in self.rows.values()} else 0
 
     def _fill(self, runs: Sequence[Run], status: str) -> None:
         for point in (point for run in runs for point in run.points):
             self.rows.setdefault(point.number, {"picture": point.number, **point.values, "status": status})
 
-    def _run_group(self, runs: Sequence[Run]) -> None:
-        """Runs what can share a program."""
-        first = runs[0].flags
-        height, width, _ = first.read_pictures()[0].shape
-        watches = [_Watch() for _ in runs]
+    def _run_at_one_size(self, runs: Sequence[Run]) -> None:
+        flags = runs[0].flags
+        (num_steps,) = flags.optimization.steps()
+        told: list[list[Progress]] = [[] for _ in runs]  # without states
 
         def after_chunk(index: int, problem: Problem, progress: Progress) -> bool:
-            watch = watches[index]
-            watch.see(progress)
+            told[index].append(progress._replace(state=None))
             for point in runs[index].points[:-1]:
-                if point.optimization.iterations == progress.step:
-                    self._keep(point, watch.take(problem, progress.state, self.evaluate))
-            self.report.show(sum(watch.step for watch in watches), float(progress.infos.loss[-1]))
+                if point.flags.optimization.iterations == progress.step:
+                    self._keep(point, self._outcome_so_far(problem, progress, told[index]))
+            self.report.show(sum(some[-1].step for some in told if some), float(progress.infos.loss[-1]))
             return self._is_to_stop()
 
         finished = minimize_many(
-            [self._task(run.flags, height, width) for run in runs],
-            num_steps=first.optimization.steps()[0],
+            [self._task(run.flags) for run in runs],
+            num_steps=num_steps,
             batch=self._batch,
             axes=BATCH_AXES,
-            report_every=(first.report_iterations(),),
-            report_at=[point.optimization.steps()[-1] for point in runs[0].points],
+            report_every=(flags.report_iterations(),),
+            report_at=[point.flags.optimization.iterations for point in runs[0].points],
             callback=after_chunk,
             programs=self.programs,
         )
-        for run, watch, (problem, result) in zip(runs, watches, finished, strict=False):  # fewer after Ctrl-C
-            taken = watch.take(problem, result, self.evaluate)
-            self._keep_rest(run, taken)
-            self.report.begin(run.label, first.optimization.steps()[0], run.flags)
-            for progress in watch.told:
+        for run, chunks, (problem, result) in zip(runs, told, finished, strict=False):  # fewer after Ctrl-C
+            outcome = self.outcome(problem, [result])
+            self._keep_rest(run, outcome)
+            self.report.begin(run.label, num_steps, run.flags)
+            for progress in chunks:
                 self.report.progress(progress)
-            watch.told.clear()
-            self.report.finish([result], taken.loss, taken.terms, taken.iteration)
+            chunks.clear()
+            self._finish(outcome)
             if self.is_interrupted:
                 break
 
-    def _task(self, point: Point, height: int, width: int) -> Task:
+    def _outcome_so_far(self, problem: Problem, progress: Progress, told: Sequence[Progress]) -> RunOutcome:
+        infos, seconds = [each.infos for each in told], (progress.compile_seconds, progress.run_seconds)
+        result = collect(progress.state, infos, progress.step, *seconds)
+        if result.lacks_terms:
+            result = result._replace(best_terms=self.evaluate(problem, result.best_params)[1])
+        return self.outcome(problem, [result])
+
+    def _task(self, flags: Stylize) -> Task:
+        size, how = self._shared.size(flags), flags.optimization
+
         def make_problem() -> Problem:
-            problem = self._shared.problem(point, height, width)
-            return apply_parameterization(problem, point.optimization.parameterization, height, width)
+            return apply_parameterization(self._shared.problem(flags, *size), how.parameterization, *size)
 
-        optimizer = point.shared_optimizer(self._varied)
-        return Task(make_problem, jax.random.key(point.seed), optimizer, point.optimization.stop_rule())
+        optimizer = configured_optimizer(how, traced=self._varied[how.optimizer])
+        return Task(make_problem, jax.random.key(flags.seed), optimizer, how.stop_rule())
 
-    def _run_sizes(self, run: Run) -> None:
-        """Runs what goes through several sizes."""
-        if self.is_interrupted:
-            return
-        self.flags = point = run.flags
-        height, width, _ = point.read_pictures()[0].shape
-        optimizer = configured_optimizer(point.optimization)
-        make = partial(self._shared.problem, point)
-        outcome = self.minimize_picture(make, optimizer, height, width, flags=point, label=run.label)
-        record = record_of(outcome)
-        taken = Taken(
-            outcome.picture,
-            outcome.loss,
-            outcome.terms,
-            outcome.iteration,
-            record["iterations"],
-            record["evaluations"],
-            record["run_seconds"],
-            outcome.status,
-        )
-        self._keep_rest(run, taken)
-        self.flags = self._runs[0].flags
+    def _run_at_several_sizes(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            if self.is_interrupted:
+                return
+            flags, size = run.flags, self._shared.size(run.flags)
+            make, optimizer = partial(self._shared.problem, flags), configured_optimizer(flags.optimization)
+            self._keep_rest(run, self.minimize_picture(make, optimizer, *size, flags=flags, label=run.label))
 
-    def _keep_rest(self, run: Run, taken: Taken) -> None:
+    def _keep_rest(self, run: Run, outcome: RunOutcome) -> None:
         """Keeps how a run ended, for all combinations that it did not reach; of those that Ctrl-C cut off, for one."""
         waiting = [point for point in run.points if point.number not in self.rows]
-        if taken.status == Status.INTERRUPTED:
-            has_begun = taken.last_iteration > 0 or not self.rows
-            waiting = waiting[:has_begun]
-        for point in waiting:
-            self._keep(point, taken)
+        if outcome.is_untouched and self.rows:
+            return
+        for point in waiting[:1] if outcome.status == Status.INTERRUPTED else waiting:
+            self._keep(point, outcome)
 
-    def _keep(self, point: Point, taken: Taken) -> None:
-        picture = point.retouch(taken.picture)
+    def _keep(self, point: Point, outcome: RunOutcome) -> None:
+        flags, picture = point.flags, np.nan_to_num(outcome.picture, nan=0.5).clip(0, 1)
+        picture = np.asarray(retouch(flags, self._shared.pictures(flags).content, picture)).clip(0, 1)
         if point.number in self._names:
             self.write_extra(self._names[point.number], picture)
         height, width, _ = picture.shape
         if self._cell_width is not None and self._cell_width < width:
-            picture = np.asarray(resize(np.clip(picture, 0, 1), *size_for_width(height, width, self._cell_width)))
+            picture = np.asarray(resize(picture, *size_for_width(height, width, self._cell_width)))
         self.pictures[point.number] = picture
+        record = record_of(outcome)
         self.rows[point.number] = {
             "picture": point.number,
             **point.values,
-            **{f"{name}_loss": value for name, value in taken.terms.items()},
-            "total_loss": taken.loss,
-            "best_iteration": taken.iteration,
-            "last_iteration": taken.last_iteration,
-            "evaluations": taken.evaluations,
-            "seconds": round(taken.seconds, 3),
-            "status": taken.status.name.lower(),
+            **{f"{name}_loss": value for name, value in outcome.terms.items()},
+            "total_loss": outcome.loss,
+            "best_iteration": outcome.iteration,
+            "last_iteration": record["iterations"],
+            "evaluations": record["evaluations"],
+            "seconds": round(record["run_seconds"], 3),
+            "status": record["status"],
         }
-
-
-def caption(row: Mapping[str, Any]) -> str:
-    """Returns what to write under a picture: its loss, and its status where that is none to expect."""
-    usual = (Status.BUDGET_SPENT.name.lower(), Status.CONVERGED.name.lower())
-    loss = f"{row.get('total_loss', np.nan):.3g}".replace("e+0", "e").replace("e+", "e")
-    return f"loss {loss}" if row["status"] in usual else f"loss {loss}\n{row['status'].replace('_', ' ')}"
-
-
-def table_text(rows: Sequence[Mapping[str, Any]], suffix: str) -> str:
-    """Returns a table as the text of a file: CSV, JSON or JSON lines, by the ending of its name."""
-    if suffix == ".json":
-        return to_json(list(rows), indent=1) + "\n"
-    if suffix == ".jsonl":
-        return "".join(to_json(row) + "\n" for row in rows)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _columns(rows), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
-    return text.getvalue()
-
-
-def aligned_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Returns a table for people: columns of equal width, numbers at the right with six digits."""
-    columns = _columns(rows)
-    cells = [[_short(row.get(name, "")) for name in columns] for row in rows]
-    lines = [list(columns), *cells]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
-    is_number = [all(isinstance(row.get(name, 0), (int, float)) for row in rows) for name in columns]
-    return "\n".join(
-        "  ".join(
-            text.rjust(width) if right else text.ljust(width)
-            for text, width, right in zip(line, widths, is_number, strict=True)
-        ).rstrip()
-        for line in lines
-    )
-
-
-def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Returns the columns of all rows, in the order of the longest: one that has not run has fewer."""
-    longest = max(rows, key=len)
-    return [*longest, *dict.fromkeys(name for row in rows for name in row if name not in longest)]
-
-
-def _plain(value: Any) -> Any:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else value
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ",".join(map(_short, value))
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

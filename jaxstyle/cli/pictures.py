@@ -1,6 +1,6 @@
 """Reading what flags name: pictures, files or samples, in the size they are wanted in; and the network."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -32,17 +32,6 @@ def describe(network: Network) -> str:
 def read_sized(source: str, flags: SizeFlags, matte: str, *, method: str = "cubic") -> np.ndarray:
     """Returns the picture that `source` names in the size that the flags say, else its own: see `read_scaled`."""
     return read_scaled(source, flags.width, matte, height=flags.height, long_side=flags.long_side, method=method)
-
-
-def read_styles(
-    styles: Sequence[str], scales: Sequence[float], content_width: int, matte: str, *, factor: float = 1.0
-) -> list[np.ndarray]:
-    """Returns the style pictures, each as wide as the content times its style scale times `factor`."""
-    scales = scales or (1.0,) * len(styles)
-    return [
-        read_scaled(style, max(1, round(scale * factor * content_width)), matte, flag="--style-scales")
-        for style, scale in zip(styles, scales, strict=True)
-    ]
 
 
 def read_scaled(
@@ -88,6 +77,23 @@ def read_scaled(
     new_other, _ = images.size_for_width(other, old_side, side)
     new_height, new_width = (new_other, side) if by_width else (side, new_other)
     return np.asarray(images.resize(picture, new_height, new_width, method=method))
+
+
+def read_styles(
+    styles: Sequence[str],
+    scales: Sequence[float],
+    content_width: int,
+    matte: str,
+    *,
+    factor: float = 1.0,
+    read: Callable[..., np.ndarray] = read_scaled,
+) -> list[np.ndarray]:
+    """Returns the style pictures, each as wide as the content times its style scale times `factor`."""
+    scales = scales or (1.0,) * len(styles)
+    return [
+        read(style, max(1, round(scale * factor * content_width)), matte, flag="--style-scales")
+        for style, scale in zip(styles, scales, strict=True)
+    ]
 
 
 def _painted_side(source: str, width: int | None, height: int | None, long_side: int | None) -> dict[str, int | None]:

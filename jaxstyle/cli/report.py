@@ -47,7 +47,7 @@ class Report:
     """
 
     def __init__(self, flags: RunFlags):
-        self._flags = flags
+        self._flags = self._run_flags = flags
         self._every = flags.report_iterations()
         self._rows: list[dict[str, Any]] = []
         self._label = ""
@@ -103,14 +103,15 @@ class Report:
         """How many iterations the run has taken, at all its sizes together."""
         return self._latest.steps
 
-    def begin(self, label: str, iterations: int) -> None:
+    def begin(self, label: str, iterations: int, flags: RunFlags | None = None) -> None:
         """Begins a run.
 
         Args:
             label: Said before its numbers, where there are several runs.
             iterations: How many it will take, at all its sizes together.
+            flags: The run's flags, where they are not those of the command.
         """
-        self._label, self._iterations = label, iterations
+        self._label, self._iterations, self._run_flags = label, iterations, flags or self._flags
         self._before = self._latest = StepCount()
 
     def progress(self, progress: Progress, *, width: int | None = None, left: int | None = None) -> None:
@@ -169,19 +170,18 @@ class Report:
             self._record(infos)
         seconds = sum(result.compile_seconds for result in results)
         of_what = f"{self._label}: " if self._label else ""
-        self.say(
+        self._say_counts(
             f"{of_what}{now.steps} iterations, {now.evaluations} evaluations in {now.seconds:.1f} s, "
             f"compiled in {seconds:.1f} s; the best is iteration {iteration}"
         )
         if last.status.has_failed or not self._label:
-            (self.warn if last.status.has_failed else self.say)(of_what + self.advise(last))
+            (self.warn if last.status.has_failed else self.say)(of_what + advice.on_end(self._run_flags, last))
         if not self._label:
             for name, value in {**terms, "total": loss}.items():
                 self.say(f"{name} loss: {value:.6g}")
 
-    def advise(self, result: Result) -> str:
-        """Returns how a run ended and what to do about it."""
-        return advice.on_end(self._flags, result)
+    def _say_counts(self, line: str) -> None:
+        self.say(line)
 
     def write_files(self) -> None:
         """Writes progress.txt and progress.png where asked for."""

@@ -3,7 +3,7 @@
 Flags and their checks only; `jaxstyle.cli.session` does what they say. How to optimize is in `RunConfig`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -110,7 +110,12 @@ class RunFlags(OutputFlags, VerboseFlags):
 
     def check(self) -> None:
         """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
-        self._check_places()
+        sources = self.files_to_read()
+        self.check_places(self.pictures_to_write(), self.texts_to_write(), sources, own=sources[0])
+        if isinstance(self, AnimationFlags) and self.animation is not None:
+            from jaxstyle.pictures.animation_files import check_animation  # loads Pillow
+
+            check_animation(self.animation, overwrite=self.overwrite)
         check_process_limits()
 
     @property
@@ -150,19 +155,24 @@ class RunFlags(OutputFlags, VerboseFlags):
         values = [held[name] for name in FILES_TO_READ.split() if held.get(name) is not None]
         return [source for value in values for source in (value if isinstance(value, tuple) else (value,))]
 
-    def _check_places(self) -> None:
-        # Here, as they load Pillow, which --help does without.
-        from jaxstyle.pictures.animation_files import check_animation
-        from jaxstyle.pictures.image_files import check_output
+    def check_places(
+        self, pictures: Sequence[str], texts: Sequence[str], sources: Iterable[str], own: str | None = None
+    ) -> None:
+        """Raises for places that cannot be written to.
 
-        pictures, texts, sources = self.pictures_to_write(), self.texts_to_write(), self.files_to_read()
-        check_distinct_files([*pictures, *texts], sources, own=sources[0])
+        Args:
+            pictures: The pictures to write, the main one first.
+            texts: The other files to write.
+            sources: The files and samples to read.
+            own: The file among `sources` that the main picture may replace.
+        """
+        from jaxstyle.pictures.image_files import check_output  # loads Pillow, which --help does without
+
+        check_distinct_files([*pictures, *texts], sources, own=own)
         for picture in pictures:
             check_output(picture, overwrite=self.overwrite, bit_depth=self.bit_depth)
         for text in texts:
             check_new_file(text, overwrite=self.overwrite)
-        if isinstance(self, AnimationFlags) and self.animation is not None:
-            check_animation(self.animation, overwrite=self.overwrite)
 
 
 @dataclass(kw_only=True)

@@ -192,7 +192,7 @@ class Session:
         """
         how = flags.optimization
         sizes, steps = how.sizes(height, width), how.steps()
-        self.report.begin(label, sum(steps))
+        self.report.begin(label, sum(steps), flags)
         every = flags.checkpoint_iterations or 0
 
         def make(height: int, width: int) -> Problem:
@@ -230,7 +230,7 @@ class Session:
             programs=self.programs,
         )
         last = scales[-1]
-        return self._outcome(last.scale.problem, [scale.result for scale in scales], last.picture)
+        return self._finish(self.outcome(last.scale.problem, [scale.result for scale in scales], last.picture))
 
     def minimize(
         self,
@@ -277,9 +277,16 @@ class Session:
             report_every=(self.flags.report_iterations(), *report_every),
             programs=self.programs,
         )
-        return self._outcome(problem, [result], problem.render_fn(chosen_params(problem, result), problem.args))
+        return self._finish(self.outcome(problem, [result]))
 
-    def _outcome(self, problem: Problem, results: list[Result], picture: Any) -> RunOutcome:
+    def outcome(self, problem: Problem, results: list[Result], picture: Any = None) -> RunOutcome:
+        """Returns what a run gave.
+
+        Args:
+            problem: That of the last size it went through.
+            results: One for each size.
+            picture: The picture to show; the problem renders it, if left out.
+        """
         result = results[-1]
         before = sum(len(earlier.trace.loss) - 1 for earlier in results[:-1])
         loss, terms, iteration = result.best_loss, result.best_terms, before + result.best_step
@@ -290,8 +297,11 @@ class Session:
         elif params is result.params:
             loss, iteration = float(result.trace.loss[-1]), before + len(result.trace.loss) - 1
             terms = {name: float(values[-1]) for name, values in result.trace.terms.items()}
-        outcome = RunOutcome(np.asarray(picture), loss, terms, iteration, results, result.status, problem, params)
-        self.report.finish(outcome.results, loss, terms, iteration)
+        picture = problem.render_fn(params, problem.args) if picture is None else picture
+        return RunOutcome(np.asarray(picture), loss, terms, iteration, results, result.status, problem, params)
+
+    def _finish(self, outcome: RunOutcome) -> RunOutcome:
+        self.report.finish(outcome.results, outcome.loss, outcome.terms, outcome.iteration)
         return outcome
 
     def evaluate(self, problem: Problem, params: Params) -> tuple[float, dict[str, float]]:

@@ -1,6 +1,6 @@
 """The optimizer that a `RunConfig` describes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ MEMORY_SIZE, MEMORY_BYTES = 20, 2e9
 
 
 def configured_optimizer(
-    config: RunConfig, height: int = 0, width: int = 0, **defaults: float
+    config: RunConfig, height: int = 0, width: int = 0, *, traced: Collection[str] = (), **defaults: float
 ) -> optax.GradientTransformation:
     """Returns the optimizer with its options, its schedule and the running average, as far as there are any.
 
@@ -27,6 +27,7 @@ def configured_optimizer(
         config: Names the optimizer and its options.
         height: Height of the largest picture to come; it limits the memory of L-BFGS where the options do not.
         width: Width of that picture.
+        traced: Hyper-parameters that are arguments of the compiled program: see `make_optimizer`. Not with a schedule.
         defaults: Options for what the config leaves open, where the optimizer has them.
 
     Raises:
@@ -36,7 +37,9 @@ def configured_optimizer(
     if height * width > 0:
         defaults = {"memory_size": choose_memory_size(height, width), **defaults}
     options = {name: value for name, value in defaults.items() if name in spec.defaults} | dict(config.options)
-    optimizer = _scheduled(config, spec) if config.schedule else make_optimizer(config.optimizer, **options)
+    optimizer = (
+        _scheduled(config, spec) if config.schedule else make_optimizer(config.optimizer, traced=traced, **options)
+    )
     return keep_average(optimizer, config.average) if config.average else optimizer
 
 

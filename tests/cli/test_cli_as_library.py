@@ -267,16 +267,9 @@ def test_the_time_left_is_of_the_last_size_only(
 
 @pytest.mark.parametrize("scales", ["1", "2"])
 def test_a_grid_introduces_itself_once(folder: Path, capsys: pytest.CaptureFixture, scales: str, load_tiny_network):
-    from jaxstyle.cli import points
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(points, "load_network", load_tiny_network)
-        Path("cache").touch()  # no folder
-        argv = [
-            "grid",
-            *flags("--seed", "1", "--initial-noiseblend", "0", "--scales", scales, "--compilation-cache", "cache")[1:],
-        ]
-        assert main([*argv, "--content-weight", "1", "2"]) == 0
+    Path("cache").touch()  # no folder
+    argv = flags("--seed", "1", "--initial-noiseblend", "0", "--scales", scales, "--compilation-cache", "cache")
+    assert main(["grid", *argv[1:], "--content-weight", "1", "2"]) == 0
     err = capsys.readouterr().err
     assert err.count("--seed changes nothing in 2 of the 2 combinations") == 1
     assert err.count("--seed changes nothing") == 1

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from jaxstyle.checks import InputError
-from jaxstyle.cli import main, points
-from jaxstyle.cli.axes import Axis, combine, lay_out, make_axis, order_given, read_values, take_several
-from jaxstyle.cli.commands.grid import COMMANDS, ONCE, WITHOUT, GridFlags
+from jaxstyle.cli import main, session
+from jaxstyle.cli.axes import Axis, combine, lay_out, make_axis, read_values
+from jaxstyle.cli.commands.grid import ONCE, WITHOUT, Grid, in_order, take_several
 from jaxstyle.cli.commands.stylize import Stylize
-from jaxstyle.cli.flags import flags_of
-from jaxstyle.cli.grid_session import aligned_text, caption, table_text
+from jaxstyle.cli.flags import flags_of, help_of
+from jaxstyle.cli.runs.grid import aligned_text, caption, table_text
 from jaxstyle.optimize import loop
 from jaxstyle.pictures import image_files, sheets
 from jaxstyle.pictures.image_files import read_picture, write_picture
@@ -45,7 +45,6 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_tiny_network):
     """Runs commands in an empty folder, on small pictures and a network of few channels; returns the exit code."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(points, "load_network", load_tiny_network)
 
     def run(command: str, *flags: str, output: str = "out.png") -> int:
         defaults = {
@@ -351,15 +350,30 @@ def test_interrupt_keeps_what_there_is_and_exits_130(
 ):
     inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     drawn = watch_sheet(monkeypatch)
-    keep = points.Point.retouch
+    write = session.write_picture
 
-    def interrupt(point: points.Point, picture: np.ndarray) -> np.ndarray:
-        if point.number == 6:  # the second picture of the third run
+    def interrupt(place: str, picture: np.ndarray, **options: object) -> None:
+        if place == "p6.png":  # the second picture of the third run
             os.kill(os.getpid(), signal.SIGINT)
-        return keep(point, picture)
+        write(place, picture, **options)
 
-    monkeypatch.setattr(points.Point, "retouch", interrupt)
-    flags = ("--seed", "0", "1", "2", "3", "4", "--iterations", "2", "4", "100000", "--stop-delta", "0.001")
+    monkeypatch.setattr(session, "write_picture", interrupt)
+    flags = (
+        "--pictures",
+        "p{}.png",
+        "--seed",
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+        "--iterations",
+        "2",
+        "4",
+        "100000",
+        "--stop-delta",
+        "0.001",
+    )
     try:
         code = small("grid", *LAYERS, *flags, "--stop-patience", "20", "--table", "t.csv", "--batch", size)
     finally:
@@ -472,33 +486,58 @@ def test_a_flag_added_to_stylize_is_in_the_grid_at_once():
         Attributes:
             grain: How coarse,
                 in pixels. Default: 3.
-            shades: Of gray.
+            shades: Numbers of gray levels.
         """
 
         grain: float = 3.0
         shades: tuple[int, ...] = (1, 2)
 
-    new = take_several("New", More, GridFlags, once=ONCE, without=WITHOUT)
-    defaults = {flag.name: flag.default for flag in fields(new)}
-    assert (defaults["grain"], defaults["shades"]) == ((3.0,), ("1,2",))
-    assert "    grain: How coarse, in pixels. Default: 3.\n" in new.__doc__
-    own = {flag.name for flag in flags_of(Stylize)} - set(WITHOUT)
-    assert own <= {flag.name for flag in fields(COMMANDS["grid"])}
+    new = {flag.name: take_several(flag) for flag in flags_of(More)}
+    grain, shades = new["grain"], new["shades"]
+    assert (grain.default, grain.annotation, grain.metavar) == ((3.0,), tuple[float, ...], "X")
+    assert (shades.default, shades.annotation, shades.metavar) == (("1,2",), tuple[str, ...], "LIST")
+    assert help_of(grain) == ("How coarse, in pixels.", "(default: 3)")
+
+
+def test_every_flag_of_stylize_is_in_the_grid_or_left_out_by_name():
+    ours, theirs = ({flag.name: flag for flag in flags_of(command)} for command in (Grid, Stylize))
+    assert set(theirs) - set(ours) == set(WITHOUT.split())
+    assert set(ONCE.split()) <= set(theirs)
+    for name in set(theirs) & set(ours):
+        assert ours[name].is_list == (not theirs[name].is_switch and name not in ONCE.split()), name
+        assert ours[name].text == theirs[name].text or name == "output"
+
+
+def test_the_fields_marked_as_arguments_are_those_that_do_not_change_targets_and_program():
+    config = style_transfer.StyleTransferConfig()
+    others = {"style_weight": 3.0, "tv_weight": 3.0, "content_weight": 3.0, "style_blend_weights": (1, 2)}
+    others |= {"content_layers": {"relu4_2": 3.0}, "style_layers": dict.fromkeys(config.style_layers, 3.0)}
+    others |= {"noise_blend": 0.5}
+    parts = {"pooling": "avg", "dtype": "bfloat16", "memory": "low", "style_loss": "other"}
+    assert set(others) | set(parts) == set(vars(config))
+    for name, value in {**others, **parts}.items():
+        is_equal = replace(config, **{name: value}).program_key() == config.program_key()
+        assert is_equal == (name in others), name
+    fewer = {"relu4_2": 1.0, "relu5_2": 0.0}
+    assert replace(config, content_layers=fewer).program_key() == config.program_key()
+    assert replace(config, content_layers={"relu5_2": 1.0}).program_key() != config.program_key()
 
 
 def test_values_of_lists(pictures: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(pictures)
-    assert read_values("styles", ("a,b.png", "style.png,content.png"), tuple[str, ...]) == [
+    flags = {flag.name: flag for flag in flags_of(Stylize)}
+    assert read_values(flags["styles"], ("a,b.png", "style.png,content.png")) == [
         ("a,b.png",),
         ("style.png", "content.png"),
     ]
-    assert read_values("scales", ("3", "64,128"), tuple[int, ...]) == [(3,), (64, 128)]
-    assert read_values("seed", (3, 4), int) == [3, 4]
+    assert read_values(flags["scales"], ("3", "64,128")) == [(3,), (64, 128)]
+    assert read_values(flags["seed"], (3, 4)) == [3, 4]
 
 
 def test_axes_their_order_labels_and_layout(pictures: Path):
     line = ["grid", "--seed", "1", "2", "--content_weight", "3", "--width=5", "--seed", "3"]
-    assert order_given(["width", "seed", "eps", "content_weight"], line) == ["content_weight", "width", "seed", "eps"]
+    axes = [Axis(name, [], []) for name in ("width", "seed", "eps", "content_weight")]
+    assert [axis.name for axis in in_order(axes, line)] == ["content_weight", "width", "seed", "eps"]
     assert make_axis("content_weight", [0.5, 1e6]).labels == ["content weight 0.5", "content weight 1e+06"]
     assert make_axis("eps", [1.00000001, 1.0]).labels == ["eps 1.00000001", "eps 1.0"]
     sources = [("sample:swirl", str(pictures / "a,b.png")), ("sample:waves",)]

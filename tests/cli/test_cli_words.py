@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from jaxstyle import __version__, memory
-from jaxstyle.cli import main, points
+from jaxstyle.cli import main
 from jaxstyle.cli.advice import on_end, on_seed
 from jaxstyle.cli.axes import read_values
 from jaxstyle.cli.commands.stylize import Stylize
@@ -43,7 +43,6 @@ EVALUATE = ["evaluate", "content.png", "--content", "content.png", "--styles", "
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_tiny_network) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(points, "load_network", load_tiny_network)
     write_picture("content.png", make_wave_picture(24, 32, 0.7))
     write_picture("style.png", make_wave_picture(40, 36, 2.1))
     return tmp_path
@@ -434,7 +433,8 @@ def test_several_contents_and_folders_point_to_what_does_them(folder: Path, caps
 
 def test_a_comma_within_a_name(folder: Path):
     write_picture("a,b.png", make_wave_picture(20, 20, 1.0))
-    assert read_values("styles", (r"a\,b.png,style.png", "a,b.png", r"x\,y"), tuple[str, ...]) == [
+    (styles,) = (flag for flag in flags_of(Stylize) if flag.name == "styles")
+    assert read_values(styles, (r"a\,b.png,style.png", "a,b.png", r"x\,y")) == [
         ("a,b.png", "style.png"),
         ("a,b.png",),
         ("x,y",),
