@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxstyle.checks import InputError, check_choice
-from jaxstyle.optimize.optimizer_table import OPTIMIZERS, OptimizerSpec
+from jaxstyle.optimize.optimizer_table import OPTIMIZERS
 from jaxstyle.optimize.optimizers import make_optimizer
 from jaxstyle.optimize.transforms.averaging import keep_average
 from jaxstyle.run_config import RunConfig
@@ -36,24 +36,18 @@ def configured_optimizer(
     if height * width > 0:
         defaults = {"memory_size": choose_memory_size(height, width), **defaults}
     options = {name: value for name, value in defaults.items() if name in spec.defaults} | dict(config.options)
-    optimizer = _scheduled(config, spec) if config.schedule else make_optimizer(config.optimizer, **options)
+    if config.schedule:
+        if spec.rate != "learning_rate" or spec.reads_rate_once:
+            raise InputError(
+                "an optimizer that has a learning rate at every step",
+                config.optimizer,
+                "leave the schedule out or choose another",
+            )
+        options["learning_rate"] = schedule_of(config.schedule)
+    # Not every optimizer takes a function of the step for its rate; with the rate in its state, every one does.
+    traced = ["learning_rate"] if config.schedule else []
+    optimizer = make_optimizer(config.optimizer, traced=traced, **options)
     return keep_average(optimizer, config.average) if config.average else optimizer
-
-
-def _scheduled(config: RunConfig, spec: OptimizerSpec) -> optax.GradientTransformation:
-    if spec.rate != "learning_rate" or spec.reads_rate_once:
-        raise InputError(
-            "an optimizer that has a learning rate at every step",
-            config.optimizer,
-            "leave the schedule out or choose another",
-        )
-    make_optimizer(config.optimizer, **config.options)  # for its errors
-
-    def build(learning_rate: Scalar) -> optax.GradientTransformation:
-        return make_optimizer(config.optimizer, **{**config.options, "learning_rate": learning_rate})
-
-    # Not every optimizer takes a function of the step for its rate; built anew at each step, every one does.
-    return optax.inject_hyperparams(build)(learning_rate=schedule_of(config.schedule))
 
 
 def choose_memory_size(height: int, width: int) -> int:
