@@ -108,7 +108,9 @@ class _MethodRun:
         marks, seconds = ((grid(allowed) - 1).tolist(), np.inf) if is_watched else ((), CHUNK_SECONDS)
         looks = {"report_at": marks, "chunk_seconds": seconds, "wants_terms": False}
         used, step, before = self.used, self.steps, 0
-        for state, infos, took, _ in chunks(program, start, problem.args, stop, **looks):
+        began = self.seconds
+        for progress in chunks(program, start, problem.args, stop, **looks):
+            state, infos, took = progress.state, progress.infos, began + progress.run_seconds - self.seconds
             shares = (infos.evaluations - before) / max(1, infos.evaluations[-1] - before)
             losses, first = infos.loss.copy(), 0
             if is_watched:

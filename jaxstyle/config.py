@@ -7,7 +7,7 @@ and `Attributes:` text, unless a `Knob` beside the type says otherwise. What a f
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_type_hints
 
 from jaxstyle.argument_checks import check_layer_weights
 from jaxstyle.checks import (

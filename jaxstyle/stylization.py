@@ -35,9 +35,7 @@ class Stylized(NamedTuple):
     result: Result
     problem: Problem
 
-    def __repr__(self) -> str:
-        """Returns the fields; arrays are shown by type and shape."""
-        return short_repr(self)
+    __repr__ = short_repr
 
 
 def stylize(

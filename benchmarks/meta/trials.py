@@ -136,9 +136,9 @@ class Runner:
             state = state._replace(status=jnp.int32(Status.RUNNING))
         if int(state.evaluations) < target:
             stop = stop_arrays(StopRule(max_evaluations=target))
-            for chunk in chunks(program, state, self._args, stop, wants_terms=False):
-                state = chunk.state
-                parts.append(chunk.infos)
+            for progress in chunks(program, state, self._args, stop, wants_terms=False):
+                state = progress.state
+                parts.append(progress.infos)
         return Trial(
             state,
             np.concatenate([trial.evaluations, *(part.evaluations for part in parts)]),

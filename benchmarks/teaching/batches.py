@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from jaxstyle import make_optimizer, minimize_batch
-from jaxstyle.optimize.batch import BatchProgress, stack_shared
-from jaxstyle.optimize.records import Result
+from jaxstyle.optimize.batch import stack_shared
+from jaxstyle.optimize.records import Progress, Result
 from jaxstyle.problems.problem import Problem
 
 #: Seeds with which each rate is tried.
@@ -44,10 +44,10 @@ def follow(
     measures = {key: jax.jit(jax.vmap(score, in_axes=(0, axes))) for key, score in (scores or {}).items()}
     found: dict[str, list[np.ndarray]] = {key: [] for key in measures}
 
-    def look(progress: BatchProgress) -> None:
+    def look(progress: Progress) -> None:
         if progress.step in looks:
             for key, measure in measures.items():
-                found[key].append(np.asarray(measure(progress.states.params, args)))
+                found[key].append(np.asarray(measure(progress.state.params, args)))
 
     keys = [jax.random.key(first_key + index) for index in range(len(problems))]
     results = minimize_batch(

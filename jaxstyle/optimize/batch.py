@@ -6,8 +6,7 @@ runs. What differs between them becomes an axis, and what is the same object (th
 `minimize_many` takes any number of runs and chooses how many to stack.
 """
 
-import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,44 +16,15 @@ import optax
 
 from jaxstyle.argument_checks import check_kind, describe
 from jaxstyle.checks import DoesNotFitError, InputError, check_not_negative
-from jaxstyle.memory import compile_to_fit
-from jaxstyle.optimize.loop import chunks, collect, minimize, program_key, stop_arrays, take_steps
-from jaxstyle.optimize.programs import Program, ProgramCache, shape_key, value_key
+from jaxstyle.optimize.loop import chunks, collect, compile_program, minimize, program_key, stop_arrays, take_steps
+from jaxstyle.optimize.programs import ProgramCache, shape_key, value_key
 from jaxstyle.optimize.records import LoopState, Progress, Result, StepInfo, StopRule
-from jaxstyle.optimize.step import Loop, check_optimizer, make_loop
+from jaxstyle.optimize.step import check_optimizer, make_loop
 from jaxstyle.problems.problem import Problem
-from jaxstyle.short_repr import short_repr
 from jaxstyle.types import Key
 
 #: Runs that one batch has at most where `choose_batch` chooses, and the pixels of all its pictures together.
 MOST_RUNS, MOST_PIXELS = 64, 1024**2
-
-
-class BatchProgress(NamedTuple):
-    """What a callback of `minimize_batch` gets after each chunk.
-
-    Attributes:
-        step: The last step taken by the runs that still go on.
-        states: The state of every run, stacked. Its buffers are given to the next chunk: copy what you keep.
-        infos: For each run, a `StepInfo` with NumPy arrays for its steps of the chunk: of length 0, if it ended before.
-        run_seconds: Time for all steps so far of all runs, compilation left out.
-        compile_seconds: Time for compilation.
-    """
-
-    step: int
-    states: LoopState
-    infos: list[StepInfo]
-    run_seconds: float
-    compile_seconds: float
-
-    def __repr__(self) -> str:
-        """Names, numbers and shapes."""
-        return short_repr(self)
-
-    def of(self, index: int) -> Progress:
-        """Returns what one of the runs would have reported alone, but with the times of the batch."""
-        state = _pick(self.states, index)
-        return Progress(int(state.step), state, self.infos[index], self.run_seconds, self.compile_seconds)
 
 
 class Task(NamedTuple):
@@ -126,7 +96,7 @@ def minimize_batch(
     report_every: Sequence[int] = (),
     report_at: Sequence[int] = (),
     chunk_seconds: float = 2.0,
-    callback: Callable[[BatchProgress], bool | None] | None = None,
+    callback: Callable[[Progress], bool | None] | None = None,
     programs: ProgramCache | None = None,
 ) -> list[Result]:
     """Minimizes several problems of equal shapes in one program.
@@ -182,26 +152,27 @@ def minimize_batch(
         states = [loop.init(*start) for loop, *start in zip(loops, starts, run_keys, strict=True)]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
-    programs = ProgramCache() if programs is None else programs
+    # Compiled before the states exist, as in `compile_run`.
     shapes = jax.eval_shape(init)
-    stacked_axes = tuple(jax.tree.leaves(axes, is_leaf=_is_none))
-    place = (*program_key(problems[0], optimizers[0], shapes), stacked_axes)
-    before = programs.compilations
-    program = programs.get(place, lambda: _compile(loops[0], shapes, *fixed, axes))
-    compile_seconds, run_seconds = program.seconds * (programs.compilations - before), 0.0
-    traces: list[list[StepInfo]] = [[] for _ in problems]
-    boundaries = {"num_steps": num_steps, "report_every": report_every, "report_at": report_at}
-    for states, infos, seconds, done in chunks(program, init(), *fixed, **boundaries, chunk_seconds=chunk_seconds):
-        run_seconds += seconds
-        for trace, info in zip(traces, infos, strict=True):
-            trace.append(info)
-        if callback is not None and callback(BatchProgress(done, states, infos, run_seconds, compile_seconds)):
+
+    def take_steps_of_all(
+        states: LoopState, args: Any, stops: StopRule, num_steps: jax.Array, wants_terms: jax.Array
+    ) -> tuple[LoopState, StepInfo, jax.Array]:
+        run = lambda state, args, stop: take_steps(loops[0].step, state, args, stop, num_steps, wants_terms)
+        return jax.vmap(run, in_axes=(0, axes, 0))(states, args, stops)
+
+    place = (*program_key(problems[0], optimizers[0], shapes), *jax.tree.leaves(axes, is_leaf=_is_none))
+    together = jax.jit(take_steps_of_all, donate_argnums=0)
+    program = compile_program(place, together, shapes, *fixed, programs=programs)
+    reports = {"report_every": report_every, "report_at": report_at, "chunk_seconds": chunk_seconds}
+    infos: list[list[StepInfo]] = []
+    for progress in chunks(program, init(), *fixed, num_steps=num_steps, **reports):
+        infos.append(progress.infos)
+        if callback is not None and callback(progress):
             break
 
-    results = [
-        collect(_pick(states, index), trace, num_steps, compile_seconds, run_seconds)
-        for index, trace in enumerate(traces)
-    ]
+    each = enumerate(zip(*infos, strict=True))
+    results = [collect(progress.of(index), trace, num_steps) for index, trace in each]
     if any(result.lacks_terms for result in results):  # as in `minimize`
         starts = [result.best_params for result in results]
         terms = jax.tree.map(np.asarray, program.chunk(init(), *fixed, np.int32(1), np.bool_(True))[1].terms)
@@ -219,24 +190,6 @@ def _check_optimizers(optimizers: Sequence[Any]) -> None:
         raise InputError(
             "optimizers that differ in traced hyper-parameters only", "others", "see traced of make_optimizer"
         )
-
-
-def _compile(loop: Loop, states: LoopState, args: Any, stops: StopRule, axes: Any) -> Program:
-    def take_steps_of_all(
-        states: LoopState, args: Any, stops: StopRule, num_steps: jax.Array, wants_terms: jax.Array
-    ) -> tuple[LoopState, StepInfo, jax.Array]:
-        run = lambda state, args, stop: take_steps(loop.step, state, args, stop, num_steps, wants_terms)
-        return jax.vmap(run, in_axes=(0, axes, 0))(states, args, stops)
-
-    clock = time.perf_counter()
-    together = jax.jit(take_steps_of_all, donate_argnums=0)
-    chunk = compile_to_fit(together, states, args, stops, np.int32(1), np.bool_(False))
-    return Program(chunk, time.perf_counter() - clock)
-
-
-@jax.jit
-def _pick(states: LoopState, index: int | jax.Array) -> LoopState:
-    return jax.tree.map(lambda leaf: leaf[index], states)
 
 
 def choose_batch(problem: Problem, optimizer: optax.GradientTransformation, count: int) -> int:
@@ -295,80 +248,53 @@ def minimize_many(
     """
     if not tasks:
         return
-    programs = ProgramCache() if programs is None else programs
-    made = [tasks[0].make_problem()]  # of the tasks to run next
+    made = [tasks[0].make_problem()]  # the problems of the tasks to run next
     kind = shape_key(made[0].args)
     size = batch or choose_batch(made[0], tasks[0].optimizer, len(tasks))
-    start, is_ended = 0, False
+    programs = ProgramCache() if programs is None else programs
+    start, some, is_ended = 0, list(tasks[:0]), False
+
+    def share(record: Any) -> Any:
+        return record._replace(run_seconds=record.run_seconds / len(some))
+
+    def report(progress: Progress) -> bool:
+        nonlocal is_ended
+        for index in range(len(some)):
+            own = progress if size == 1 else progress.of(index)
+            if callback is not None and len(own.infos.loss) and callback(start + index, made[index], share(own)):
+                is_ended = True
+        return is_ended
+
     while start < len(tasks) and not is_ended:
         size = -(-len(tasks) // -(-len(tasks) // min(size, len(tasks))))  # so that the last batch is nearly full
-        some = tasks[start : start + size]
-        made.extend(_make_problem(task, kind) for task in some[len(made) :])
+        some = list(tasks[start : start + size])
+        for task in some[len(made) :]:
+            made.append(task.make_problem())
+            if shape_key(made[-1].args) != kind:
+                raise InputError(
+                    "problems with equal layers, numbers of styles and sizes of pictures",
+                    "different ones",
+                    "group them by what differs",
+                )
         if axes is None:  # those of the first batch: another choice would be another program
             axes = shared_axes([problem.args for problem in made[:size]])
-
-        def report(index: int, progress: Progress) -> bool:
-            nonlocal is_ended
-            if callback is not None and callback(start + index, made[index], progress):  # noqa: B023
-                is_ended = True
-            return is_ended
-
-        reports = {"report_every": report_every, "report_at": report_at, "programs": programs}
+        # The last run again, whose result is thrown away: a program for fewer runs would take longer to compile.
+        places = [min(index, len(some) - 1) for index in range(size)]
+        problems, (_, keys, optimizers, stops) = [made[i] for i in places], zip(*(some[i] for i in places), strict=True)
+        options: dict = {"report_every": report_every, "report_at": report_at, "callback": report, "programs": programs}
+        options["num_steps"] = num_steps
         try:
-            results = _minimize_some(made[:size], some, size, axes, report, num_steps=num_steps, **reports)
+            if size == 1:
+                results = [minimize(problems[0], optimizers[0], key=keys[0], stop=stops[0], **options)]
+            else:
+                results = minimize_batch(problems, optimizers, keys=keys, stop=stops, axes=axes, **options)
         except DoesNotFitError:
             if size == 1:
                 raise
             size = -(-size // 2)
             continue
-        yield from zip(made, results, strict=False)
+        for index, (problem, result) in enumerate(zip(made, results[: len(some)], strict=False)):
+            # It was compiled once.
+            yield problem, share(result)._replace(compile_seconds=0.0 if index else result.compile_seconds)
         start += len(some)
         made = made[len(some) :]
-
-
-def _make_problem(task: Task, kind: Hashable) -> Problem:
-    problem = task.make_problem()
-    if shape_key(problem.args) != kind:
-        raise InputError(
-            "problems with equal layers, numbers of styles and sizes of pictures",
-            "different ones",
-            "group them by what differs",
-        )
-    return problem
-
-
-def _minimize_some(
-    problems: Sequence[Problem],
-    tasks: Sequence[Task],
-    size: int,
-    axes: Any,
-    callback: Callable[[int, Progress], bool],
-    **options: Any,
-) -> list[Result]:
-    """Runs at most `size` tasks at once, by the program of a batch of `size`."""
-    if size == 1:
-        (problem,), (task,) = problems, tasks
-        report = lambda progress: callback(0, progress)
-        return [minimize(problem, task.optimizer, key=task.key, stop=task.stop, callback=report, **options)]
-
-    def share(record: Any) -> Any:
-        return record._replace(run_seconds=record.run_seconds / len(tasks))
-
-    def report_all(progress: BatchProgress) -> bool:
-        begun = [index for index in range(len(tasks)) if len(progress.infos[index].loss)]
-        answers = [callback(index, share(progress.of(index))) for index in begun]
-        return any(answers)
-
-    # The last run again, whose result is thrown away: a program for fewer runs would take longer to compile.
-    places = [min(index, len(tasks) - 1) for index in range(size)]
-    results = minimize_batch(
-        [problems[place] for place in places],
-        [tasks[place].optimizer for place in places],
-        keys=[tasks[place].key for place in places],
-        stop=[tasks[place].stop for place in places],
-        axes=axes,
-        callback=report_all,
-        **options,
-    )
-    first, *others = (share(result) for result in results[: len(tasks)])
-    return [first, *(result._replace(compile_seconds=0.0) for result in others)]  # it was compiled once

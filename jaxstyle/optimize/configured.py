@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxstyle.checks import InputError, check_choice
-from jaxstyle.optimize.optimizer_table import OPTIMIZERS, OptimizerSpec
+from jaxstyle.optimize.optimizer_table import OPTIMIZERS
 from jaxstyle.optimize.optimizers import make_optimizer
 from jaxstyle.optimize.transforms.averaging import keep_average
 from jaxstyle.run_config import RunConfig
@@ -27,7 +27,7 @@ def configured_optimizer(
         config: Names the optimizer and its options.
         height: Height of the largest picture to come; it limits the memory of L-BFGS where the options do not.
         width: Width of that picture.
-        traced: Hyper-parameters that are arguments of the compiled program: see `make_optimizer`. Not with a schedule.
+        traced: Hyper-parameters that are arguments of the compiled program (`make_optimizer`).
         defaults: Options for what the config leaves open, where the optimizer has them.
 
     Raises:
@@ -37,26 +37,18 @@ def configured_optimizer(
     if height * width > 0:
         defaults = {"memory_size": choose_memory_size(height, width), **defaults}
     options = {name: value for name, value in defaults.items() if name in spec.defaults} | dict(config.options)
-    optimizer = (
-        _scheduled(config, spec) if config.schedule else make_optimizer(config.optimizer, traced=traced, **options)
-    )
+    if config.schedule:
+        if spec.rate != "learning_rate" or spec.reads_rate_once:
+            raise InputError(
+                "an optimizer that has a learning rate at every step",
+                config.optimizer,
+                "leave the schedule out or choose another",
+            )
+        options["learning_rate"] = schedule_of(config.schedule)
+        # Not every optimizer takes a function of the step for its rate; with the rate in its state, every one does.
+        traced = [*traced, "learning_rate"]
+    optimizer = make_optimizer(config.optimizer, traced=traced, **options)
     return keep_average(optimizer, config.average) if config.average else optimizer
-
-
-def _scheduled(config: RunConfig, spec: OptimizerSpec) -> optax.GradientTransformation:
-    if spec.rate != "learning_rate" or spec.reads_rate_once:
-        raise InputError(
-            "an optimizer that has a learning rate at every step",
-            config.optimizer,
-            "leave the schedule out or choose another",
-        )
-    make_optimizer(config.optimizer, **config.options)  # for its errors
-
-    def build(learning_rate: Scalar) -> optax.GradientTransformation:
-        return make_optimizer(config.optimizer, **{**config.options, "learning_rate": learning_rate})
-
-    # Not every optimizer takes a function of the step for its rate; built anew at each step, every one does.
-    return optax.inject_hyperparams(build)(learning_rate=schedule_of(config.schedule))
 
 
 def choose_memory_size(height: int, width: int) -> int:

@@ -7,7 +7,7 @@ not, because all that decides the result is in the program (`jaxstyle.optimize.s
 
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,30 +31,13 @@ CHUNK_CAPACITY = 256
 NO_LIMIT = np.iinfo(np.int32).max
 
 
-class Chunk(NamedTuple):
-    """What `chunks` yields: some steps of a run, or of all runs of a batch.
-
-    Attributes:
-        state: After them. Its buffers are given to the next chunk.
-        infos: `StepInfo` with NumPy arrays for these steps; of a batch a list of them, one for each run, of length 0
-            for runs that ended before.
-        seconds: Time that they took.
-        done: The last step taken by the runs that still go on.
-    """
-
-    state: LoopState
-    infos: Any
-    seconds: float
-    done: int
-
-
 def take_steps(
     step: Callable[..., tuple[LoopState, StepInfo]],
     state: LoopState,
     args: Args,
     stop: StopRule,
     num_steps: jax.typing.ArrayLike,
-    wants_terms: jax.Array,
+    wants_terms: jax.typing.ArrayLike,
     *,
     capacity: int = CHUNK_CAPACITY,
 ) -> tuple[LoopState, StepInfo, jax.Array]:
@@ -139,32 +122,27 @@ def minimize(
     check_key(key)
     init_key, run_key = jax.random.split(key)
     params = problem.init_fn(init_key) if params is None else params
-    programs = ProgramCache() if programs is None else programs
-    before = programs.compilations
     program = compile_run(problem, optimizer, params, run_key, opt_state=opt_state, programs=programs)
-    compile_seconds, run_seconds = program.seconds * (programs.compilations - before), 0.0
     fixed = (problem.args, stop_arrays(stop))
-    traces: list[StepInfo] = []
     start = loop.init(params, run_key, opt_state)
-    boundaries = {"num_steps": num_steps, "report_every": report_every, "report_at": report_at}
-    for state, infos, seconds, done in chunks(program, start, *fixed, **boundaries, chunk_seconds=chunk_seconds):
-        traces.append(infos)
-        run_seconds += seconds
-        if callback is not None and callback(Progress(done, state, infos, run_seconds, compile_seconds)):
+    reports = {"report_every": report_every, "report_at": report_at, "chunk_seconds": chunk_seconds}
+    infos: list[StepInfo] = []
+    for progress in chunks(program, start, *fixed, num_steps=num_steps, **reports):
+        infos.append(progress.infos)
+        if callback is not None and callback(progress):
             break
 
-    result = collect(state, traces, num_steps, compile_seconds, run_seconds)
+    result = collect(progress, infos, num_steps)
     if result.lacks_terms:
         # The line search that found the best did not know its terms: the first step of a new run evaluates them.
-        _, infos, _ = program.chunk(loop.init(result.best_params, run_key), *fixed, np.int32(1), np.bool_(True))
-        result = result._replace(best_terms={name: float(values[0]) for name, values in infos.terms.items()})
+        _, info, _ = program.chunk(loop.init(result.best_params, run_key), *fixed, np.int32(1), np.bool_(True))
+        result = result._replace(best_terms={name: float(values[0]) for name, values in info.terms.items()})
     return result
 
 
-def collect(
-    state: LoopState, infos: Sequence[StepInfo], num_steps: int, compile_seconds: float, run_seconds: float
-) -> Result:
-    """Returns the result of a run from its last state and what its chunks gave."""
+def collect(progress: Progress, infos: Sequence[StepInfo], num_steps: int) -> Result:
+    """Returns the result of a run from what it reported last and the steps of all its chunks."""
+    state = progress.state
     trace = jax.tree.map(lambda *parts: np.concatenate(parts), *infos)
     best_step = max(int(state.best_step), 0)
     return Result(
@@ -175,8 +153,8 @@ def collect(
         best_terms={name: float(values[best_step]) for name, values in trace.terms.items()},
         trace=trace,
         status=final_status(state, num_steps),
-        compile_seconds=compile_seconds,
-        run_seconds=run_seconds,
+        compile_seconds=progress.compile_seconds,
+        run_seconds=progress.run_seconds,
         opt_state=state.opt_state,
     )
 
@@ -192,7 +170,7 @@ def chunks(
     report_at: Sequence[int] = (),
     chunk_seconds: float = 2.0,
     wants_terms: bool = True,
-) -> Iterator[Chunk]:
+) -> Iterator[Progress]:
     """Runs a compiled run, or a batch of them, and yields after each chunk, until all have ended or taken `num_steps`.
 
     A chunk has one step at first, then up to four times as many as the one before, as `chunk_seconds` allows; it ends
@@ -209,7 +187,7 @@ def chunks(
         chunk_seconds: About how long a chunk takes.
         wants_terms: Whether the step at a boundary must know the terms of its loss, even if that costs an evaluation.
     """
-    done, length = int(np.max(state.step)), 1
+    done, length, run_seconds = int(np.max(state.step)), 1, 0.0
     while done < num_steps and (np.asarray(state.status) == Status.RUNNING).any():
         multiples = [(done // every + 1) * every for every in report_every if every > 0]
         boundary = min([num_steps, *multiples, *(step for step in report_at if step > done)])
@@ -219,18 +197,13 @@ def chunks(
         state, infos, counts = program.chunk(state, args, stop, np.int32(length), is_boundary)
         counts = np.asarray(counts)  # waits for the device
         seconds = time.perf_counter() - clock
-        infos = jax.tree.map(np.asarray, infos)
-        if counts.ndim:
-            infos = [_first_steps(infos, count, index) for index, count in enumerate(counts)]
-        else:
-            infos = _first_steps(infos, counts)
+        buffers = jax.tree.map(np.asarray, infos)
+        taken = [jax.tree.map(lambda buffer: buffer[i][: counts[i]], buffers) for i in np.ndindex(counts.shape)]  # noqa: B023
+        infos = taken if counts.ndim else taken[0]
         done += int(counts.max())  # all of `length`, unless every run has ended
-        yield Chunk(state, infos, seconds, done)
+        run_seconds += seconds
+        yield Progress(done, state, infos, run_seconds, program.seconds * program.is_new)
         length = max(1, int(min(4 * length, length * chunk_seconds / max(seconds, 1e-6))))
-
-
-def _first_steps(infos: StepInfo, count: int, index: Any = ()) -> StepInfo:
-    return jax.tree.map(lambda buffer: buffer[index][:count], infos)
 
 
 def compile_run(
@@ -258,14 +231,16 @@ def compile_run(
     loop = make_loop(problem, optimizer)
     # Compiled before the state exists: L-BFGS's pairs of pictures may be what does not fit.
     state = jax.eval_shape(loop.init, params, key, opt_state)
+    arrays = (state, problem.args, stop_arrays(None))
+    return compile_program(program_key(problem, optimizer, state), run_chunk, loop.step, *arrays, programs=programs)
 
-    def make() -> Program:
-        clock = time.perf_counter()
-        fixed = (problem.args, stop_arrays(None), np.int32(1), np.bool_(False))
-        chunk = compile_to_fit(run_chunk, loop.step, state, *fixed)
-        return Program(chunk, time.perf_counter() - clock)
 
-    return (ProgramCache() if programs is None else programs).get(program_key(problem, optimizer, state), make)
+def compile_program(key: Hashable, function: jax.stages.Wrapped, *args: Any, programs: ProgramCache | None) -> Program:
+    """Compiles `function(*args, num_steps, wants_terms)`, or finds the program with this key among `programs`."""
+    programs = ProgramCache() if programs is None else programs
+    before, clock = programs.compilations, time.perf_counter()
+    make = lambda: Program(compile_to_fit(function, *args, np.int32(1), np.bool_(False)), time.perf_counter() - clock)
+    return programs.get(key, make)._replace(is_new=programs.compilations > before)
 
 
 def program_key(problem: Problem, optimizer: optax.GradientTransformation, state: LoopState) -> Hashable:

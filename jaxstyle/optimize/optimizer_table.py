@@ -58,53 +58,43 @@ class OptimizerSpec:
         return partial(function, **self.fixed) if self.fixed else function
 
 
+#: Hyper-parameters of Adam, and of those that have the same.
+_ADAM = {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8}
+
+#: Rows whose main decay has the name that Adam or momentum gives it, and rows with a line search.
+_adam = partial(OptimizerSpec, decay="b1")
+_momentum = partial(OptimizerSpec, decay="momentum")
+_line_search = partial(OptimizerSpec, rate="", searches_line=True, needs_fixed_objective=True)
+
 _SPECS = (
-    OptimizerSpec(
-        "adam",
-        {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
-        "Kingma and Ba (2015); rate of github.com/anishathalye/neural-style",
-        decay="b1",
-    ),
-    OptimizerSpec(
+    _adam("adam", _ADAM, "Kingma and Ba (2015); rate of github.com/anishathalye/neural-style"),
+    _line_search(
         "lbfgs",
         {"memory_size": 20, "max_linesearch_steps": 20, "initial_guess": "one"},
         "Liu and Nocedal (1989); zoom line search of Nocedal and Wright (2006), algorithms 3.5 and 3.6",
-        builder="jaxstyle.optimize.optimizers:lbfgs",
-        searches_line=True,
-        rate="",
-        needs_fixed_objective=True,
+        "jaxstyle.optimize.optimizers:lbfgs",
     ),
-    OptimizerSpec(
+    _line_search(
         "lbfgs_backtracking",
         {"memory_size": 20, "max_linesearch_steps": 20, "decrease_factor": 0.5},
         "Liu and Nocedal (1989); backtracking of Nocedal and Wright (2006), algorithm 3.1",
-        builder="jaxstyle.optimize.optimizers:lbfgs_backtracking",
-        searches_line=True,
-        rate="",
-        needs_fixed_objective=True,
+        "jaxstyle.optimize.optimizers:lbfgs_backtracking",
     ),
     OptimizerSpec(
         "lbfgs_fixed",
         {"memory_size": 20, "learning_rate": 1.0},
         "Liu and Nocedal (1989) with no line search, as in github.com/ProGamerGov/neural-style-pt",
-        builder="jaxstyle.optimize.optimizers:lbfgs_fixed",
+        "jaxstyle.optimize.optimizers:lbfgs_fixed",
         needs_fixed_objective=True,
     ),
     OptimizerSpec("sgd", {"learning_rate": 0.001}, "gradient descent, Cauchy (1847); rate measured"),
-    OptimizerSpec(
-        "momentum",
-        {"learning_rate": 0.0003, "momentum": 0.9},
-        "Polyak (1964); rate measured",
-        builder="optax:sgd",
-        decay="momentum",
-    ),
-    OptimizerSpec(
+    _momentum("momentum", {"learning_rate": 0.0003, "momentum": 0.9}, "Polyak (1964); rate measured", "optax:sgd"),
+    _momentum(
         "nesterov",
         {"learning_rate": 0.0003, "momentum": 0.9},
         "Nesterov (1983) in the form of Sutskever et al. (2013); rate measured",
-        builder="optax:sgd",
+        "optax:sgd",
         fixed={"nesterov": True},
-        decay="momentum",
     ),
     OptimizerSpec(
         "adagrad",
@@ -127,106 +117,79 @@ _SPECS = (
         "ftrl",
         {"learning_rate": 30.0, "beta": 1.0, "l1": 0.0, "l2": 0.0},
         "McMahan et al. (2013), algorithm 1; rate measured",
-        builder="jaxstyle.optimize.transforms.ftrl:ftrl_proximal",
+        "jaxstyle.optimize.transforms.ftrl:ftrl_proximal",
     ),
-    OptimizerSpec(
-        "adabelief",
-        {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "eps": 1e-16},
-        "Zhuang et al. (2020); rate measured",
-        decay="b1",
-    ),
-    OptimizerSpec(
-        "adamax",
-        {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
-        "Kingma and Ba (2015), algorithm 2; rate measured",
-        decay="b1",
-    ),
-    OptimizerSpec(
+    _adam("adabelief", _ADAM | {"learning_rate": 30.0, "eps": 1e-16}, "Zhuang et al. (2020); rate measured"),
+    _adam("adamax", _ADAM | {"learning_rate": 30.0}, "Kingma and Ba (2015), algorithm 2; rate measured"),
+    _adam(
         "adan",
         {"learning_rate": 30.0, "b1": 0.98, "b2": 0.92, "b3": 0.99, "eps": 1e-8},
         "Xie et al. (2022), with the bias corrections of the authors' program; rate measured",
-        builder="jaxstyle.optimize.transforms.adan:adan",
-        decay="b1",
+        "jaxstyle.optimize.transforms.adan:adan",
     ),
-    OptimizerSpec(
+    _adam(
         "ademamix",
         {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "b3": 0.9999, "alpha": 5.0, "eps": 1e-8},
         "Pagliardini, Ablin and Grangier (2024), with alpha and b3 constant from the start; rate measured",
-        builder="optax.contrib:ademamix",
-        decay="b1",
+        "optax.contrib:ademamix",
     ),
-    OptimizerSpec(
+    _adam(
         "adopt",
-        {"learning_rate": 10.0, "b1": 0.9, "b2": 0.9999, "eps": 1e-6},
+        _ADAM | {"b2": 0.9999, "eps": 1e-6},
         "Taniguchi et al. (2024), algorithm 2, clipped; rate measured",
-        builder="optax.contrib:adopt",
-        decay="b1",
+        "optax.contrib:adopt",
     ),
-    OptimizerSpec(
+    _adam(
         "amsgrad",
-        {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
+        _ADAM | {"learning_rate": 30.0},
         "Reddi, Kale and Kumar (2018), with Adam's bias corrections; rate measured",
-        decay="b1",
     ),
     OptimizerSpec("fromage", {"learning_rate": 0.03}, "Bernstein et al. (2020); rate measured"),
-    OptimizerSpec(
-        "lamb",
-        {"learning_rate": 0.03, "b1": 0.9, "b2": 0.999, "eps": 1e-6},
-        "You et al. (2020), without weight decay; rate measured",
-        decay="b1",
+    _adam(
+        "lamb", _ADAM | {"learning_rate": 0.03, "eps": 1e-6}, "You et al. (2020), without weight decay; rate measured"
     ),
-    OptimizerSpec(
+    _momentum(
         "lars",
         {"learning_rate": 10.0, "momentum": 0.9, "trust_coefficient": 0.001},
         "You, Gitman and Ginsburg (2017), without weight decay; rate measured",
-        decay="momentum",
     ),
-    OptimizerSpec(
+    _adam(
         "lion",
         {"learning_rate": 3.0, "b1": 0.9, "b2": 0.99},
         "Chen et al. (2023), without weight decay; rate measured",
         fixed={"weight_decay": 0.0},
-        decay="b1",
     ),
-    OptimizerSpec(
+    _momentum(
         "madgrad",
         {"learning_rate": 3.0, "momentum": 0.9, "eps": 1e-6},
         "Defazio and Jelassi (2021); rate measured",
-        builder="optax.contrib:madgrad",
-        decay="momentum",
+        "optax.contrib:madgrad",
     ),
-    OptimizerSpec(
-        "nadam",
-        {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
-        "Dozat (2016); rate measured",
-        decay="b1",
-    ),
-    OptimizerSpec(
+    _adam("nadam", _ADAM, "Dozat (2016); rate measured"),
+    _adam(
         "novograd",
         {"learning_rate": 100.0, "b1": 0.9, "b2": 0.25, "eps": 1e-6},
         "Ginsburg et al. (2019); rate measured",
-        decay="b1",
     ),
-    OptimizerSpec(
+    _adam(
         "optimistic_adam",
-        {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
+        _ADAM,
         "Daskalakis et al. (2018), whose first step is twice as long; rate measured",
-        builder="optax:optimistic_adam_v2",
+        "optax:optimistic_adam_v2",
         fixed={"nesterov": False},
-        decay="b1",
     ),
     OptimizerSpec(
         "optimistic_sgd",
         {"learning_rate": 0.001, "alpha": 1.0, "beta": 1.0},
         "Mokhtari, Ozdaglar and Pattathil (2020); rate measured",
-        builder="optax:optimistic_gradient_descent",
+        "optax:optimistic_gradient_descent",
     ),
     OptimizerSpec(
         "prodigy",
         {"learning_rate": 1.0, "estim_lr0": 1.0, "eps": 1e-8},
         "Mishchenko and Defazio (2023), algorithm 4, but always with Adam's bias correction: the first step is 0.32 of "
         "the paper's; finds its own rate from estim_lr0, here one gray level",
-        builder="optax.contrib:prodigy",
+        "optax.contrib:prodigy",
     ),
     OptimizerSpec(
         "polyak_sgd",
@@ -238,27 +201,18 @@ _SPECS = (
         "rprop",
         {"learning_rate": 10.0, "eta_minus": 0.5, "eta_plus": 1.2, "min_step_size": 1e-6, "max_step_size": 50.0},
         "Riedmiller and Braun (1993) in the variant iRprop- of Igel and Hüsken (2000); rate (the first step) measured",
-        builder="jaxstyle.optimize.transforms.rprop:rprop",
+        "jaxstyle.optimize.transforms.rprop:rprop",
         reads_rate_once=True,
     ),
     OptimizerSpec("sign_sgd", {"learning_rate": 3.0}, "Bernstein et al. (2018); rate measured"),
     OptimizerSpec(
-        "signum",
-        {"learning_rate": 3.0, "beta": 0.9},
-        "Bernstein et al. (2018); rate measured",
-        decay="beta",
+        "signum", {"learning_rate": 3.0, "beta": 0.9}, "Bernstein et al. (2018); rate measured", decay="beta"
     ),
-    OptimizerSpec(
-        "sm3",
-        {"learning_rate": 30.0, "momentum": 0.9},
-        "Anil et al. (2019); rate measured",
-        decay="momentum",
-    ),
-    OptimizerSpec(
+    _momentum("sm3", {"learning_rate": 30.0, "momentum": 0.9}, "Anil et al. (2019); rate measured"),
+    _adam(
         "yogi",
-        {"learning_rate": 30.0, "b1": 0.9, "b2": 0.999, "eps": 1e-3},
+        _ADAM | {"learning_rate": 30.0, "eps": 1e-3},
         "Zaheer et al. (2018), with moments that start at 1e-6 and Adam's bias corrections; rate measured",
-        decay="b1",
     ),
 )
 

@@ -19,10 +19,12 @@ class Program(NamedTuple):
     Attributes:
         chunk: `chunk(state, args, stop, num_steps, wants_terms)`: see `jaxstyle.optimize.loop.take_steps`.
         seconds: Time to trace and compile it.
+        is_new: Whether it was compiled now, and not found in a cache.
     """
 
     chunk: jax.stages.Compiled
     seconds: float
+    is_new: bool = True
 
 
 class ProgramCache:

@@ -48,9 +48,7 @@ class Scale(NamedTuple):
     width: int
     problem: Problem
 
-    def __repr__(self) -> str:
-        """Names, numbers and shapes."""
-        return short_repr(self)
+    __repr__ = short_repr
 
 
 class ScaleResult(NamedTuple):
@@ -67,9 +65,7 @@ class ScaleResult(NamedTuple):
     result: Result
     picture: Picture
 
-    def __repr__(self) -> str:
-        """Names, numbers and shapes."""
-        return short_repr(self)
+    __repr__ = short_repr
 
 
 def minimize_pyramid(

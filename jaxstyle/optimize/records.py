@@ -2,7 +2,7 @@
 
 import math
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import optax
@@ -102,9 +102,7 @@ class LoopState(NamedTuple):
     high_loss: Scalar
     status: jax.Array
 
-    def __repr__(self) -> str:
-        """Names, numbers and shapes."""
-        return short_repr(self)
+    __repr__ = short_repr
 
 
 class StepInfo(NamedTuple):
@@ -125,9 +123,7 @@ class StepInfo(NamedTuple):
     update_norm: Scalar
     evaluations: jax.Array
 
-    def __repr__(self) -> str:
-        """Names, numbers and shapes."""
-        return short_repr(self)
+    __repr__ = short_repr
 
 
 class Result(NamedTuple):
@@ -157,9 +153,7 @@ class Result(NamedTuple):
     run_seconds: float
     opt_state: optax.OptState
 
-    def __repr__(self) -> str:
-        """Names, numbers and shapes."""
-        return short_repr(self)
+    __repr__ = short_repr
 
     @property
     def lacks_terms(self) -> bool:
@@ -168,25 +162,34 @@ class Result(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """What a callback of `minimize` gets after each chunk.
+    """What a run, or all runs of a batch, have reached after a chunk: what `chunks` yields and callbacks get.
 
     Attributes:
-        step: The last step taken.
-        state: The loop's state. Its buffers are given to the next chunk: copy what you keep.
-        infos: `StepInfo` with NumPy arrays for the chunk's steps, the last of which is `step`.
-        run_seconds: Time for all steps so far, compilation left out.
+        step: The last step taken; of a batch, by the runs that have not ended.
+        state: The loop's state; of a batch, stacked. Its buffers are given to the next chunk: copy what you keep.
+        infos: `StepInfo` with NumPy arrays for the chunk's steps, the last of which is `step`; of a batch a list of
+            them, one for each run, of length 0 for runs that ended before.
+        run_seconds: Time for all steps so far, of all runs of a batch, compilation left out.
         compile_seconds: Time for compilation.
     """
 
     step: int
     state: LoopState
-    infos: StepInfo
+    infos: Any
     run_seconds: float
     compile_seconds: float
 
-    def __repr__(self) -> str:
-        """Names, numbers and shapes."""
-        return short_repr(self)
+    __repr__ = short_repr
+
+    def of(self, index: int) -> "Progress":
+        """Returns what one run of a batch would have reported alone, but with the times of the batch."""
+        state = _pick(self.state, index)
+        return self._replace(step=int(state.step), state=state, infos=self.infos[index])
+
+
+@jax.jit
+def _pick(states: LoopState, index: int | jax.Array) -> LoopState:
+    return jax.tree.map(lambda leaf: leaf[index], states)
 
 
 def final_status(state: LoopState, num_steps: int) -> Status:

@@ -54,6 +54,12 @@ def make_loop(problem: Problem, optimizer: optax.GradientTransformation) -> Loop
     check_optimizer(optimizer)
     transformation = optax.with_extra_args_support(optimizer)
 
+    # As a jitted function, the loss and its gradient are traced once and stand once in the program's text: the start,
+    # the line search and the terms call them.
+    @jax.jit
+    def loss_fn(params: Params, args: Args, key: Key) -> tuple[Scalar, dict[str, Scalar]]:
+        return problem.loss_fn(params, args, key)
+
     def init(params: Params, key: Key, opt_state: optax.OptState | None = None) -> LoopState:
         params = _copy(params)
         for leaf in jax.tree.leaves(params):
@@ -88,7 +94,7 @@ def make_loop(problem: Problem, optimizer: optax.GradientTransformation) -> Loop
             state.params,
             value=state.loss,
             grad=state.grad,
-            value_fn=lambda params: problem.loss_fn(params, args, key)[0],
+            value_fn=lambda params: loss_fn(params, args, key)[0],
         )
         params = optax.apply_updates(state.params, updates)
         if problem.project_fn is not None:
@@ -104,7 +110,7 @@ def make_loop(problem: Problem, optimizer: optax.GradientTransformation) -> Loop
             lambda: update(state, args),
         )
         now = state.step + 1
-        evaluate = partial(_evaluate, problem, params, args, jax.random.fold_in(state.key, now))
+        evaluate = partial(_evaluate, loss_fn, params, args, jax.random.fold_in(state.key, now))
         known = _known_value_and_grad(problem, opt_state)
         if known is None:
             (loss, terms), grad = evaluate()
@@ -138,8 +144,8 @@ def _copy(tree: Any) -> Any:
     return jax.tree.map(copy, tree)
 
 
-def _evaluate(problem: Problem, params: Params, args: Args, key: Key) -> tuple[tuple[Scalar, dict], Params]:
-    (loss, terms), grad = jax.value_and_grad(problem.loss_fn, has_aux=True)(params, args, key)
+def _evaluate(loss_fn: Callable[..., Any], params: Params, args: Args, key: Key) -> tuple[tuple[Scalar, dict], Params]:
+    (loss, terms), grad = jax.value_and_grad(loss_fn, has_aux=True)(params, args, key)
     dtype = _loss_dtype(params)
     return (loss.astype(dtype), jax.tree.map(lambda term: jnp.asarray(term, dtype), terms)), grad
 

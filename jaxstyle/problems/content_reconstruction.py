@@ -11,12 +11,7 @@ import jax.numpy as jnp
 from jaxstyle.argument_checks import check_kind
 from jaxstyle.config import ContentReconstructionConfig
 from jaxstyle.problems.losses import layer_activation
-from jaxstyle.problems.pictures import (
-    check_pictures,
-    find_targets,
-    make_feature_problem,
-    noise,
-)
+from jaxstyle.problems.pictures import check_pictures, find_targets, make_feature_problem, noise
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.terms import CONTENT_LOSSES, term_weights
 from jaxstyle.types import NetworkParams, Picture
@@ -51,16 +46,13 @@ def make_problem(config: ContentReconstructionConfig, network: NetworkParams, pi
     term = CONTENT_LOSSES["features"]
     targets = find_targets(term, frozen, picture, layers, pooling=config.pooling)
     squares = {layer: jnp.maximum(layer_activation(target), 1e-12) for layer, target in targets.items()}
-    weights = term_weights({layer: config.layers[layer] / square for layer, square in squares.items()})
-    mean = jnp.asarray(network["mean"])
+    weights = {layer: config.layers[layer] / square for layer, square in squares.items()}
     return make_feature_problem(
         "content_reconstruction",
         config,
-        partial(noise, mean=mean, height=height, width=width, deviation=config.noise_deviation),
+        partial(noise, mean=jnp.asarray(network["mean"]), height=height, width=width, deviation=config.noise_deviation),
         {"content": term},
-        {
-            "network": frozen,
-            "targets": {"content": targets},
-            "weights": {"content": weights, "tv": jnp.float32(config.tv_weight)},
-        },
+        frozen,
+        {"content": targets},
+        {"content": term_weights(weights)},
     )

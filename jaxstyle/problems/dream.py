@@ -18,13 +18,7 @@ from jaxstyle.argument_checks import check_features, check_kind
 from jaxstyle.checks import InputError, check_positive
 from jaxstyle.config import DreamConfig
 from jaxstyle.problems.losses import layer_activation
-from jaxstyle.problems.pictures import (
-    check_picture,
-    check_pictures,
-    find_features,
-    find_targets,
-    make_feature_problem,
-)
+from jaxstyle.problems.pictures import check_picture, check_pictures, find_features, find_targets, make_feature_problem
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.terms import ACTIVATIONS, term_weights
 from jaxstyle.types import AnyPicture, Features, NetworkParams, Picture
@@ -109,11 +103,9 @@ def make_problem(
         config,
         lambda key: vgg.PIXEL_SCALE * start,
         dict.fromkeys(layers, term),
-        {
-            "network": frozen,
-            "targets": {layer: {layer: target} for layer, target in targets.items()},
-            "weights": {**weights, "tv": jnp.float32(config.tv_weight)},
-        },
+        frozen,
+        {layer: {layer: target} for layer, target in targets.items()},
+        weights,
         jitter=int(config.jitter),
     )
 

@@ -25,7 +25,9 @@ def make_feature_problem(
     config: FeatureConfig,
     init_fn: Callable[[Key], Array],
     terms: Mapping[str, Term],
-    args: dict[str, Any],
+    network: NetworkParams,
+    targets: dict[str, Any],
+    weights: dict[str, Any],
     *,
     padding: str = "zero",
     jitter: int = 0,
@@ -34,14 +36,17 @@ def make_feature_problem(
 
     Args:
         name: Name of the problem.
-        config: Pooling and memory mode of the network.
+        config: Pooling and memory mode of the network, and the weight of the total variation.
         init_fn: Function `init_fn(key)` that returns the initial pixels, `[height, width, 3]` on 0..255.
         terms: The terms, by name.
-        args: The arguments of `feature_loss`. They are computed here, and the memory that this took is released.
+        network: The frozen network. These arrays are computed here, and the memory that this took is released.
+        targets: The targets, by name of the term and layer.
+        weights: What `term_weights` returns, by name of the term.
         padding: Padding of the convolutions, an argument of `feature_loss`.
         jitter: Largest random shift in pixels, an argument of `feature_loss`.
     """
-    jax.block_until_ready(args)
+    weights = {**weights, "tv": jnp.float32(config.tv_weight)}
+    args = jax.block_until_ready({"network": network, "targets": targets, "weights": weights})
     release_unused()
     return Problem(
         name=name,

@@ -40,9 +40,7 @@ class Problem:
     is_stochastic: bool = False
     is_bounded_below: bool = True
 
-    def __repr__(self) -> str:
-        """Returns the fields; arrays are shown by type and shape."""
-        return short_repr(self)
+    __repr__ = short_repr
 
 
 def reparameterize(

@@ -17,13 +17,7 @@ from jaxtyping import Array, Float
 from jaxstyle.argument_checks import check_kind, describe, is_array
 from jaxstyle.checks import InputError, check_choice, check_weights
 from jaxstyle.config import StyleTransferConfig
-from jaxstyle.problems.pictures import (
-    check_picture,
-    check_pictures,
-    find_targets,
-    make_feature_problem,
-    noise,
-)
+from jaxstyle.problems.pictures import check_picture, check_pictures, find_targets, make_feature_problem, noise
 from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.terms import CONTENT_LOSSES, STYLE_LOSSES, term_weights
 from jaxstyle.types import AnyPicture, Key, NetworkParams, Picture
@@ -84,7 +78,9 @@ def make_problem(
         config,
         _start(config, network["mean"], content if initial is None else initial, initial is not None),
         terms,
-        {"network": frozen, "targets": targets, "weights": _weights(config, len(styles))},
+        frozen,
+        targets,
+        _weights(config, len(styles)),
     )
 
 
@@ -111,7 +107,8 @@ def with_weights(
         start: The picture to start from, or the content.
         is_given: Whether there is a picture to start from.
     """
-    weights = _weights(config, problem.args["weights"]["style"]["blend"].size)
+    styles = problem.args["weights"]["style"]["blend"].size
+    weights = {**_weights(config, styles), "tv": jnp.float32(config.tv_weight)}
     return replace(problem, args={**problem.args, "weights": weights}, init_fn=_start(config, mean, start, is_given))
 
 
@@ -123,7 +120,6 @@ def _weights(config: StyleTransferConfig, styles: int) -> dict[str, Any]:
     return {
         "content": term_weights(content, weight=config.content_weight),
         "style": term_weights(style, weight=config.style_weight, blend=config.style_blend_weights or [1.0] * styles),
-        "tv": jnp.float32(config.tv_weight),
     }
 
 

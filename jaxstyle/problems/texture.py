@@ -57,17 +57,14 @@ def make_problem(config: TextureConfig, network: NetworkParams, source: Picture,
     # A tile has no border, so it must not be asked for the features that zeros beyond the source's border make.
     padding = "edge" if config.is_tileable else "zero"
     targets = find_targets(term, frozen, source, layers, pooling=config.pooling, padding=padding)
-    mean = jnp.asarray(network["mean"])
     return make_feature_problem(
         "texture",
         config,
-        partial(noise, mean=mean, height=height, width=width, deviation=config.noise_deviation),
+        partial(noise, mean=jnp.asarray(network["mean"]), height=height, width=width, deviation=config.noise_deviation),
         {"style": term},
-        {
-            "network": frozen,
-            "targets": {"style": targets},
-            "weights": {"style": term_weights(weights), "tv": jnp.float32(config.tv_weight)},
-        },
+        frozen,
+        {"style": targets},
+        {"style": term_weights(weights)},
         padding="circular" if config.is_tileable else "zero",
     )
 

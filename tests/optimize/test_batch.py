@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from jaxstyle.checks import InputError
-from jaxstyle.optimize.batch import BatchProgress, minimize_batch, stack_shared
+from jaxstyle.optimize.batch import minimize_batch, stack_shared
 from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.optimizers import make_optimizer
 from jaxstyle.optimize.programs import ProgramCache
-from jaxstyle.optimize.records import Status, StopRule
+from jaxstyle.optimize.records import Progress, Status, StopRule
 from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem
 from jaxstyle.vgg import module as vgg
 
@@ -79,7 +79,7 @@ def test_chunks_change_nothing_and_one_program_serves_several_batches(name: str)
     whole = minimize_batch(runs, make_optimizer(name), keys=keys, num_steps=30, programs=programs)
     reported: list[int] = []
 
-    def report(progress: BatchProgress) -> None:
+    def report(progress: Progress) -> None:
         alone = progress.of(1)
         assert alone.step == progress.step
         assert float(alone.state.loss) == alone.infos.loss[-1]

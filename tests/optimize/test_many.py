@@ -9,7 +9,7 @@ import pytest
 
 from jaxstyle.checks import InputError
 from jaxstyle.memory import DoesNotFitError
-from jaxstyle.optimize import batch
+from jaxstyle.optimize import loop
 from jaxstyle.optimize.batch import Task, choose_batch, minimize_many
 from jaxstyle.optimize.loop import minimize
 from jaxstyle.optimize.optimizers import make_optimizer
@@ -94,7 +94,7 @@ def test_an_end_asked_for_ends_all():
 
 
 def test_a_batch_that_does_not_fit_is_halved(monkeypatch: pytest.MonkeyPatch, compilations: list[str]):
-    compile_to_fit, sizes = batch.compile_to_fit, []
+    compile_to_fit, sizes = loop.compile_to_fit, []
 
     def refuse(function, states, *args):
         sizes.append(len(states.step))
@@ -102,7 +102,7 @@ def test_a_batch_that_does_not_fit_is_halved(monkeypatch: pytest.MonkeyPatch, co
             raise DoesNotFitError("a program of at most 1 GB, the free memory", "one of 2 GB")
         return compile_to_fit(function, states, *args)
 
-    monkeypatch.setattr(batch, "compile_to_fit", refuse)
+    monkeypatch.setattr(loop, "compile_to_fit", refuse)
     tasks = [Task(make_bowl, jax.random.key(seed), make_optimizer("adam")) for seed in range(7)]
     assert len(list(minimize_many(tasks, num_steps=3, batch=7))) == 7
     assert sizes == [7, 4, 2]
