@@ -93,7 +93,7 @@ def _checks_of(config: type) -> dict[str, tuple[tuple[str, ...], list[Check]]]:
 class Config:
     """A config: what it holds passes the checks that stand beside the types of its fields."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, (choices, checks) in _checks_of(type(self)).items():
             value = getattr(self, name)
             if choices:
@@ -188,7 +188,7 @@ class StyleTransferConfig(StyleConfig):
     style_blend_weights: Sequence[float] | None = None
     noise_blend: Annotated[float | None, NO_FLAG, Check(check_between, (0, 1))] = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("content_layers", "style_layers"):
             check_layer_weights(name, getattr(self, name))
@@ -215,7 +215,7 @@ class TextureConfig(StyleConfig, NoiseConfig):
     layers: Mapping[str, float] = field(default_factory=exponential_style_layers)
     is_tileable: Annotated[bool, Knob("tileable")] = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_feature_layers(self.layers)
 
@@ -230,7 +230,7 @@ class ContentReconstructionConfig(NoiseConfig):
 
     layers: Mapping[str, float] = field(default_factory=lambda: {"relu4_2": 1.0})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_feature_layers(self.layers)
 
@@ -252,7 +252,7 @@ class DreamConfig(FeatureConfig):
     jitter: Annotated[int, Check(check_between, (0, MOST_JITTER))] = 16
     headroom: Share = 0.2
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_feature_layers(self.layers)
         if self.channels and len(self.used_layers()) != 1:

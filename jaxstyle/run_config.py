@@ -48,7 +48,7 @@ DEFAULT_PATIENCE = 50
 
 #: What a picture can be made of: the names in `jaxstyle.problems.parameterizations`.
 Parameterization = Literal["pixels", "bounded", "fourier", "preconditioned", "laplacian", "network"]
-PARAMETERIZATIONS: tuple[str, ...] = get_args(Parameterization)
+PARAMETERIZATIONS: tuple[Parameterization, ...] = get_args(Parameterization)
 
 
 class StopRule(NamedTuple):
@@ -116,7 +116,7 @@ class RunConfig:
     stop_patience: int = 0
     provenance: Annotated[Mapping[str, Any], NO_FLAG] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("optimizer", "parameterization"):
             _check_type(name, getattr(self, name), str, "text")
         check_choice("parameterization", self.parameterization, PARAMETERIZATIONS)

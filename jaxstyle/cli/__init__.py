@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None, *, owns_process: bool = False) -> in
 
 
 def _run(argv: Sequence[str] | None, invocation: Invocation) -> int:
-    command, err = None, invocation.streams.err
+    command: Any = None
+    err = invocation.streams.err
     try:
         command = _parse(argv)
         from jaxstyle.cli.display import show

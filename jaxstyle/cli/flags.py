@@ -170,8 +170,9 @@ class Flag(NamedTuple):
         if self.config and self.is_list and not value:
             noun = "number" if self.kind in (int, float) else self.metavar.lower()
             raise InputError(f"at least one {noun} after {self.word}", "none", f"write {self.word} {self.value}")
-        if value is not None:
-            check_all(self.word, value, self.checks)
+        if value is None:
+            return None
+        check_all(self.word, value, self.checks)
         if not self.is_mapping:
             return value
         return _read_options(value, optimizer) if self.field == "options" else parse_layers(self.word, value)
@@ -198,7 +199,7 @@ def flags_of(command: type) -> list[Flag]:
             nested = next((mark for mark in marks if isinstance(mark, Nested)), Nested())
             config, own = type(each.default), attribute_docs(type(each.default)) | texts
             kinds = get_type_hints(config, include_extras=True)
-            for inner in fields(config) if isinstance(config, type) else ():
+            for inner in fields(each.default) if is_dataclass(each.default) else ():
                 if inner.name not in nested.without.split():
                     default, aliases = getattr(each.default, inner.name), nested.aliases.get(inner.name, ())
                     found += _flags_of_field(inner.name, kinds[inner.name], default, own, aliases, each.name)
@@ -250,7 +251,8 @@ def build(command: type[CommandType], given: Mapping[str, Any]) -> CommandType:
         OSError: If a preset is a file that cannot be read.
     """
     typed = dict(given)
-    configs = {each.name: each.default for each in fields(command) if is_dataclass(each.default)}  # type: ignore[arg-type]
+    defaults = {each.name: each.default for each in fields(command)}  # type: ignore[arg-type]
+    configs: dict[str, Any] = {name: default for name, default in defaults.items() if is_dataclass(default)}
     configs |= command.presets(typed)
     optimizer = str(typed.get("optimizer", getattr(configs.get("optimization"), "optimizer", "")))
     values: dict[str, Any] = {}

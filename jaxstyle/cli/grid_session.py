@@ -43,7 +43,7 @@ class GridReport(Report):
         is_even: Whether all of them are at one size, so that the time that is left can be told from the time so far.
     """
 
-    def __init__(self, flags: RunFlags, iterations: int, *, is_even: bool):
+    def __init__(self, flags: RunFlags, iterations: int, *, is_even: bool) -> None:
         super().__init__(flags)
         self._is_even = is_even
         self._total, self._done = iterations, 0
@@ -125,7 +125,7 @@ class Taken(NamedTuple):
 class _Watch:
     """What a run has told so far, without its states."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.told: list[Progress] = []
 
     @property
@@ -181,7 +181,7 @@ class GridSession(Session):
 
     def __init__(
         self, runs: Sequence[Run], shared: Shared, *, batch: int, names: Mapping[int, str], cell_width: int | None
-    ):
+    ) -> None:
         points = [run.flags for run in runs]
         every_point = [point for run in runs for point in run.points]
         super().__init__(points[0], precision=points[0].matmul_precision, seeds=every_point)

@@ -172,7 +172,7 @@ def _named(error: InputError, labels: Mapping[str, str]) -> InputError:
 class Shared:
     """What combinations share, read and computed once: pictures, networks, targets."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.pictures: OrderedDict[Hashable, Any] = OrderedDict()
         self._networks: dict[str | None, Network] = {}
         self._layers: dict[str | None, dict[str, None]] = {}

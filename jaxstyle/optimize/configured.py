@@ -35,7 +35,9 @@ def configured_optimizer(
     spec = OPTIMIZERS[check_choice("optimizer", config.optimizer, OPTIMIZERS)]
     if height * width > 0:
         defaults = {"memory_size": choose_memory_size(height, width), **defaults}
-    options = {name: value for name, value in defaults.items() if name in spec.defaults} | dict(config.options)
+    options: dict[str, Any] = {name: value for name, value in defaults.items() if name in spec.defaults} | dict(
+        config.options
+    )
     optimizer = _scheduled(config, spec) if config.schedule else make_optimizer(config.optimizer, **options)
     return keep_average(optimizer, config.average) if config.average else optimizer
 
@@ -47,10 +49,11 @@ def _scheduled(config: RunConfig, spec: OptimizerSpec) -> optax.GradientTransfor
             config.optimizer,
             "leave the schedule out or choose another",
         )
-    make_optimizer(config.optimizer, **config.options)  # for its errors
+    options: dict[str, Any] = dict(config.options)
+    make_optimizer(config.optimizer, **options)  # for its errors
 
     def build(learning_rate: Scalar) -> optax.GradientTransformation:
-        return make_optimizer(config.optimizer, **{**config.options, "learning_rate": learning_rate})
+        return make_optimizer(config.optimizer, **options, learning_rate=learning_rate)
 
     # Not every optimizer takes a function of the step for its rate; built anew at each step, every one does.
     return optax.inject_hyperparams(build)(learning_rate=schedule_of(config.schedule))

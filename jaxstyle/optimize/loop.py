@@ -223,7 +223,7 @@ def chunks(
         if counts.ndim:
             infos = [_first_steps(infos, count, index) for index, count in enumerate(counts)]
         else:
-            infos = _first_steps(infos, counts)
+            infos = _first_steps(infos, int(counts))
         done += int(counts.max())  # all of `length`, unless every run has ended
         yield Chunk(state, infos, seconds, done)
         length = max(1, int(min(4 * length, length * chunk_seconds / max(seconds, 1e-6))))
@@ -268,7 +268,7 @@ def compile_run(
     return (ProgramCache() if programs is None else programs).get(program_key(problem, optimizer, state), make)
 
 
-def program_key(problem: Problem, optimizer: optax.GradientTransformation, state: LoopState) -> Hashable:
+def program_key(problem: Problem, optimizer: optax.GradientTransformation, state: LoopState) -> tuple[Hashable, ...]:
     """Returns a key that is equal for runs which one program can serve."""
     functions = (problem.loss_fn, problem.project_fn, problem.is_stochastic, problem.is_bounded_below, optimizer.update)
     return value_key(functions), shape_key((state, problem.args)), jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
