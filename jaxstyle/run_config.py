@@ -256,6 +256,9 @@ def read_settings(path: str | Path) -> RunConfig:
     for key in ("optimizer", "iterations"):
         if key not in record:
             raise InputError(f"settings with the key {key!r}", f"none in {name}", "add it")
+    for key in ("schedule", "scales", "scale_iterations"):  # JSON has no tuples
+        if isinstance(record.get(key), list):
+            record[key] = tuple(tuple(each) if key == "schedule" and _is_pair(each) else each for each in record[key])
     return RunConfig(**record)
 
 
@@ -320,7 +323,7 @@ def _check_schedule(options: Mapping[str, Any], pairs: Sequence[Any]) -> tuple[t
         raise InputError("a schedule or the option learning_rate", "both", "leave one of them out")
     checked = []
     for pair in pairs:
-        if not isinstance(pair, list | tuple) or len(pair) != 2:
+        if not _is_pair(pair):
             raise InputError("each entry of the schedule as a step and a learning rate", repr(pair), "write [0, 10.0]")
         step = _check_whole("each step of the schedule", pair[0], 0, MOST_STEPS)
         checked.append((step, check_positive("each learning rate", _check_number("each learning rate", pair[1]))))
@@ -328,6 +331,10 @@ def _check_schedule(options: Mapping[str, Any], pairs: Sequence[Any]) -> tuple[t
     if steps and (steps[0] != 0 or any(after <= before for before, after in pairwise(steps))):
         raise InputError("a schedule whose steps grow from 0", steps[:20], "begin with step 0 and order the others")
     return tuple(checked)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2
 
 
 def _check_type(name: str, value: Any, kind: Any, description: str) -> None:

@@ -54,7 +54,7 @@ def take_steps(
     args: Args,
     stop: StopRule,
     num_steps: jax.typing.ArrayLike,
-    wants_terms: jax.Array,
+    wants_terms: jax.typing.ArrayLike,
     *,
     capacity: int = CHUNK_CAPACITY,
 ) -> tuple[LoopState, StepInfo, jax.Array]:
@@ -221,7 +221,7 @@ def chunks(
         seconds = time.perf_counter() - clock
         infos = jax.tree.map(np.asarray, infos)
         if counts.ndim:
-            infos = [_first_steps(infos, count, index) for index, count in enumerate(counts)]
+            infos = [_first_steps(infos, count, index) for index, count in enumerate(counts.tolist())]
         else:
             infos = _first_steps(infos, int(counts))
         done += int(counts.max())  # all of `length`, unless every run has ended
