@@ -60,7 +60,7 @@ class _MethodRun:
     budget: int
     cache: InstanceCache
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.full = make_instance(self.entry, self.instance, self.cache)
         self.start = self.full.init_fn(start_key(self.number))
         self.reference = self.cache.get(

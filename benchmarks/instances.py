@@ -12,7 +12,7 @@ from jaxstyle.problems.problem import Problem
 class InstanceCache:
     """What runs of one benchmark problem share: its instances with their targets, and compiled programs."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._problem = ""
         self._entries: dict[Any, Any] = {}
 

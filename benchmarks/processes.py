@@ -39,7 +39,7 @@ class WorkerError(Exception):
         status: `timeout`, `oom` or `error`, as in `benchmarks.records.STATUSES`.
     """
 
-    def __init__(self, status: str, reason: str):
+    def __init__(self, status: str, reason: str) -> None:
         super().__init__(reason)
         self.status = status
 
@@ -51,7 +51,7 @@ class Worker:
         command: The program and its arguments. It must call `serve`.
     """
 
-    def __init__(self, command: Sequence[str]):
+    def __init__(self, command: Sequence[str]) -> None:
         self._command = command
         self._greeting: dict[str, Any] = {}
         self._process: subprocess.Popen | None = None

@@ -166,7 +166,7 @@ class Writer:
         InputError: If another process writes to it.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         is_torn = path.exists() and path.stat().st_size > 0 and path.read_bytes()[-1:] != b"\n"

@@ -33,7 +33,7 @@ class Suite:
     budget: int = 0
     timeout: float = 3600.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for problem in self.problems:
             check_choice("problem", problem, PROBLEMS)
         for method in self.methods:

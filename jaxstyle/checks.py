@@ -6,6 +6,10 @@ prints an `InputError` (and an `OSError`) as one line and exits with code 2; any
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from typing import TypeVar
+
+#: One of the names that a check lets pass; of a `Literal`, if they are typed as its values.
+Choice = TypeVar("Choice", bound=str)
 
 #: Largest numbers of characters of a message's parts, of which the first may be a list, the second a whole file.
 LONGEST_EXPECTED, LONGEST_GOT = 1000, 300
@@ -31,7 +35,7 @@ class InputError(ValueError):
         advice: A remedy, as an imperative, without a full stop.
     """
 
-    def __init__(self, expected: str, got: object, advice: str = ""):
+    def __init__(self, expected: str, got: object, advice: str = "") -> None:
         message = f"expected {shorten(expected, LONGEST_EXPECTED)}, got {shorten(str(got), LONGEST_GOT)}"
         super().__init__(printable(f"{message}; {advice}" if advice else message))
 
@@ -46,7 +50,7 @@ class DoesNotFitError(InputError):
         scale: Factor for the width of the pictures with which the program would fit.
     """
 
-    def __init__(self, expected: str, got: object, advice: str = "", *, scale: float = 0.5):
+    def __init__(self, expected: str, got: object, advice: str = "", *, scale: float = 0.5) -> None:
         super().__init__(expected, got, advice)
         self._parts, self.scale = (expected, got), scale
 
@@ -81,14 +85,15 @@ def shorten(text: str, length: int) -> str:
     return f"{text[: length - tail]}...{text[-tail:]}"
 
 
-def check_choice(name: str, value: str, choices: Collection[str]) -> str:
+def check_choice(name: str, value: str, choices: Collection[Choice]) -> Choice:
     """Returns `value` if it is one of `choices`.
 
     Raises:
         InputError: If it is not one of them; the message lists the choices and suggests the nearest one.
     """
-    if isinstance(value, str) and value in choices:
-        return value
+    for choice in choices:
+        if isinstance(value, str) and value == choice:
+            return choice
     near = get_close_matches(str(value), list(choices), n=1)
     advice = f"did you mean {near[0]!r}?" if near else "choose one of these"
     raise InputError(f"{name} to be one of {', '.join(choices)}", repr(value), advice)

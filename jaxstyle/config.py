@@ -127,7 +127,7 @@ class StyleTransferConfig(StyleConfig):
     style_blend_weights: Annotated[Sequence[float] | None, ARGUMENT] = None
     noise_blend: Annotated[float | None, NO_FLAG, Check(check_between, (0, 1)), ARGUMENT] = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("content_layers", "style_layers"):
             check_layer_weights(name, getattr(self, name))
@@ -161,7 +161,7 @@ class TextureConfig(StyleConfig, NoiseConfig):
     layers: Mapping[str, float] = field(default_factory=exponential_style_layers)
     is_tileable: Annotated[bool, Knob("tileable")] = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_feature_layers(self.layers)
 
@@ -176,7 +176,7 @@ class ContentReconstructionConfig(NoiseConfig):
 
     layers: Mapping[str, float] = field(default_factory=lambda: {"relu4_2": 1.0})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_feature_layers(self.layers)
 
@@ -198,7 +198,7 @@ class DreamConfig(FeatureConfig):
     jitter: Annotated[int, Check(check_between, (0, MOST_JITTER))] = 16
     headroom: Share = 0.2
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_feature_layers(self.layers)
         if self.channels and len(self.used_layers()) != 1:

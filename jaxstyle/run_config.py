@@ -48,7 +48,7 @@ DEFAULT_PATIENCE = 50
 
 #: What a picture can be made of: the names in `jaxstyle.problems.parameterizations`.
 Parameterization = Literal["pixels", "bounded", "fourier", "preconditioned", "laplacian", "network"]
-PARAMETERIZATIONS: tuple[str, ...] = get_args(Parameterization)
+PARAMETERIZATIONS: tuple[Parameterization, ...] = get_args(Parameterization)
 
 
 class StopRule(NamedTuple):
@@ -116,7 +116,7 @@ class RunConfig:
     stop_patience: int = 0
     provenance: Annotated[Mapping[str, Any], NO_FLAG] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("optimizer", "parameterization"):
             _check_type(name, getattr(self, name), str, "text")
         check_choice("parameterization", self.parameterization, PARAMETERIZATIONS)
@@ -256,6 +256,9 @@ def read_settings(path: str | Path) -> RunConfig:
     for key in ("optimizer", "iterations"):
         if key not in record:
             raise InputError(f"settings with the key {key!r}", f"none in {name}", "add it")
+    for key in ("schedule", "scales", "scale_iterations"):  # JSON has no tuples
+        if isinstance(record.get(key), list):
+            record[key] = tuple(tuple(each) if key == "schedule" and _is_pair(each) else each for each in record[key])
     return RunConfig(**record)
 
 
@@ -320,7 +323,7 @@ def _check_schedule(options: Mapping[str, Any], pairs: Sequence[Any]) -> tuple[t
         raise InputError("a schedule or the option learning_rate", "both", "leave one of them out")
     checked = []
     for pair in pairs:
-        if not isinstance(pair, list | tuple) or len(pair) != 2:
+        if not _is_pair(pair):
             raise InputError("each entry of the schedule as a step and a learning rate", repr(pair), "write [0, 10.0]")
         step = _check_whole("each step of the schedule", pair[0], 0, MOST_STEPS)
         checked.append((step, check_positive("each learning rate", _check_number("each learning rate", pair[1]))))
@@ -328,6 +331,10 @@ def _check_schedule(options: Mapping[str, Any], pairs: Sequence[Any]) -> tuple[t
     if steps and (steps[0] != 0 or any(after <= before for before, after in pairwise(steps))):
         raise InputError("a schedule whose steps grow from 0", steps[:20], "begin with step 0 and order the others")
     return tuple(checked)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2
 
 
 def _check_type(name: str, value: Any, kind: Any, description: str) -> None:

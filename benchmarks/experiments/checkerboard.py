@@ -23,7 +23,7 @@ from jaxstyle.pictures import images
 from jaxstyle.problems import content_reconstruction, style_transfer
 from jaxstyle.problems.parameterizations import PARAMETERIZATIONS, apply_parameterization
 from jaxstyle.problems.problem import Problem
-from jaxstyle.vgg.module import POOLINGS
+from jaxstyle.vgg.layers import POOLINGS, Pooling
 
 
 def main(size: int = 128, iterations: int = 150, seed: int = 0) -> None:
@@ -40,7 +40,7 @@ def main(size: int = 128, iterations: int = 150, seed: int = 0) -> None:
     shares = f"astronaut {images.nyquist_share(content):.5f}, swirl {images.nyquist_share(style):.5f}"
     print(f"{size}x{size}, Adam, {iterations} iterations; shares of the originals: {shares}\n")
 
-    def make(experiment: str, pooling: str) -> Problem:
+    def make(experiment: str, pooling: Pooling) -> Problem:
         if experiment == "stylize":
             config = style_transfer.StyleTransferConfig(tv_weight=0.0, pooling=pooling)
             return style_transfer.make_problem(config, network, content, [style])

@@ -8,8 +8,8 @@ from typing import Any
 from benchmarks.markdown import table_lines
 from benchmarks.meta.space import Candidate
 from benchmarks.meta.trials import Schedule
-from jaxstyle.checks import InputError
-from jaxstyle.run_config import RunConfig
+from jaxstyle.checks import InputError, check_choice
+from jaxstyle.run_config import PARAMETERIZATIONS, RunConfig
 
 #: The loss of a run that failed: finite, since schedulers take quantiles of losses.
 FAILED = 1e30
@@ -100,7 +100,7 @@ def settings_of(outcome: TrialOutcome, provenance: dict[str, Any]) -> RunConfig:
         optimizer=candidate.optimizer,
         options=options,
         schedule=schedule if len(schedule) > 1 else (),
-        parameterization=candidate.parameterization,
+        parameterization=check_choice("parameterization", candidate.parameterization, PARAMETERIZATIONS),
         iterations=outcome.steps,
         initial_noiseblend=candidate.noise_blend,
         provenance=provenance,

@@ -48,7 +48,7 @@ class BenchmarkProblem:
     is_picture: bool = False
     has_pixels: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if shared := set(self.tuning) & set(self.scoring):
             raise ValueError(f"expected other instances to score on than to tune on, got {sorted(shared)} in both")
 

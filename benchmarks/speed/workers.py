@@ -13,12 +13,13 @@ from typing import Any
 
 from benchmarks.processes import serve
 from benchmarks.speed.pictures import make_pictures
+from jaxstyle.vgg.layers import Dtype, MemoryMode
 
 #: Evaluates a number of times.
 Evaluate = Callable[[int], None]
 
 
-def make_jaxstyle_problem(size: int, dtype: str = "float32", memory: str = "normal") -> Any:
+def make_jaxstyle_problem(size: int, dtype: Dtype = "float32", memory: MemoryMode = "normal") -> Any:
     """Returns the default objective as jaxstyle computes it."""
     from jaxstyle.problems.style_transfer import StyleTransferConfig, make_problem
     from jaxstyle.vgg.weights import load_network
@@ -28,7 +29,7 @@ def make_jaxstyle_problem(size: int, dtype: str = "float32", memory: str = "norm
     return make_problem(config, load_network().params, content, [style])
 
 
-def jaxstyle_gradient(size: int, dtype: str = "float32", memory: str = "normal") -> Evaluate:
+def jaxstyle_gradient(size: int, dtype: Dtype = "float32", memory: MemoryMode = "normal") -> Evaluate:
     """Value and gradient inside a compiled loop, where memory is reused as it is in a run."""
     problem = make_jaxstyle_problem(size, dtype, memory)
     return _loop_of_gradients(problem.loss_fn, problem.args, size)
@@ -58,7 +59,7 @@ def jaxstyle_top_level(size: int) -> Evaluate:
     return run
 
 
-def jaxstyle_iteration(size: int, dtype: str = "float32", memory: str = "normal") -> Evaluate:
+def jaxstyle_iteration(size: int, dtype: Dtype = "float32", memory: MemoryMode = "normal") -> Evaluate:
     """Whole iterations of Adam, as `minimize` runs them."""
     import jax
     import numpy as np

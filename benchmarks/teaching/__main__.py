@@ -281,7 +281,7 @@ def stocks_rows(seeds: int) -> Iterator[Row]:
 
 
 def _momentum_rows() -> Iterator[Row]:
-    readings = {
+    readings: dict[str, tuple[str, dict[str, Any]]] = {
         "rate 0.001, momentum 0.9": ("momentum", {"learning_rate": 1e-3, "momentum": 0.9}),
         "rate 0.01, momentum 0.001": ("momentum", {"learning_rate": 0.01, "momentum": 1e-3}),
         "gradient descent, rate 0.01": ("sgd", {"learning_rate": 0.01}),

@@ -52,7 +52,7 @@ class DescentConfig:
     places: int = 200
     is_sampled: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_positive("frequency", self.frequency)
         check_between("dimensions", self.dimensions, 1, 2)
         check_between("places", self.places, 2, 10**6)

@@ -65,7 +65,7 @@ class RegressionConfig:
     weight_deviation: float = 0.1
     extra_bias: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choice("model", self.model, MODELS)
         check_between("batch_size", self.batch_size, 0, POINTS)
         for name in ("degree", "neurons", "weight_deviation"):

@@ -61,7 +61,7 @@ class StocksConfig:
     is_summed: bool = False
     scale: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_between("strength", self.strength, 0, 0.99)
         check_between("batch_size", self.batch_size, 1, TRAINING_DAYS)
         check_positive("weight_deviation", self.weight_deviation)

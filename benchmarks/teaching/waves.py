@@ -64,7 +64,7 @@ class WavesConfig:
     length: int = 32
     through_time: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_positive("length", self.length)
 
 

@@ -88,7 +88,7 @@ class CheckedEntries:
         warn: Called with a line when the first entry proves unusable, or cannot be written.
     """
 
-    def __init__(self, folder: Path, warn: Callable[[str], None]):
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
         self._path = folder  # by this name JAX logs where a cache is
         self._warn = warn
         self._read: set[str] = set()

@@ -32,7 +32,7 @@ class Display:
         has_bar: Whether a progress bar is shown.
     """
 
-    def __init__(self, *, quiet: bool = False, out: IO[str] | None = None, err: IO[str] | None = None):
+    def __init__(self, *, quiet: bool = False, out: IO[str] | None = None, err: IO[str] | None = None) -> None:
         self._quiet, self._out = quiet, out
         self._console = Console(file=err, stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self.has_bar = self._console.is_interactive and not quiet

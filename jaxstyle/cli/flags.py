@@ -175,11 +175,12 @@ class Flag(NamedTuple):
         if self.config and self.is_list and not value:
             noun = "number" if self.kind in (int, float) else self.metavar.lower()
             raise InputError(f"at least one {noun} after {self.word}", "none", f"write {self.word} {self.value}")
-        if self.is_mapping:
-            return _read_options(value, optimizer) if self.field == "options" else parse_layers(self.word, value)
-        if value is not None:
-            check_all(self.word, value, self.checks)
-        return value
+        if value is None:
+            return None
+        check_all(self.word, value, self.checks)
+        if not self.is_mapping:
+            return value
+        return _read_options(value, optimizer) if self.field == "options" else parse_layers(self.word, value)
 
     def value_in(self, command: Command) -> Any:
         """Returns what a command holds for it; of a mapping only what was typed."""
@@ -257,11 +258,8 @@ def build(command: type[CommandType], given: Mapping[str, Any]) -> CommandType:
         OSError: If a preset is a file that cannot be read.
     """
     typed = dict(given)
-    configs: dict[str, Any] = {
-        each.name: each.default
-        for each in fields(command)  # type: ignore[arg-type]
-        if is_dataclass(each.default)
-    }
+    defaults = {each.name: each.default for each in fields(command)}  # type: ignore[arg-type]
+    configs: dict[str, Any] = {name: default for name, default in defaults.items() if is_dataclass(default)}
     configs |= command.presets(typed)
     optimizer = str(typed.get("optimizer", getattr(configs.get("optimization"), "optimizer", "")))
     values: dict[str, Any] = {}

@@ -38,7 +38,7 @@ class GridReport(Report):
         is_even: Whether all of them are at one size, so that the time that is left can be told from the time so far.
     """
 
-    def __init__(self, flags: RunFlags, iterations: int, *, is_even: bool):
+    def __init__(self, flags: RunFlags, iterations: int, *, is_even: bool) -> None:
         super().__init__(flags)
         self._total, self._done, self._is_even = iterations, 0, is_even
         self._start = time.monotonic()
@@ -82,7 +82,7 @@ class GridSession(Session):
 
     def __init__(
         self, runs: Sequence[Run], shared: Shared, *, batch: int, names: Mapping[int, str], cell_width: int | None
-    ):
+    ) -> None:
         first, every = runs[0].flags, [point.flags for run in runs for point in run.points]
         super().__init__(first, precision=first.matmul_precision, seeds=every)
         sizes = {size for run in runs for size in run.flags.optimization.sizes(*shared.size(run.flags))}

@@ -140,7 +140,7 @@ def _typed(parsed: Any) -> tuple[type[Command], dict[str, Any]]:
 class _Capture(io.StringIO):
     """Keeps the help, which `tyro` colors where it goes to a terminal."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self._is_terminal = stdout().isatty()
 

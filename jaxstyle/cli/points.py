@@ -54,7 +54,7 @@ def naming(labels: Mapping[str, str]) -> Iterator[None]:
 class Shared:
     """What combinations share, read and computed once: pictures, networks, targets."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._read = cache(read_scaled), cache(read_resized)
         self._networks: dict[str | None, Network] = {}
         self._layers: dict[str | None, dict[str, None]] = {}

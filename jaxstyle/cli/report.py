@@ -46,7 +46,7 @@ class Report:
         flags: The flags of the command.
     """
 
-    def __init__(self, flags: RunFlags):
+    def __init__(self, flags: RunFlags) -> None:
         self._flags = self._run_flags = flags
         self._every = flags.report_iterations()
         self._rows: list[dict[str, Any]] = []
@@ -275,7 +275,7 @@ class History:
         OSError: As the system says.
     """
 
-    def __init__(self, place: str, *, overwrite: bool):
+    def __init__(self, place: str, *, overwrite: bool) -> None:
         target = follow_link(place)
         mode = "w" if overwrite else "x"
         # Without a buffer: what could not be written must not be tried again when the file is closed.

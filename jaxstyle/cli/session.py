@@ -89,7 +89,7 @@ class Session:
         precision: str = "highest",
         retouch: Callable[[np.ndarray], Any] | None = None,
         seeds: Sequence[RunFlags] | None = None,
-    ):
+    ) -> None:
         self.flags = flags
         self.retouch = retouch
         self.report = Report(flags)

@@ -47,7 +47,7 @@ class StoppedError(KeyboardInterrupt):
         line: Message to print.
     """
 
-    def __init__(self, number: int, line: str):
+    def __init__(self, number: int, line: str) -> None:
         super().__init__(line)
         self.exit_code = 128 + number
 
@@ -65,7 +65,7 @@ class StopRequest:
         close: Function that clears the terminal before the process ends at once; by default it does nothing.
     """
 
-    def __init__(self, stream: IO[str] | None = None):
+    def __init__(self, stream: IO[str] | None = None) -> None:
         self.number = 0
         self.is_anything_to_save = False
         self.say: Callable[[str], None] = lambda line: None

@@ -30,7 +30,7 @@ class GuardedStream:
         failure: The first error, or None.
     """
 
-    def __init__(self, stream: TextIO, number: int | None = None):
+    def __init__(self, stream: TextIO, number: int | None = None) -> None:
         self._stream = stream
         self._number = number
         self.failure: OSError | ValueError | None = None

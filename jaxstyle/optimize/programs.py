@@ -37,7 +37,7 @@ class ProgramCache:
         compilations: How many programs have been compiled, those included that are no longer kept.
     """
 
-    def __init__(self, most: int = MOST_PROGRAMS):
+    def __init__(self, most: int = MOST_PROGRAMS) -> None:
         self._most, self.compilations = most, 0
         self._programs: OrderedDict[Hashable, Any] = OrderedDict()
 
@@ -56,7 +56,7 @@ class ProgramCache:
 class _Identity:
     """Compares by identity what cannot be hashed, and keeps it alive, so that its `id` is not given to another."""
 
-    def __init__(self, thing: Any):
+    def __init__(self, thing: Any) -> None:
         self._thing = thing
 
     def __eq__(self, other: object) -> bool:

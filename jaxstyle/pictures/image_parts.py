@@ -154,7 +154,7 @@ def find_parts(file: BinaryIO, kind: str) -> Parts:
 class _Joined(io.RawIOBase):
     """A file that consists of several parts, one after the other."""
 
-    def __init__(self, file: BinaryIO, parts: Sequence[Part]):
+    def __init__(self, file: BinaryIO, parts: Sequence[Part]) -> None:
         self._file, self._parts = file, parts
         self._ends = list(accumulate(part.length for part in parts))
         self._place = 0

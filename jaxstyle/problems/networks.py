@@ -96,7 +96,7 @@ class MLP(nnx.Module):
         bias_init: Initializer = nnx.initializers.zeros,
         last_kernel_init: Initializer | None = None,
         rngs: nnx.Rngs,
-    ):
+    ) -> None:
         if len(widths) < 2:
             raise InputError("the widths of inputs and outputs at least", list(widths), "pass for example (2, 64, 3)")
         for width in widths:
@@ -145,7 +145,9 @@ class CoordinateNetwork(nnx.Module):
         rngs: Random number generators for the initial weights.
     """
 
-    def __init__(self, widths: Sequence[int] = CPPN_WIDTHS, *, activation: Activation = arctan_pair, rngs: nnx.Rngs):
+    def __init__(
+        self, widths: Sequence[int] = CPPN_WIDTHS, *, activation: Activation = arctan_pair, rngs: nnx.Rngs
+    ) -> None:
         self.layers = MLP(
             widths,
             activation=activation,

@@ -96,7 +96,12 @@ def check_styles(styles: Any) -> Sequence[AnyPicture]:
 
 
 def with_weights(
-    problem: Problem, config: StyleTransferConfig, *, mean: Array, start: Picture, is_given: bool
+    problem: Problem,
+    config: StyleTransferConfig,
+    *,
+    mean: Float[Array | np.ndarray, " 3"],
+    start: Picture,
+    is_given: bool,
 ) -> Problem:
     """Returns a problem of style transfer with other weights and another start, and the same targets.
 

@@ -22,15 +22,15 @@ STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 #: How a block makes a picture smaller.
 Pooling = Literal["max", "avg"]
-POOLINGS: tuple[str, ...] = get_args(Pooling)
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 #: Types that the features may have.
 Dtype = Literal["float32", "bfloat16"]
-DTYPES: tuple[str, ...] = get_args(Dtype)
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 
 #: `low` computes features again in the backward pass instead of keeping them.
 MemoryMode = Literal["normal", "low"]
-MEMORY_MODES: tuple[str, ...] = get_args(MemoryMode)
+MEMORY_MODES: tuple[MemoryMode, ...] = get_args(MemoryMode)
 
 #: What each convolution sees beyond the border, by NumPy's names. `zero`: zeros, as the networks were trained, which
 #: mark the border; `circular`: the opposite border, for pictures that tile; `edge`: the pixels at the border again.

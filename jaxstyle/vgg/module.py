@@ -112,7 +112,7 @@ def freeze(
 class Convolution(nnx.Module):
     """A 3x3 convolution with fixed weights, computed by `jaxstyle.vgg.convolution`."""
 
-    def __init__(self, kernel: FrozenKernel, bias: jax.Array):
+    def __init__(self, kernel: FrozenKernel, bias: jax.Array) -> None:
         self.kernel = nnx.Param(kernel)
         self.bias = nnx.Param(bias)
 
@@ -132,7 +132,7 @@ class VGG(nnx.Module):
             if the strides divide its height and width.
     """
 
-    def __init__(self, params: NetworkParams, *, pooling: str = "max", padding: str = "zero"):
+    def __init__(self, params: NetworkParams, *, pooling: str = "max", padding: str = "zero") -> None:
         self.architecture = architecture_of(params)
         self.padding = check_choice("padding", padding, PADDINGS)
         self.pooling = check_choice("pooling", pooling, POOLINGS)

@@ -72,9 +72,10 @@ def test_a_batch_of_a_new_row_with_other_weights_equals_single_runs(tiny_network
 
 @pytest.mark.parametrize("style_loss", ["moment", "features", None])
 def test_an_unknown_style_loss_is_refused_with_the_names_of_the_table(tiny_network: dict, style_loss: str):
-    config = style_transfer.StyleTransferConfig(style_loss=style_loss)
+    config, synthesis = style_transfer.StyleTransferConfig(), texture.TextureConfig()
+    for each in (config, synthesis):  # the types of what is passed to a config are checked, and None is none
+        object.__setattr__(each, "style_loss", style_loss)
     with pytest.raises(InputError, match="style_loss to be one of gram, moments"):
         style_transfer.make_problem(config, tiny_network, CONTENT, STYLES)
-    synthesis = texture.TextureConfig(style_loss=style_loss)
     with pytest.raises(InputError, match="style_loss to be one of gram, moments"):
         texture.make_problem(synthesis, tiny_network, CONTENT, height=16, width=16)

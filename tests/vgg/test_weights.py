@@ -1,6 +1,7 @@
 """The shipped network against what PyTorch read from its source; our own files; the command line's two commands."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -352,7 +353,7 @@ def test_missing_empty_foreign_and_huge_files(tmp_path, monkeypatch):
 
 
 def test_convert_and_info(tmp_path, tiny, monkeypatch, capsys):
-    monkeypatch.setattr(load_network, "__kwdefaults__", {"architectures": TINY})
+    monkeypatch.setattr("jaxstyle.cli.runs.weights.load_network", partial(load_network, architectures=TINY))
     save_network(tiny, tmp_path / "tiny.npz")
     assert Convert(str(tmp_path / "tiny.npz"), str(tmp_path / "tiny.h5")).run() == 0
     assert tiny.checksum in capsys.readouterr().out

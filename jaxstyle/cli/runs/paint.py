@@ -108,7 +108,7 @@ class _Watch:
         label: Label of the run, where there are two.
     """
 
-    def __init__(self, flags: Paint, session: Session, problem: Any, steps: int, name: str, label: str):
+    def __init__(self, flags: Paint, session: Session, problem: Any, steps: int, name: str, label: str) -> None:
         self._flags, self._session, self._problem, self._steps = flags, session, problem, steps
         self._name, self._label = name, label
         self.rows: list[dict[str, Any]] = []
