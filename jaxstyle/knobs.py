@@ -78,7 +78,7 @@ def _checks_of(config: type) -> dict[str, tuple[tuple[str, ...], list[Check]]]:
 class Config:
     """A config: what it holds passes the checks that stand beside the types of its fields."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, (choices, checks) in _checks_of(type(self)).items():
             value = getattr(self, name)
             if choices:
