@@ -26,12 +26,12 @@ from jaxstyle.problems.problem import Problem
 from jaxstyle.short_repr import short_repr
 from jaxstyle.types import Key
 
-#: Runs that one batch has at most where `choose_batch` chooses, and the pixels of all its pictures together.
+#: Maximum number of runs, and of pixels of all pictures together, of a batch that `choose_batch` chooses.
 MOST_RUNS, MOST_PIXELS = 64, 1024**2
 
 
 class BatchProgress(NamedTuple):
-    """What a callback of `minimize_batch` gets after each chunk.
+    """The argument of the callback of `minimize_batch` after each chunk.
 
     Attributes:
         step: The last step taken by the runs that still go on.
@@ -52,7 +52,7 @@ class BatchProgress(NamedTuple):
         return short_repr(self)
 
     def of(self, index: int) -> Progress:
-        """Returns what one of the runs would have reported alone, but with the times of the batch."""
+        """Returns the progress of one of the runs, with the times of the batch."""
         state = _pick(self.states, index)
         return Progress(int(state.step), state, self.infos[index], self.run_seconds, self.compile_seconds)
 
@@ -61,7 +61,7 @@ class Task(NamedTuple):
     """One of the runs of `minimize_many`.
 
     Attributes:
-        make_problem: Called when its turn comes, so that no more problems are in memory than run.
+        make_problem: Function that returns the problem. It is called when the run begins, which saves memory.
         key: The only source of randomness.
         optimizer: Any optax optimizer; those of all runs may differ in traced hyper-parameters only.
         stop: When to stop early; never, if left out.
@@ -78,8 +78,8 @@ def stack_shared(trees: Sequence[Any], axes: Any = None) -> tuple[Any, Any]:
 
     Args:
         trees: At least one.
-        axes: What to stack (0) and what to share (None), for instance of an earlier call; a prefix of the structure
-            will do. What is the same object is shared, if this is left out.
+        axes: Tree of what to stack (0) and what to share (None), or a prefix of it, for instance from an earlier call.
+            If it is left out, leaves that are the same object are shared.
 
     Returns:
         The stacked tree, and a tree of 0 (stacked) and None (shared) as `vmap` takes for `in_axes`.
@@ -131,25 +131,25 @@ def minimize_batch(
 ) -> list[Result]:
     """Minimizes several problems of equal shapes in one program.
 
-    Every run is what `minimize` would have made of it alone, but for rounding; runs that end early wait for the rest.
-    Methods with a line search lose what they save elsewhere: all branches are computed for all runs.
+    Except for rounding, every run has the result that `minimize` would give; runs that end early wait for the rest.
+    Methods with a line search are slower in a batch, because all branches are computed for all runs.
 
     Args:
         problems: Problems of the same kind, with arguments of equal shapes: other pictures, other weights, or the same
             problem several times. The first one's functions serve all, so they may differ in `args` and `init_fn` only.
             To share the network's memory, freeze it once (`vgg.freeze`) and pass that to every `make_problem`.
-        optimizer: One for all runs, or one for each. They may differ in traced hyper-parameters only: see
-            `jaxstyle.make_optimizer`.
-        keys: One for each run.
+        optimizer: One for all runs, or one for each. They may differ in traced hyper-parameters only (those named in
+            `jaxstyle.make_optimizer(..., traced=[...])`).
+        keys: A random key for each run.
         num_steps: Updates to take.
         stop: When to stop early: one rule for all, or one for each.
-        axes: Which of the problems' arguments to stack (0) or to share (None), as a tree or a prefix of one. What is
-            the same object is shared, if this is left out.
-        report_every: As for `minimize`.
-        report_at: As for `minimize`.
-        chunk_seconds: As for `minimize`.
-        callback: As for `minimize`, but for all runs together.
-        programs: As for `minimize`.
+        axes: Which of the problems' arguments to stack (0) or to share (None), as a tree or a prefix of one. If it is
+            left out, arguments that are the same object are shared.
+        report_every: Numbers of steps at whose multiples a chunk ends, with the terms of the losses known.
+        report_at: Steps at which a chunk ends as well.
+        chunk_seconds: Approximate duration of a chunk in seconds.
+        callback: Function that is called after each chunk; a true return value ends all runs as `INTERRUPTED`.
+        programs: Cache of compiled programs.
 
     Returns:
         A result for each run. Their times are those of the whole batch.
@@ -277,14 +277,14 @@ def minimize_many(
     Args:
         tasks: The runs. Their problems may differ as those of `minimize_batch`.
         num_steps: Updates to take in each.
-        batch: How many at a time: 1 for one after the other, 0 for what `choose_batch` says. Fewer, if so many do not
-            fit into memory.
-        axes: As for `minimize_batch`.
-        report_every: As for `minimize`.
-        report_at: As for `minimize`.
-        callback: `callback(index, problem, progress)`, after each chunk for each of the runs in it that has taken
-            steps: as for `minimize`. A true value ends all runs.
-        programs: As for `minimize`.
+        batch: Number of runs at a time: 1 runs one after the other, 0 uses `choose_batch`. It is reduced if the runs do
+            not fit into memory.
+        axes: Which of the problems' arguments to stack (0) or to share (None), an argument of `minimize_batch`.
+        report_every: Numbers of steps at whose multiples a chunk ends, with the terms of the losses known.
+        report_at: Steps at which a chunk ends as well.
+        callback: Function `callback(index, problem, progress)` that is called after each chunk, for each run that took
+            steps in it; a true return value ends all runs.
+        programs: Cache of compiled programs.
 
     Yields:
         Each task's problem and its result; of a batch's time, each has its share. After an end asked for by `callback`,
