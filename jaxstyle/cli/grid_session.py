@@ -51,10 +51,10 @@ class GridReport(Report):
         self._is_brief = False
         self._start = time.monotonic()
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Prints a line on stderr, unless quiet, or about a single iteration that nobody asked for."""
         if not self._is_brief:
-            super().say(line)
+            super().log(line)
 
     def begin(self, label: str, iterations: int, flags: RunFlags | None = None) -> None:
         """Begins a run, whose flags need not be those of the report."""
@@ -87,7 +87,7 @@ class GridReport(Report):
         self._done += self._iterations
         now, seconds = self._latest, sum(result.compile_seconds for result in results)
         compiled = f", compiled in {seconds:.1f} s" if seconds else ""
-        self.say(f"{self._label}: total {loss:.6g}, {now.steps} iterations in {now.seconds:.1f} s{compiled}")
+        self.log(f"{self._label}: total {loss:.6g}, {now.steps} iterations in {now.seconds:.1f} s{compiled}")
 
     @contextmanager
     def _brief(self) -> Iterator[None]:

@@ -194,7 +194,7 @@ class GridFlags(OutputFlags, EachPictureFlags):
         names = self.picture_names(len(points))
         with GridSession(runs, shared, batch=self.batch, names=names, cell_width=cell_width) as session:
             for network in networks.values() if session.flags.verbose else ():
-                session.say(describe(network))
+                session.log(describe(network))
             session.say_plan()
             code = session.run_all()
             rows = [session.rows[point.number] for point in points]

@@ -1,4 +1,4 @@
-"""What `jaxstyle stylize` does."""
+"""The work of `jaxstyle stylize`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ from jaxstyle.vgg.layers import minimum_size
 
 def run(flags: Stylize) -> int:
     """Repaints and returns the exit code."""
-    configured_optimizer(flags.optimization)  # for its errors: options are looked at before files
+    configured_optimizer(flags.optimization)  # raises for wrong options before files are read
     network = load_network(flags.network, flags.used_layers())
     content, initial = read_pictures(flags)
     height, width, _ = content.shape
@@ -33,7 +33,7 @@ def run(flags: Stylize) -> int:
     optimizer = configured_optimizer(flags.optimization, height, width)
     introduction, checksum = describe(network), network.checksum
     make = problem_maker(flags, network.params, content, initial, styles)
-    del network  # the problems have what they need of it; 80 MB less while they run
+    del network  # the problems have their own copy: 80 MB less during the run
 
     def retouch(picture: np.ndarray) -> Any:
         if not flags.preserve_colors:
@@ -49,7 +49,7 @@ def run(flags: Stylize) -> int:
 
 
 def read_pictures(flags: Stylize) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns the content in the result's size, and the initial picture, if there is one, in the same."""
+    """Returns the content at the result's size, and the initial picture, if there is one, at the same size."""
     content = read_sized(flags.content, flags, flags.matte)
     height, width, _ = content.shape
     return content, None if flags.initial is None else read_resized(flags.initial, height, width, flags.matte)
@@ -62,18 +62,18 @@ def problem_maker(
     initial: np.ndarray | None,
     styles: Mapping[int, Sequence[np.ndarray]],
 ) -> Callable[[int, int], Problem]:
-    """Returns the function that makes the problem at a size, all pictures scaled to it.
+    """Returns the function that makes the problem at a size, with all pictures scaled to it.
 
     Args:
-        flags: The objective and the start.
+        flags: The flags of the command.
         network: The network's parameters.
-        content: The content, in the result's size.
-        initial: The picture to start from, in the same size.
-        styles: The style pictures at each width to go through.
+        content: The content, at the result's size.
+        initial: The initial picture, at the same size.
+        styles: The style pictures for each width of the run.
     """
     config = replace(flags.weighed_objective(), noise_blend=flags.optimization.initial_noiseblend)
     least = minimum_size([layer for layers in config.used_layers() for layer in layers])
-    for height, width in flags.optimization.sizes(*content.shape[:2]):  # what can fail at the last size, fails at first
+    for height, width in flags.optimization.sizes(*content.shape[:2]):  # mistakes at any size are reported at once
         check_size("the content", height, width, least)
         for number, style in enumerate(styles[width], start=1):
             check_picture(f"style {number}", style, least)
