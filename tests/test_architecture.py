@@ -26,11 +26,6 @@ LONGEST_FILE = 450
 #: An entry of a docstring that means nothing in an editor's tooltip, where its function or class is not visible.
 RIDDLE = re.compile(r"^\s*\w+(, \w+)*: (Of|See|As) .*", re.MULTILINE)
 
-#: Files that may still have such entries.
-WITH_RIDDLES = re.compile(
-    r"benchmarks/|jaxstyle/(optimize|pictures)/|cli/(flags|grid_session|report|session)|problems/(dream|pictures)"
-)
-
 
 def test_imports_point_down(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
@@ -90,8 +85,7 @@ def test_entries_of_docstrings_stand_alone():
     found = []
     for path in [*SOURCES, *sorted((ROOT / "benchmarks").rglob("*.py"))]:
         name = path.relative_to(ROOT).as_posix()
-        nodes = [] if WITH_RIDDLES.search(name) else ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        for node in nodes:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
                 found += [f"{name}: {entry[0]}" for entry in RIDDLE.finditer(ast.get_docstring(node) or "")]
     assert not found, "\n".join(found)

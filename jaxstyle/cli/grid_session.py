@@ -170,7 +170,7 @@ class GridSession(Session):
     Args:
         runs: All of them.
         shared: What they share.
-        batch: As for `jaxstyle.optimize.batch.minimize_many`.
+        batch: Number of runs at a time; 0 for the choice of `jaxstyle.optimize.batch.choose_batch`.
         names: Where to write each combination's picture, by its number; none of them, if left out.
         cell_width: The width in which to keep the pictures for the sheet.
 
