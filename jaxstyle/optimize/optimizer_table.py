@@ -2,11 +2,12 @@
 
 Learning rates are for pixels on the 0..255 scale. Those marked "measured" are the best of a grid, in factors of about
 3, on style transfer at 64x64 in 60 steps: `python -m benchmarks.experiments.learning_rates` makes that table again.
-Methods whose step is in proportion to the gradient (sgd and its kin) want another rate at another size, in proportion
-to the number of pixels at least, since the losses are means over them; those that normalize the gradient do not.
+Methods whose step is in proportion to the gradient (sgd and similar ones) need another rate at another size, at least
+in proportion to the number of pixels, because the losses are means over them; those that normalize the gradient do not.
 
-`tests/optimize/test_optimizer_updates.py` holds each row to the published update in NumPy; a row that deviates from it
-says so in its `source`.
+`tests/optimize/test_optimizer_updates.py` compares each row with the published update in NumPy; the `source` of a row
+names its deviations. Reference programs: https://github.com/sail-sg/Adan, https://github.com/iShohei220/adopt,
+https://github.com/facebookresearch/madgrad.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,11 +26,11 @@ class OptimizerSpec:
     """A row of the table.
 
     Attributes:
-        name: What users type.
+        name: Name on the command line and in Python.
         defaults: Every hyper-parameter that may be set, with its default.
-        source: Where method and defaults come from.
+        source: Source of the method and of the defaults, with deviations.
         builder: `module:function` of the function that returns the optax optimizer, imported when it is first used;
-            the function of optax that has the row's name, if left out.
+            empty for the function of optax with the row's name.
         rate: Name of the option that is its learning rate; empty if it has none.
         decay: Name of the option that is its main decay: the share of the first average that is kept from step to step;
             empty if it has none.
@@ -62,7 +63,7 @@ _SPECS = (
     OptimizerSpec(
         "adam",
         {"learning_rate": 10.0, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
-        "Kingma and Ba (2015); rate of github.com/anishathalye/neural-style",
+        "Kingma and Ba (2015); rate of anishathalye/neural-style",
         decay="b1",
     ),
     OptimizerSpec(
@@ -86,7 +87,7 @@ _SPECS = (
     OptimizerSpec(
         "lbfgs_fixed",
         {"memory_size": 20, "learning_rate": 1.0},
-        "Liu and Nocedal (1989) with no line search, as in github.com/ProGamerGov/neural-style-pt",
+        "Liu and Nocedal (1989) with no line search, as in ProGamerGov/neural-style-pt",
         builder="jaxstyle.optimize.optimizers:lbfgs_fixed",
         needs_fixed_objective=True,
     ),
@@ -144,7 +145,7 @@ _SPECS = (
     OptimizerSpec(
         "adan",
         {"learning_rate": 30.0, "b1": 0.98, "b2": 0.92, "b3": 0.99, "eps": 1e-8},
-        "Xie et al. (2022), with the bias corrections of the authors' program; rate measured",
+        "Xie et al. (2022), with the bias corrections of sail-sg/Adan; rate measured",
         builder="jaxstyle.optimize.transforms.adan:adan",
         decay="b1",
     ),
@@ -158,7 +159,7 @@ _SPECS = (
     OptimizerSpec(
         "adopt",
         {"learning_rate": 10.0, "b1": 0.9, "b2": 0.9999, "eps": 1e-6},
-        "Taniguchi et al. (2024), algorithm 2, clipped; rate measured",
+        "Taniguchi et al. (2024), algorithm 2, clipped as in iShohei220/adopt; rate measured",
         builder="optax.contrib:adopt",
         decay="b1",
     ),
@@ -191,7 +192,7 @@ _SPECS = (
     OptimizerSpec(
         "madgrad",
         {"learning_rate": 3.0, "momentum": 0.9, "eps": 1e-6},
-        "Defazio and Jelassi (2021); rate measured",
+        "Defazio and Jelassi (2021), facebookresearch/madgrad; rate measured",
         builder="optax.contrib:madgrad",
         decay="momentum",
     ),

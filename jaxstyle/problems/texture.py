@@ -1,4 +1,4 @@
-"""Texture synthesis: a new picture with the Gram matrices of another, which shows what a style is.
+"""Texture synthesis: a new picture with the Gram matrices of another.
 
 Gatys, Ecker and Bethge (2015), "Texture synthesis using convolutional neural networks".
 """
@@ -54,7 +54,7 @@ def make_problem(config: TextureConfig, network: NetworkParams, source: Picture,
     layers = check_pictures(network, weights, {"the source": source})
     check_texture_size(height, width, layers, is_tileable=config.is_tileable)
     frozen = vgg.freeze(network, layers=layers, pixels=height * width, dtype=config.dtype)
-    # A tile has no border, so it must not be asked for the features that zeros beyond the source's border make.
+    # A tile has no border, so that its targets must not contain the features that zero padding causes at borders.
     padding = "edge" if config.is_tileable else "zero"
     targets = find_targets(term, frozen, source, layers, pooling=config.pooling, padding=padding)
     mean = jnp.asarray(network["mean"])
