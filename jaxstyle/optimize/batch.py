@@ -240,7 +240,7 @@ def _pick(states: LoopState, index: int | jax.Array) -> LoopState:
 
 
 def choose_batch(problem: Problem, optimizer: optax.GradientTransformation, count: int) -> int:
-    """Returns how many of `count` runs are worth stacking on this device.
+    """Returns the number of runs, of `count`, that are faster in one batch on this device.
 
     One, with a line search: stacked, all its branches are computed for all runs (8 runs of L-BFGS at 96x96 took 6 times
     as long as one after the other). One, on a CPU, where 8 runs of Adam at 64x64 to 128x128 took 0.77 to 0.91 of the
@@ -287,8 +287,8 @@ def minimize_many(
         programs: Cache of compiled programs.
 
     Yields:
-        Each task's problem and its result; of a batch's time, each has its share. After an end asked for by `callback`,
-        the runs that had begun come as `INTERRUPTED`, and the others do not come.
+        Each task's problem and its result, with an equal share of its batch's time. After a true value of `callback`,
+        the runs that had begun are yielded as `INTERRUPTED`, and the others are not yielded.
 
     Raises:
         InputError: If shapes differ, or not even one run fits into memory.

@@ -48,9 +48,9 @@ def make_problem(
 ) -> Problem:
     """Returns the problem of amplifying the features that the network finds in `picture`, or those of `guide`.
 
-    Its unknowns are pixels on the 0..255 scale, `[height, width, 3]`, free to leave that range; the picture is where
-    they start, `127.5 + (1 - headroom) (255 picture - 127.5)`. The loss has no lower bound but that of the pixels:
-    optimize bounded ones (`jaxstyle.problems.parameterizations`). It is the sum of a term for each layer and `tv`:
+    Its parameters are pixels on the 0..255 scale, `[height, width, 3]`, which may leave that range; they start at the
+    picture, `127.5 + (1 - headroom) (255 picture - 127.5)`. The loss has no lower bound for unbounded pixels: optimize
+    bounded ones (`jaxstyle.problems.parameterizations`). It is the sum of a term for each layer and `tv`:
 
     `L = -sum_l w_l A_l / S_l + w_tv TV`,
 
@@ -166,7 +166,7 @@ def strongest_channels(features: Features, count: int) -> list[int]:
 def zoom_in(picture: Picture, factor: float, *, degrees: float = 0.0) -> np.ndarray:
     """Returns the middle of a picture, enlarged to the picture's size and turned: the next frame of an endless zoom.
 
-    Cubic splines (`scipy.ndimage`), clipped to [0, 1]. What comes in from outside is the picture's mirror image.
+    Cubic splines (`scipy.ndimage`), clipped to [0, 1]. Beyond its border, the picture is mirrored.
 
     Args:
         picture: `[height, width, 3]` in [0, 1].

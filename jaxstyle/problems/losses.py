@@ -43,10 +43,10 @@ def mean_square(statistic: PyTree, target: PyTree) -> Scalar:
         InputError: For arrays of other shapes, which would be broadcast.
     """
 
-    def compare(own: Float[Array, "..."], wanted: Float[Array, "..."]) -> Scalar:
-        check_features("the targets", wanted, dimensions=own.ndim)
-        check_same_shape("each of the targets", wanted, own.shape)
-        return jnp.mean(jnp.square(own - wanted))
+    def compare(own: Float[Array, "..."], other: Float[Array, "..."]) -> Scalar:
+        check_features("the targets", other, dimensions=own.ndim)
+        check_same_shape("each of the targets", other, own.shape)
+        return jnp.mean(jnp.square(own - other))
 
     return jax.tree.reduce(operator.add, jax.tree.map(compare, statistic, target))
 

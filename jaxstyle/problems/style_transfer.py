@@ -40,9 +40,9 @@ def make_problem(
 ) -> Problem:
     """Returns the problem of repainting `content` in the style of `styles`.
 
-    Its unknowns are pixels on the 0..255 scale, `[height, width, 3]`, free to leave that range while they are
-    optimized; `render_fn` divides by 255, and whoever writes the picture clips it. The terms `content`, `style` and
-    `tv` are weighted, and their sum is the loss:
+    Its parameters are pixels on the 0..255 scale, `[height, width, 3]`, which may leave that range while they are
+    optimized; `render_fn` divides by 255, and `write_picture` clips. The terms `content`, `style` and `tv` are
+    weighted, and their sum is the loss:
 
     `L = w_content sum_l a_l mean((F_l - C_l)^2) + w_style sum_l b_l sum_i blend_i mean((G_l - A_il)^2) + w_tv TV`,
 

@@ -29,7 +29,7 @@ from jaxstyle.vgg import module as vgg
 def make_problem(config: TextureConfig, network: NetworkParams, source: Picture, *, height: int, width: int) -> Problem:
     """Returns the problem of making a texture of `height` by `width` like that of `source`.
 
-    Its unknowns are pixels on the 0..255 scale, `[height, width, 3]`, free to leave that range; they start as white
+    Its parameters are pixels on the 0..255 scale, `[height, width, 3]`, which may leave that range; they start as white
     noise around the network's mean color. The sum of the terms `style` and `tv` is the loss:
 
     `L = w_style sum_l w_l mean((G_l - A_l)^2) + w_tv TV`,

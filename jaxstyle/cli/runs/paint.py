@@ -31,7 +31,7 @@ def run(flags: Paint) -> int:
     optimizer = configured_optimizer(flags.optimization, **flags.default_options())
     if OPTIMIZERS[flags.optimization.optimizer].searches_line:
         raise InputError(
-            "an optimizer without a line search, as each step sees other pixels",
+            "an optimizer without a line search, because each step uses other pixels",
             flags.optimization.optimizer,
             "pass --optimizer adam",
         )
