@@ -229,7 +229,7 @@ def chunks(
         length = max(1, int(min(4 * length, length * chunk_seconds / max(seconds, 1e-6))))
 
 
-def _first_steps(infos: StepInfo, count: int, index: Any = ()) -> StepInfo:
+def _first_steps(infos: StepInfo, count: int | np.ndarray, index: Any = ()) -> StepInfo:
     return jax.tree.map(lambda buffer: buffer[index][:count], infos)
 
 

@@ -72,7 +72,8 @@ class Dream(ZoomFlags, CheckpointFlags, PictureFlags, SizeFlags, NetworkFlags):
     """Change a picture so that the features which some layers find in it become stronger (DeepDream).
 
     Middle layers (relu3_3, relu4_1) give strokes, whirls and eyes, deep ones (relu4_3, relu5_1) animals. The picture is
-    optimized at several sizes, called octaves, from coarse to fine; each adds the original's details again.
+    optimized at several sizes, called octaves, from coarse to fine; each adds the original's details again. Waves
+    (--parameterization fourier) avoid noise of single pixels; a network starts from gray.
 
     Attributes:
         picture: Picture to change: a file or sample:NAME.
@@ -81,11 +82,6 @@ class Dream(ZoomFlags, CheckpointFlags, PictureFlags, SizeFlags, NetworkFlags):
             search, which does not work with shifts.
         iterations: Maximum number of iterations at each octave.
         learning_rate: Step size, in levels of 0..255. Default: 3 for adam, that of the optimizer for others.
-        parameterization: What is optimized: fourier (waves in uncorrelated colors, without pixel noise); bounded
-            (pixels within 0..255); pixels; preconditioned (pixels whose large forms change as fast as fine detail);
-            laplacian (a pyramid); network (a small network that maps positions to colors, starting from gray).
-        scales: Octaves from coarse to fine: their number (--scale-step is the ratio of widths), or their widths, of
-            which the last is that of the result.
     """
 
     dream: DreamConfig = DreamConfig()
@@ -144,5 +140,4 @@ def choose_jitter(jitter: int, flags: RunFlags) -> int:
     return 0
 
 
-#: The command of this module by its name.
 COMMANDS = {"dream": Dream}

@@ -24,5 +24,4 @@ class Evaluate(PictureFlags, ObjectiveFlags, VerboseFlags):
         check_process_limits()
 
 
-#: The command of this module by its name.
 COMMANDS = {"evaluate": Evaluate}

@@ -40,9 +40,6 @@ class Features(RunFlags, PictureFlags, SizeFlags, NetworkFlags):
         jitter: Largest random shift of a picture that excites a channel at each step, in pixels. Default: 8; 0 for an
             optimizer with a line search, which does not work with shifts.
         tv_weight: Weight of the total variation of the pictures that excite channels; a larger one is smoother.
-        parameterization: What is optimized to excite a channel: fourier (waves in uncorrelated colors); bounded (pixels
-            within 0..255); pixels; preconditioned (pixels whose large forms change as fast as fine detail); laplacian
-            (a pyramid); network (a small network that maps positions to colors).
         output: Sheet to write: .png .jpg .webp .tif.
         iterations: Maximum number of iterations for each channel to excite.
         learning_rate: Step size, in levels of 0..255. Default: 5 for adam, that of the optimizer for others.
@@ -89,5 +86,4 @@ class Features(RunFlags, PictureFlags, SizeFlags, NetworkFlags):
         return "" if self.channels or self.excite else "no channel is excited from noise; --excite 1 would do so"
 
 
-#: The command of this module by its name.
 COMMANDS = {"features": Features}

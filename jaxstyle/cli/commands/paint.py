@@ -88,5 +88,4 @@ class Paint(RunFlags, AnimationFlags, PictureFlags, SizeFlags, MatteFlags):
         return {"Fourier features" if self.painter.fourier_features else "classic": self.painter}
 
 
-#: The command of this module by its name.
 COMMANDS = {"paint": Paint}

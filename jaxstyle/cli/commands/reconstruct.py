@@ -123,5 +123,4 @@ class Reconstruct:
     )
 
 
-#: The command of this module by its name.
 COMMANDS = {"reconstruct": Reconstruct}

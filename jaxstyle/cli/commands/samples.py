@@ -34,5 +34,4 @@ class Samples(SideFlags, OverwriteFlags):
             raise InputError("the name of a sample with --output", "none", "say which picture to write")
 
 
-#: The command of this module by its name.
 COMMANDS = {"samples": Samples}

@@ -131,5 +131,4 @@ class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
         return dict(zip(widths, self.scale_style_scales or [1.0] * len(widths), strict=True))
 
 
-#: The command of this module by its name.
 COMMANDS = {"stylize": Stylize}

@@ -41,5 +41,4 @@ class Weights:
     command: Annotated[Convert, tyro.conf.subcommand("convert")] | Annotated[Info, tyro.conf.subcommand("info")]
 
 
-#: The command of this module by its name.
 COMMANDS = {"weights": Weights}

@@ -96,7 +96,8 @@ def make_zoom(
         if index and exit_code:  # an unfinished frame would be a jump in the animation
             break
         frames.append((outcome.picture.clip(0, 1) * 255).round().astype(np.uint8))
-        _write_frame(flags, session, index, outcome.picture)
+        if flags.zoom_frames is not None:
+            session.write_extra(checkpoint_name(flags.zoom_frames, index), outcome.picture)
         if exit_code:
             break
     if flags.animation is not None:
@@ -133,11 +134,6 @@ def _dream_on(
         )
         yield outcome
         before = outcome.picture.clip(0, 1)
-
-
-def _write_frame(flags: Dream, session: Session, index: int, picture: np.ndarray) -> None:
-    if flags.zoom_frames is not None:
-        session.write_extra(checkpoint_name(flags.zoom_frames, index), picture)
 
 
 def _write_animation(flags: Dream, session: Session, place: str, frames: Sequence[np.ndarray]) -> None:

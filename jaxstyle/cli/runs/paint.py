@@ -1,6 +1,5 @@
 """The work of `jaxstyle paint`."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -50,7 +49,8 @@ def run(flags: Paint) -> int:
     steps = -(-known // flags.painter.batch_size)
     iterations = steps * flags.epochs
     check_between("epochs times batches", iterations, 1, MOST_STEPS)
-    cells = [Cell(_hide(picture, holes), "what it learns", pixelated=True)]
+    learned = picture if holes is None else np.where(holes[..., None] > 0.5, np.float32(0.5), picture)
+    cells = [Cell(learned, "what it learns", pixelated=True)]
     records, codes, rows, monitors = {}, [], [], []
     with Session(flags) as session:
         session.introduce(*picture.shape[:2])
@@ -145,17 +145,9 @@ class _Monitor:
         if animation and not self._frames:
             self._session.report.warn(f"{animation!r} was not written: the run made no frame that can be shown")
         elif animation:
-            self._session.save(
-                "the animation",
-                animation,
-                lambda place: write_animation(place, _frames_with_rest(self._frames), overwrite=overwrite),
-            )
-
-
-def _frames_with_rest(frames: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yields the frames, with the last one repeated, so that it stays visible before the first comes again."""
-    yield from frames
-    yield from [frames[-1]] * 15
+            frames = self._frames + [self._frames[-1]] * 15  # the last one stays visible before the first comes again
+            write = lambda place: write_animation(place, frames, overwrite=overwrite)
+            self._session.save("the animation", animation, write)
 
 
 def _read_mask(place: str, picture: str, size: tuple[int, ...], matte: str) -> np.ndarray:
@@ -168,7 +160,3 @@ def _read_mask(place: str, picture: str, size: tuple[int, ...], matte: str) -> n
     if mask.shape[:2] != size:
         mask = np.asarray(resize(mask, *size))
     return mask.mean(axis=-1)
-
-
-def _hide(picture: np.ndarray, holes: np.ndarray | None) -> np.ndarray:
-    return picture if holes is None else np.where(holes[..., None] > 0.5, np.float32(0.5), picture)
