@@ -10,7 +10,7 @@ from jaxstyle.cli import EXIT_BAD_INPUT
 
 
 def run_main(main: Callable[..., None], prog: str, description: str | None) -> None:
-    """Calls `main` with what the flags say; unusable input is one line on stderr and the exit code 2."""
+    """Calls `main` with the values of the flags; unusable input is one line on stderr and the exit code 2."""
     try:
         tyro.cli(main, prog=prog, description=description, config=(tyro.conf.FlagCreatePairsOff,))
     except InputError as error:

@@ -34,10 +34,10 @@ class RunCommand:
         optimizers: Methods instead of the suite's.
         seeds: Number of starts to score from, instead of the suite's.
         trials: Settings to try for each method, instead of the suite's number.
-        instances: Pictures of each problem to score on at most; 0 for all.
-        budget: Evaluations of each run instead of the suite's.
-        timeout: Seconds that a run may take.
-        jobs: Groups of runs at a time. More than one shares the processor: seconds are then worth little.
+        instances: Maximum number of pictures or data sets of each problem to score on; 0 for all.
+        budget: Evaluations of each run, instead of the suite's.
+        timeout: Maximum duration of a run in seconds.
+        jobs: Groups of runs at a time. More than one share the processor, so that seconds cannot be compared.
         out: Folder to write to. Default: results/SUITE.
     """
 
@@ -70,17 +70,17 @@ class RunCommand:
 
 @dataclass(kw_only=True)
 class ResumeCommand:
-    """Go on with a suite that was interrupted, with what it was begun with.
+    """Resume a suite that was interrupted, with the settings of `run`.
 
     The code, the versions of packages and the machine must be those of the session before, so that one file has the
     numbers of one program.
 
     Attributes:
-        suite: As for `run`.
-        allow_changes: Go on with other code, other versions or on another machine all the same. The report says so.
+        suite: The suite: smoke, quick, style or full.
+        allow_changes: Resume also with other code, other versions or on another machine. The report lists the changes.
         retry: Run again what ended with an error, out of memory or out of time.
-        jobs: As for `run`.
-        out: As for `run`.
+        jobs: Groups of runs at a time.
+        out: Folder of the records. Default: results/SUITE.
     """
 
     suite: tyro.conf.Positional[str]
@@ -158,7 +158,7 @@ def _run(
     )
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker(COMMAND)) for _ in range(jobs)]
-        device = workers[0].start()  # takes seconds: nothing is written before
+        device = workers[0].start()  # it takes seconds, before which nothing is written
         present = {**facts(), "methods": {name: asdict(METHODS[name]) for name in suite.methods}, **device}
         if records is not None and not allow_changes and (changes := what_changed(records.sessions[-1], present)):
             raise InputError(
@@ -180,13 +180,13 @@ def _run(
         progress = stack.enter_context(bars.Progress(*columns, console=console))
         bar = progress.add_task(suite.name, total=count_runs(suite), completed=len(ended))
 
-        def tell(run: Run) -> None:
+        def on_end(run: Run) -> None:
             statuses[run.status] += 1
             progress.update(bar, advance=1, description=f"{run.problem} {run.method}")
             if run.status not in SUCCEEDED:
                 progress.print(f"{run.run}: {run.status}: {run.reason}", soft_wrap=True)
 
-        run_suite(suite, writer, ended, session, workers=workers, tell=tell)
+        run_suite(suite, writer, ended, session, workers=workers, on_end=on_end)
     counted = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
     console.print(f"{path}: {counted} in {time.perf_counter() - clock:.0f} s", soft_wrap=True, highlight=False)
     return 0

@@ -2,8 +2,8 @@
 
 Every run is scored by the problem's reference loss. Where a phase minimizes just that, at full size, its values are
 those that the loop computed anyway; elsewhere (mini-batches, smaller sizes) the reference is computed at the points of
-a grid, outside the clock and not counted: it costs no optimizer anything, and none can use it. What a phase hands on to
-the next follows from its own losses alone.
+a grid; this is neither timed nor counted, and no optimizer can use it. The parameters that a phase passes to the next
+depend on its own losses alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -50,7 +50,7 @@ def run_method(
 
 @dataclass
 class _MethodRun:
-    """A run in progress, and what its phases hand on to each other."""
+    """A run in progress, with the parameters that its phases pass to each other."""
 
     entry: BenchmarkProblem
     instance: str
@@ -74,7 +74,7 @@ class _MethodRun:
         self.best_loss, self.best = np.inf, self.start
         # Where the next phase continues from, chosen by the method's own losses, and the loss of the full problem
         # there, if a phase has computed it: infinite otherwise.
-        self.known_loss, self.known = np.inf, self.start
+        self.next_loss, self.next = np.inf, self.start
 
     def run(self) -> Outcome:
         """Runs all phases."""
@@ -103,45 +103,45 @@ class _MethodRun:
         optimizer = self._optimizer(phase, allowed)
         program = self._program(problem, optimizer, params, key)
         start, stop = make_loop(problem, optimizer).init(params, key), stop_arrays(StopRule(max_evaluations=allowed))
-        is_watched = problem.is_stochastic or phase.shrink > 1
-        # The reference is computed at each mark of the grid, whatever the clock says: step 0 is the first evaluation.
-        marks, seconds = ((grid(allowed) - 1).tolist(), np.inf) if is_watched else ((), CHUNK_SECONDS)
-        looks = {"report_at": marks, "chunk_seconds": seconds, "wants_terms": False}
+        needs_reference = problem.is_stochastic or phase.shrink > 1
+        # The reference is computed at each mark of the grid, whatever the duration: step 0 is the first evaluation.
+        marks, seconds = ((grid(allowed) - 1).tolist(), np.inf) if needs_reference else ((), CHUNK_SECONDS)
+        reports = {"report_at": marks, "chunk_seconds": seconds, "wants_terms": False}
         used, step, before = self.used, self.steps, 0
         began = self.seconds
         for progress in chunks(program, start, problem.args, stop, **looks):
             state, infos, took = progress.state, progress.infos, began + progress.run_seconds - self.seconds
             shares = (infos.evaluations - before) / max(1, infos.evaluations[-1] - before)
             losses, first = infos.loss.copy(), 0
-            if is_watched:
+            if needs_reference:
                 first = len(losses) - 1
-                losses[first] = self._watch(decode(state.params))
+                losses[first] = self._score(decode(state.params))
             for entry in range(first, len(losses)):
                 evaluations = used + weight * infos.evaluations[entry]
                 self.outcome.trace.add(evaluations, step + entry, losses[entry], self.seconds + took * shares[entry])
             step, before = step + len(losses), int(infos.evaluations[-1])
             self.seconds += took
         self.used, self.steps = used + weight * before, step - 1
-        self._hand_on(problem, phase, state, decode)
-        if not is_watched and float(state.best_loss) < self.best_loss:
+        self._pass_on(problem, phase, state, decode)
+        if not needs_reference and float(state.best_loss) < self.best_loss:
             self.best_loss, self.best = float(state.best_loss), decode(state.best_params)
         return Status(int(state.status))
 
-    def _hand_on(self, problem: Problem, phase: Phase, state: LoopState, decode: Callable[[Params], Params]) -> None:
-        """Keeps what the next phase continues from, chosen by the phase's own losses: the best parameters so far.
+    def _pass_on(self, problem: Problem, phase: Phase, state: LoopState, decode: Callable[[Params], Params]) -> None:
+        """Stores the parameters for the next phase, chosen by the phase's own losses: the best parameters so far.
 
-        Losses at two sizes cannot be compared, so that a phase at a smaller size hands on its own best. A phase that
-        draws batches at random cannot tell which of its parameters are best, and hands on the last.
+        Losses at two sizes cannot be compared, so that a phase at a smaller size passes its own best parameters on. A
+        phase that draws batches at random has no best parameters, and passes the last ones on.
         """
         if problem.is_stochastic:
-            self.known_loss, self.known = np.inf, decode(state.params)
+            self.next_loss, self.next = np.inf, decode(state.params)
         elif phase.shrink > 1:
-            self.known_loss, self.known = np.inf, decode(state.best_params)
-        elif float(state.best_loss) < self.known_loss:
-            self.known_loss, self.known = float(state.best_loss), decode(state.best_params)
+            self.next_loss, self.next = np.inf, decode(state.best_params)
+        elif float(state.best_loss) < self.next_loss:
+            self.next_loss, self.next = float(state.best_loss), decode(state.best_params)
 
-    def _watch(self, params: Params) -> float:
-        """Returns the reference loss of parameters of the full problem, and keeps them if they are the best."""
+    def _score(self, params: Params) -> float:
+        """Returns the reference loss of parameters of the full problem, and stores them if they are the best."""
         loss = float(self.reference(params, self.full.args))
         if loss < self.best_loss:
             self.best_loss, self.best = loss, jax.tree.map(jnp.array, params)
@@ -170,14 +170,14 @@ class _MethodRun:
         if phase.begin == "anew":
             return self.full.init_fn(key)
         if phase.begin == "perturb":
-            leaves, structure = jax.tree.flatten(self.known)
+            leaves, structure = jax.tree.flatten(self.next)
             keys = jax.random.split(key, len(leaves))
             moved = [
                 leaf + PERTURBATION * jnp.sqrt(jnp.mean(jnp.square(leaf))) * jax.random.normal(one, leaf.shape)
                 for one, leaf in zip(keys, leaves, strict=True)
             ]
             return jax.tree.unflatten(structure, moved)
-        return self.known
+        return self.next
 
     def _optimizer(self, phase: Phase, allowed: int) -> optax.GradientTransformation:
         """Returns the phase's optimizer, whose real settings are arguments of its program."""

@@ -1,4 +1,4 @@
-"""What numbers depend on beside the benchmark's settings: code, versions of packages, machine."""
+"""The facts on which numbers depend, besides the benchmark's settings: code, versions of packages, machine."""
 
 import hashlib
 import json
@@ -53,7 +53,7 @@ def versions(*more: str) -> dict[str, str]:
 
 
 def processor() -> str:
-    """Returns the processor's name, where the system tells it."""
+    """Returns the processor's name, if the system provides it."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

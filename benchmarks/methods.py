@@ -1,6 +1,6 @@
-"""What is compared: an optimizer, or a sequence of them, and which of its settings are tuned within which ranges.
+"""The methods that are compared: optimizers, or sequences of them, with the ranges of the settings that are tuned.
 
-Nothing here imports JAX, so that methods can be listed and checked at once.
+Nothing here imports JAX, so that methods can be listed and checked without delay.
 """
 
 import importlib.util
@@ -22,11 +22,11 @@ class Range:
     """The values that are tried of a setting.
 
     Attributes:
-        low: See `kind`.
-        high: See `kind`.
+        low: Lower end of the range, for the kinds `factor` and `decay`.
+        high: Upper end of the range, for the kinds `factor` and `decay`.
         kind: `factor`: the default times `low` to `high`, on a logarithmic scale. `decay`: from `low` to `high`, with
             1 - value on a logarithmic scale. `choice`: one of `choices`.
-        choices: See `kind`.
+        choices: The values of the kind `choice`.
     """
 
     low: float = 0.0
@@ -58,9 +58,9 @@ class Phase:
         optimizer: A name in `jaxstyle.optimize.optimizer_table.OPTIMIZERS`.
         share: Share of the budget.
         shrink: Divisor of the picture's size.
-        parameterization: See `jaxstyle.problems.parameterizations`.
-        begin: `continue` from what the phase before hands on (the best by its own loss; the last parameters, where the
-            loss is drawn at random), `perturb` that first, or begin `anew` from another start.
+        parameterization: A name in `jaxstyle.run_config.PARAMETERIZATIONS`.
+        begin: `continue` from the result of the phase before (its best parameters, or its last ones for a loss that is
+            drawn at random), `perturb` that first, or begin `anew` from another start.
         schedule: `constant`, or `cosine`: the learning rate falls to 0 within the phase.
         options: The optimizer's options that are not its defaults.
     """
@@ -76,14 +76,14 @@ class Phase:
 
 @dataclass(frozen=True)
 class Method:
-    """What is compared.
+    """A method that is compared with others.
 
     Attributes:
-        name: What users type; also in records.
-        phases: One after the other; their shares sum to 1. Empty for an optimizer of another library.
-        space: Settings to tune. Each goes to every phase whose optimizer has such an option.
+        name: Name on the command line and in records.
+        phases: The phases in their order; their shares sum to 1. Empty for an optimizer of another library.
+        space: Ranges of the settings to tune. A setting applies to every phase whose optimizer has such an option.
         peer: `scipy` or `torch`, for an optimizer of that library.
-        defaults: A peer's default settings.
+        defaults: Default settings of an optimizer of another library.
     """
 
     name: str
@@ -94,12 +94,12 @@ class Method:
 
     @property
     def needs_pixels(self) -> bool:
-        """Whether it needs a problem whose unknowns are pixels."""
+        """Whether the method needs a problem whose parameters are pixels."""
         return any(phase.shrink > 1 or phase.parameterization != "pixels" for phase in self.phases)
 
     @property
     def needs_fixed_objective(self) -> bool:
-        """Whether it compares losses or gradients of different steps, which must then not be drawn at random."""
+        """Whether the method compares losses or gradients of different steps, which must then be deterministic."""
         return bool(self.peer) or any(OPTIMIZERS[phase.optimizer].needs_fixed_objective for phase in self.phases)
 
 
@@ -123,7 +123,7 @@ def _space_of(optimizer: str) -> dict[str, Range]:
     """Returns the ranges of an optimizer's learning rate, of its decay, and of the memory of L-BFGS."""
     spec = OPTIMIZERS[optimizer]
     space = {spec.rate: NEWTON_RATE if spec.needs_fixed_objective else RATE} if spec.rate else {}
-    if "estim_lr0" in spec.defaults:  # Prodigy's first guess of the rate that it finds
+    if "estim_lr0" in spec.defaults:  # Prodigy's initial estimate of the learning rate
         space["estim_lr0"] = RATE
     if spec.decay:
         space[spec.decay] = DECAY

@@ -68,10 +68,10 @@ class Worker:
         self._stderr.close()
 
     def start(self) -> dict[str, Any]:
-        """Starts the process, if there is none, and returns what it says when it is ready.
+        """Starts the process, if there is none, and returns the facts of its first line.
 
         Raises:
-            InputError: If it ends, is silent for too long, or prints anything else instead.
+            InputError: If it ends, prints nothing for too long, or prints anything else instead.
         """
         if self._process is None:
             self._stderr.seek(0)
@@ -98,7 +98,7 @@ class Worker:
         Args:
             question: Anything that JSON can hold.
             timeout: Seconds after which the process is killed.
-            parse: Makes the answer of its line; a ValueError says that the line is none.
+            parse: Function that returns the answer in a line; it raises ValueError if the line is not an answer.
 
         Raises:
             WorkerError: If there is no answer: the process did not start, died, was killed or printed anything else.
@@ -185,8 +185,8 @@ def serve(prepare: Callable[[], tuple[dict[str, Any], Callable[[Any], Any]]]) ->
     """Answers the questions on stdin until it ends; then the process exits at once, even in the middle of an answer.
 
     Args:
-        prepare: Returns what to say when ready, and the function that answers a question. Whatever they print goes to
-            stderr, C libraries and child processes included, so that it is not taken for an answer.
+        prepare: Function that returns the facts for the first line, and the function that answers a question. All they
+            print goes to stderr, also from C libraries and child processes, so that it is not taken for an answer.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

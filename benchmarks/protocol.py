@@ -49,7 +49,7 @@ def reason_to_skip(entry: BenchmarkProblem, method: Method) -> str:
     if method.needs_fixed_objective and entry.is_stochastic:
         return f"it compares values of the loss, and {entry.name} draws batches at random"
     if method.peer and entry.has_bounds:
-        return f"the unknowns of {entry.name} have bounds, of which it would not know"
+        return f"the unknowns of {entry.name} have bounds, which it cannot respect"
     if method.peer and not is_installed(method.peer):
         return f"{method.peer} is not installed"
     return ""
@@ -133,13 +133,13 @@ def choose_settings(trials: Sequence[Run]) -> dict[str, Any]:
 
 
 def run_group(suite: Suite, problem: str, method: str, ended: Mapping[str, Run]) -> Iterator[PlannedRun | Run]:
-    """Yields what is to be run next (a `PlannedRun`, whose run the caller puts into `ended`), or is known (a `Run`).
+    """Yields the next `PlannedRun`, whose run the caller then adds to `ended`, or a `Run` whose result is known.
 
     Args:
-        suite: The suite that this is a part of.
-        problem: Its name.
-        method: Its name.
-        ended: Runs by name; looked into while this goes on.
+        suite: The suite that contains the group.
+        problem: Name of the problem.
+        method: Name of the method.
+        ended: Runs by name; it is read during the iteration.
     """
     entry = PROBLEMS[problem]
     if reason := reason_to_skip(entry, METHODS[method]):
@@ -158,7 +158,7 @@ def run_group(suite: Suite, problem: str, method: str, ended: Mapping[str, Run])
     for plan, default in zip(scoring_runs(suite, problem, method, "tuned", settings), scored, strict=True):
         if plan.run in ended:
             continue
-        if settings == defaults:  # the same run: what it gave is known
+        if settings == defaults:  # the same run, whose result is known
             same = ended[default.run]
             yield replace(same, run=plan.run, stage="tuned", reason=same.reason or "no trial was better: as by default")
         else:

@@ -1,12 +1,12 @@
-"""The records of a comparison: JSON lines, only ever appended, readable at any moment and after any crash.
+"""The records of a comparison: JSON lines, which are only appended, so that they can be read at any time.
 
-Three kinds of rows, told apart by `kind`:
+The field `kind` of a row has one of three values:
 
 - `session`: each `run` or `resume` begins with one: its number, the suite with all its settings, versions, machine,
   commit and flags.
-- `point`: where a run stood after so many evaluations.
-- `end`: a run's outcome. A run counts once it has this row. Points of a run that was cut off have no such row in their
-  session, and `read` leaves them out: a comparison that is resumed runs it again, from its start.
+- `point`: the state of a run after a number of evaluations.
+- `end`: the outcome of a run. Only a run with this row counts: `read` omits the points of a run that was killed, and a
+  comparison that is resumed runs it again from its start.
 
 Numbers that are not finite are written as null.
 """
@@ -51,14 +51,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Point:
-    """Where a run stood.
+    """A point of the curve of a run.
 
     Attributes:
-        evaluations: Evaluations of value and gradient since its start; one at a smaller size counts as its share.
-        step: Updates since its start.
-        loss: The problem's reference loss there; not a number if it was not finite.
-        best: The lowest of the run so far.
-        seconds: Seconds of running since its start, without compilation and without what only the records need.
+        evaluations: Evaluations of value and gradient since the start; one at a smaller size counts as its share.
+        step: Updates since the start.
+        loss: The problem's reference loss at this step; NaN if it was not finite.
+        best: The lowest reference loss of the run so far.
+        seconds: Seconds since the start, without compilation and without the work that only the records need.
     """
 
     evaluations: float
@@ -70,17 +70,17 @@ class Point:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run to come.
+    """A run that is planned.
 
     Attributes:
-        run: Its name, unique in a file: stage/problem/instance/method/seed or trial.
+        run: Name of the run, unique in a file: stage/problem/instance/method/seed or trial.
         stage: One of `STAGES`.
         problem: Name of a `BenchmarkProblem`.
-        instance: Which of its pictures or data.
+        instance: Name of the problem's pictures or data.
         method: Name of a `Method`.
         number: Seed of the start; for a trial of the tuning, the trial's number.
         settings: The method's settings, by name.
-        budget: Evaluations that it is allowed.
+        budget: Maximum number of evaluations.
     """
 
     run: str
@@ -108,16 +108,16 @@ class Run(PlannedRun):
 
     Attributes:
         status: One of `STATUSES`.
-        reason: A sentence, where the status alone says too little.
-        evaluations: Evaluations made; with a line search a few more than the budget, which no point has.
+        reason: A sentence that explains the status, if it needs one.
+        evaluations: Evaluations made; a line search may exceed the budget by a few, which no point contains.
         steps: Updates made.
-        seconds: As in `Point`.
+        seconds: Seconds of running, without compilation and without the work that only the records need.
         compile_seconds: Seconds of tracing and compiling its programs, even if an earlier run had them compiled.
-        peak_bytes: Bytes that its largest program holds at once, by the compiler; None where it does not say.
+        peak_bytes: Memory of its largest program in bytes, reported by the compiler; None if it reports none.
         initial: Reference loss of the start.
-        best: Lowest reference loss met.
+        best: Lowest reference loss.
         picture: The picture with the lowest loss, a PNG file in base64; for the first seed of a picture problem.
-        points: In order.
+        points: The points of the run's curve, in order.
     """
 
     status: str
@@ -133,22 +133,22 @@ class Run(PlannedRun):
     points: tuple[Point, ...] = field(default=(), repr=False)
 
     def evaluations_to(self, loss: float) -> float:
-        """Returns the evaluations after which the run had met `loss`; infinite, if it never did."""
+        """Returns the evaluations after which the run reached `loss`; infinite if it did not."""
         return next((float(point.evaluations) for point in self.points if point.best <= loss), math.inf)
 
     def seconds_to(self, loss: float) -> float:
-        """Returns the seconds after which the run had met `loss`; infinite, if it never did."""
+        """Returns the seconds after which the run reached `loss`; infinite if it did not."""
         return next((point.seconds for point in self.points if point.best <= loss), math.inf)
 
 
 @dataclass(frozen=True)
 class Records:
-    """What a file holds.
+    """The content of a file of records.
 
     Attributes:
         sessions: The rows of kind `session`.
         runs: Runs that have ended, in the order in which they ended.
-        broken: Number of lines that are no rows: a writer was killed in the middle of one, or something else wrote it.
+        broken: Number of lines that are not rows, for instance because the writer was killed.
     """
 
     sessions: tuple[dict[str, Any], ...]

@@ -1,4 +1,4 @@
-"""Runs a suite: hands planned runs to workers and appends their answers to the records; may be killed at any moment."""
+"""Runs a suite: sends planned runs to workers and appends their results to the records; may be killed at any time."""
 
 import sys
 import threading
@@ -12,7 +12,7 @@ from benchmarks.protocol import groups, run_group
 from benchmarks.records import PlannedRun, Run, Writer, parse_answer
 from benchmarks.suites import Suite
 
-#: Starts a process that computes runs.
+#: Command of a process that computes runs.
 COMMAND = (sys.executable, "-m", "benchmarks.worker")
 
 
@@ -39,17 +39,17 @@ def run_suite(
     session: int,
     *,
     workers: Sequence[Worker],
-    tell: Callable[[Run], Any],
+    on_end: Callable[[Run], Any],
 ) -> None:
     """Runs everything in a suite that has not ended yet.
 
     Args:
         suite: What to run.
-        writer: What appends to the records.
+        writer: Writer of the records.
         ended: Runs that are in the records already.
         session: Number of this session.
-        workers: Each computes the runs of one group (a problem with a method) at a time.
-        tell: Called after each run, in any thread but never in two at a time.
+        workers: Processes; each computes the runs of one group (a problem with a method) at a time.
+        on_end: Function that is called after each run, in any thread but never in two at a time.
     """
     known = {run.run: run for run in ended}
     waiting: SimpleQueue[tuple[str, str]] = SimpleQueue()
@@ -69,7 +69,7 @@ def run_suite(
                             return
                         writer.run(run, session)
                         known[run.run] = run
-                        tell(run)
+                        on_end(run)
         except Empty:
             return
         except BaseException as error:  # such as a full disk: it must end all threads

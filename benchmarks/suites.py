@@ -1,4 +1,4 @@
-"""What a comparison runs: problems, methods, and how much of everything."""
+"""The suites: the problems and methods of a comparison, and the numbers of seeds, trials and evaluations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Suite:
     """A comparison. The records have all of its fields; everything that changes a run is one of them.
 
     Attributes:
-        name: What users type.
+        name: Name on the command line.
         problems: Names of `PROBLEMS`.
         methods: Names of `METHODS`.
         seeds: Starts of each problem and instance that settings are scored from, the same for all methods.

@@ -1,4 +1,4 @@
-"""What a run leaves behind: its losses by evaluations, and how it ended."""
+"""The trace of a run: its losses by evaluations, and how it ended."""
 
 from dataclasses import dataclass, field
 from math import ceil
@@ -46,7 +46,7 @@ class Trace:
 
 @dataclass
 class Outcome:
-    """What a run of a method gave: see the fields of the same names in `benchmarks.records.Run`."""
+    """The outcome of a run; its fields are those of `benchmarks.records.Run` with the same names."""
 
     trace: Trace
     status: str

@@ -1,8 +1,8 @@
-"""What can be chosen of each experiment's objective, declared once. How to optimize is in `jaxstyle.run_config`.
+"""The options of each experiment's objective, declared once. How to optimize is in `jaxstyle.run_config`.
 
 The command line makes its flags of these fields, so that this module loads no JAX: a flag has the field's name, default
-and `Attributes:` text, unless a `Knob` beside the type says otherwise. What a field may hold is checked in
-`__post_init__`, for Python and for flags.
+and `Attributes:` text, unless a `Knob` beside the type changes them. `__post_init__` checks the values, from Python and
+from flags.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,19 +35,19 @@ from jaxstyle.vgg.layers import STYLE_LAYERS, Dtype, MemoryMode, Pooling
 #: Standard deviation of the initial noise, on 0..255, as in anishathalye/neural-style.
 NOISE_DEVIATION = 0.256
 
-#: Jitter of more pixels than any picture has is a mistake.
+#: Maximum jitter: no picture has more pixels on a side.
 MOST_JITTER = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureConfig(Config):
-    """What all experiments with a network's features have in common.
+    """The options that all experiments with a network's features have in common.
 
     Attributes:
-        tv_weight: Smoothness: weight of the total variation, on pixels of 0..255.
-        pooling: How the network makes pictures smaller.
-        dtype: Type of the features; pixels, Gram matrices, losses and the optimizer are float32.
-        memory: low is a third slower and needs a fraction of the memory.
+        tv_weight: Weight of the total variation, on pixels of 0..255: a larger weight makes the picture smoother.
+        pooling: Pooling of the network: maxima or averages of 2x2 features.
+        dtype: Number type of the features; pixels, Gram matrices, losses and the optimizer are float32.
+        memory: low needs a fraction of the memory and a third more time, because it computes features again.
     """
 
     tv_weight: Weight = 0.0
@@ -58,11 +58,11 @@ class FeatureConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class StyleConfig(FeatureConfig):
-    """What the experiments with a style have in common.
+    """The options that the experiments with a style have in common.
 
     Attributes:
-        style_weight: How strong the style is: weight of the style term.
-        style_loss: What styles are compared by: a name in `jaxstyle.problems.terms.STYLE_LOSSES`.
+        style_weight: Weight of the style term: how strong the style is.
+        style_loss: The style loss: a name in `jaxstyle.problems.terms.STYLE_LOSSES`.
     """
 
     style_weight: Weight = 500.0
@@ -71,10 +71,10 @@ class StyleConfig(FeatureConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseConfig(FeatureConfig):
-    """What the experiments that start from white noise have in common.
+    """The options that the experiments which start from white noise have in common.
 
     Attributes:
-        noise_deviation: Standard deviation of the white noise to start from, in levels of 0..255.
+        noise_deviation: Standard deviation of the initial white noise, in levels of 0..255.
     """
 
     noise_deviation: NotNegative = NOISE_DEVIATION
@@ -104,16 +104,16 @@ def exponential_style_layers(exponent: float = 1.0, layers: Sequence[str] = STYL
 
 @dataclass(frozen=True)
 class StyleTransferConfig(StyleConfig):
-    """Style transfer. Weights become arguments of the program; layers and pooling are part of it.
+    """Style transfer. Weights are arguments of the compiled program; other layers or pooling need another program.
 
     Attributes:
-        content_weight: How much of the photograph stays: weight of the content term.
-        style_weight: How much of the paintings comes in: weight of the style term.
+        content_weight: Weight of the content term: how much of the photograph stays.
+        style_weight: Weight of the style term: how strong the style of the paintings is.
         content_layers: Layers of the content term, as NAME or NAME=WEIGHT; one of weight 0 is not computed. Default:
             relu4_2.
         style_layers: Layers of the style term, as NAME or NAME=WEIGHT, in order of depth. Default: relu1_1 relu2_1
-            relu3_1 relu4_1 relu5_1, equal.
-        style_blend_weights: A weight for each style; they are divided by their sum. Default: equal.
+            relu3_1 relu4_1 relu5_1, of equal weights.
+        style_blend_weights: A weight for each style; they are divided by their sum. Default: equal weights.
         noise_blend: Share of noise in the initial picture, in [0, 1]. None means 1 without an initial picture and 0
             with one.
     """
@@ -154,8 +154,8 @@ class TextureConfig(StyleConfig, NoiseConfig):
 
     Attributes:
         layers: Layers and their weights.
-        style_weight: How strong the textures are: weight of all layers together.
-        is_tileable: Make opposite borders fit, so that copies can be laid side by side without a seam.
+        style_weight: Weight of the style term, which compares the textures.
+        is_tileable: Make opposite borders match, so that copies side by side have no seam.
     """
 
     layers: Mapping[str, float] = field(default_factory=exponential_style_layers)
@@ -171,7 +171,7 @@ class ContentReconstructionConfig(NoiseConfig):
     """Content reconstruction.
 
     Attributes:
-        layers: Layers and their weights: usually one layer.
+        layers: Layers and their weights; usually one layer.
     """
 
     layers: Mapping[str, float] = field(default_factory=lambda: {"relu4_2": 1.0})
@@ -183,14 +183,13 @@ class ContentReconstructionConfig(NoiseConfig):
 
 @dataclass(frozen=True)
 class DreamConfig(FeatureConfig):
-    """Dreams. Weights become arguments of the program; the rest is part of it.
+    """Dreams. Weights are arguments of the compiled program; other options need another program.
 
     Attributes:
         layers: Layers to excite, as NAME or NAME=WEIGHT, in order of depth; one of weight 0 is not computed.
-        channels: Channels of the one layer, counted from 0, to excite instead of all of it.
-        jitter: Random shifts at each step, in pixels at most, in either direction.
-        headroom: Share of its contrast that the picture loses at the start, in [0, 1]: what is black or white cannot
-            change.
+        channels: Channels to excite instead of the whole layer, counted from 0; only with a single layer.
+        jitter: Largest random shift of the picture at each step, in pixels.
+        headroom: Share of the contrast to remove at the start, in [0, 1]; black and white pixels could not change.
     """
 
     layers: Mapping[str, float] = field(default_factory=lambda: {"relu4_2": 1.0, "relu5_1": 1.0})
@@ -226,12 +225,13 @@ class PainterConfig(Config):
     """The painter's network and the size of its batches. The defaults are those of the published run.
 
     Attributes:
-        hidden_widths: Units of each hidden layer, each followed by a ReLU; the last layer is linear.
+        hidden_widths: Number of units of each hidden layer, which a ReLU follows; the last layer is linear.
         weight_deviation: Standard deviation of the initial weights; biases start at 0.
-        batch_size: Pixels per step.
-        fourier_features: Frequencies of the Fourier features before the network, as 256; 0 for the classic network.
-        fourier_scale: Standard deviation of the frequencies, in cycles per side. Tancik et al. (2020) found 10 best at
-            512x512; at 64x64 half of that learns as fast, and causes no grain in larger pictures and in holes.
+        batch_size: Number of pixels in each step.
+        fourier_features: Number of frequencies of the Fourier features of the network, for instance 256; 0 for the
+            classic network without them.
+        fourier_scale: Standard deviation of these frequencies, in cycles per side. Tancik et al. (2020) found 10 best
+            at 512x512; at 64x64 half of that learns as fast, and causes no grain in larger pictures and in holes.
         fourier_seed: Seed of the frequencies, which are drawn once and are constant.
     """
 

@@ -1,10 +1,10 @@
 """How to optimize, declared once: optimizer, options, learning rates, scales, start, stop rule. It loads no JAX.
 
-The command line makes flags of `RunConfig`; what is not typed comes from a preset (`AUTO`, `CLASSIC`) or from a file.
-`python -m benchmarks tune` writes such files, `jaxstyle stylize --settings FILE` reads them. A file is JSON, an object
-with the fields of `RunConfig` and a `format`; fields that are left out have their defaults. The `json` module reads it,
-and `RunConfig` checks it: a validating library such as msgspec overlooks a key that comes twice, and would leave the
-same checks to be made of what Python callers pass in.
+The command line makes flags of `RunConfig`; a flag that is not given keeps the value of a preset (`AUTO`, `CLASSIC`) or
+of a file. `python -m benchmarks tune` writes such files, `jaxstyle stylize --settings FILE` reads them. A file is JSON,
+an object with the fields of `RunConfig` and a `format`; fields that are left out have their defaults. The `json` module
+reads it and `RunConfig` checks it: a validating library such as msgspec accepts a duplicate key, and values from Python
+callers would need the same checks again.
 """
 
 import json
@@ -28,22 +28,22 @@ from jaxstyle.checks import (
 from jaxstyle.knobs import NO_FLAG, Knob
 from jaxstyle.output_files import replace_file
 
-#: What the key `format` of a file says.
+#: Value of the key `format` of a file.
 FORMAT = "jaxstyle settings 1"
 
-#: What to do about a file that holds none.
+#: Advice in errors about a file without settings.
 ADVICE = "name a file that `python -m benchmarks tune` or `jaxstyle stylize --summary` wrote"
 
-#: A file with a learning rate for each of ten thousand steps has a third of that.
+#: Maximum size of a file. A schedule with a learning rate for each of ten thousand steps takes a third of it.
 MOST_BYTES = 1_000_000
 
-#: Fields that a file holds only where they differ from their defaults: they are younger than the format.
+#: Fields that are younger than the format, and therefore written only if they differ from their defaults.
 NEW_FIELDS = ("scale_step", "restart_moments", "average")
 
-#: From one pixel to the largest picture.
+#: Maximum of `scale_step`: the largest picture is this many times as wide as a single pixel.
 MOST_SCALE_STEP = 1e5
 
-#: Steps that `stop_delta` looks back over where `stop_patience` does not say.
+#: Value of `stop_patience` where only `stop_delta` is given.
 DEFAULT_PATIENCE = 50
 
 #: What a picture can be made of: the names in `jaxstyle.problems.parameterizations`.
@@ -57,8 +57,8 @@ class StopRule(NamedTuple):
     Attributes:
         relative_delta: Least relative improvement, in [0, 1); 0 never stops a run that still improves at all.
         patience: Steps over which the improvement is measured; 0 switches the rule off.
-        max_evaluations: The first step that reaches so many evaluations is the last; 0 for no such budget. A line
-            search is not cut off, so that a run may take a few more.
+        max_evaluations: The first step that reaches this number of evaluations is the last; 0 for no such budget. A
+            line search is completed, so that a run may take a few more.
     """
 
     relative_delta: float = 0.0
@@ -68,28 +68,29 @@ class StopRule(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """How to optimize. `jaxstyle.optimize.configured` makes the optimizer of it, and knows which names there are.
+    """How to optimize. `jaxstyle.optimize.configured` makes the optimizer and checks its name and options.
 
     Attributes:
-        optimizer: adam, lbfgs, sgd, momentum, ... (a wrong name lists them all).
-        options: More options of the optimizer, as memory_size=50 of lbfgs.
-        schedule: Pairs of a step and the learning rate from that step on, instead of the option `learning_rate`. The
-            first step is 0, and they grow. With several scales, steps are counted through all of them as long as the
-            optimizer's moments are carried from one to the next. Empty: one rate throughout.
-        parameterization: What the picture is made of: pixels; bounded (pixels within 0..255); fourier (waves in
-            uncorrelated colors); preconditioned (large forms change as fast as fine detail); laplacian (a
-            pyramid); network (of the position).
-        scales: From coarse to fine: how many sizes, in steps of --scale-step; or their widths, up to the result's.
-        scale_step: Ratio of each width to the one before.
+        optimizer: Name of the optimizer: adam, lbfgs, sgd, momentum, ... (a wrong name lists all names).
+        options: More options of the optimizer, for instance memory_size=50 for lbfgs.
+        schedule: Pairs of a step and the learning rate from that step on, instead of the option `learning_rate`; the
+            steps increase from 0. With several scales, steps are counted across all of them as long as the optimizer's
+            moments are carried from one scale to the next. Empty for a constant rate.
+        parameterization: What is optimized: pixels; bounded (pixels within 0..255); fourier (waves in uncorrelated
+            colors); preconditioned (pixels whose large forms change as fast as fine detail); laplacian (a pyramid);
+            network (a small network that maps positions to colors).
+        scales: Sizes from coarse to fine: their number (--scale-step is the ratio of widths), or their widths, of which
+            the last is that of the result.
+        scale_step: Ratio of the width of each size to the size before.
         scale_iterations: Iterations at each size. Default: --iterations.
-        restart_moments: Start the optimizer anew at each size.
-        average: Write the running average of the picture, with this decay, as 0.99; 0 for none.
-        iterations: Steps of the optimizer.
-        initial_noiseblend: Share of noise in the initial picture, in [0, 1]; None leaves it to whoever starts the run.
+        restart_moments: Start the optimizer without the moments of the size before.
+        average: Decay of a running average of the picture, for instance 0.99, which is then the result; 0 for none.
+        iterations: Maximum number of iterations (steps of the optimizer).
+        initial_noiseblend: Share of noise in the initial picture, in [0, 1]. None means that of the problem.
         stop_delta: Stop when the best loss improved by less than this share over --stop-patience iterations.
-        stop_patience: How many iterations --stop-delta looks back over; 0 never stops early. Default: 50 with
+        stop_patience: Number of iterations over which --stop-delta measures; 0 never stops early. Default: 50 with
             --stop-delta.
-        provenance: Who found these settings, on what, and how good they were: anything that JSON can hold.
+        provenance: How these settings were found, and how good they were: anything that JSON can hold.
     """
 
     optimizer: str = "adam"
@@ -98,9 +99,9 @@ class RunConfig:
         Knob(
             "learning_rate", key="learning_rate", text="Step size, in levels of 0..255. Default: the optimizer's own."
         ),
-        Knob("beta1", key="b1", text="First decay rate of the Adam family. Default: 0.9 for adam."),
-        Knob("beta2", key="b2", text="Second decay rate. Default: 0.999 for adam."),
-        Knob("eps", key="eps", text="Small number in the denominator. Default: 1e-8 for adam."),
+        Knob("beta1", key="b1", text="Decay rate of the first moment in Adam and its variants. Default: 0.9 for adam."),
+        Knob("beta2", key="b2", text="Decay rate of the second moment, likewise. Default: 0.999 for adam."),
+        Knob("eps", key="eps", text="Small number in the denominator of the step. Default: 1e-8 for adam."),
         Knob("optimizer_options", metavar="NAME=X"),
     ] = field(default_factory=dict)
     schedule: Annotated[tuple[tuple[int, float], ...], NO_FLAG] = ()
@@ -144,11 +145,11 @@ class RunConfig:
             raise InputError("provenance that JSON can hold", error, "use text, finite numbers, lists, names") from None
 
     def changed(self, **changes: Any) -> Self:
-        """Returns a copy with other values, in which nothing stays that belonged to a value before.
+        """Returns a copy with other values, without the values that belong to what was changed.
 
-        Options and schedule belong to the optimizer, and options that are given are added to those there are. A
-        schedule gives way to a learning rate, `scale_iterations` to other scales or iterations, `stop_patience` to
-        another `stop_delta`, and a share of noise to the parameterization `network`.
+        Options and schedule belong to the optimizer, and new options are added to those of the same optimizer. A
+        learning rate replaces a schedule, other scales or iterations reset `scale_iterations`, another `stop_delta`
+        resets `stop_patience`, and the parameterization `network` resets the share of noise.
         """
         keeps_optimizer = changes.get("optimizer", self.optimizer) == self.optimizer
         changes["options"] = {**(self.options if keeps_optimizer else {}), **changes.get("options", {})}
@@ -163,7 +164,7 @@ class RunConfig:
         return replace(self, **changes)
 
     def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
-        """Returns the `(height, width)` to go through for a picture of that size, which is the last of them."""
+        """Returns the `(height, width)` of each scale for a result of that size, which is the last of them."""
         if len(self.scales) > 1:
             return growing_sizes(height, width, widths=self.scales)
         return growing_sizes(height, width, count=self._scale_count(), step=self.scale_step)
@@ -208,14 +209,14 @@ class RunConfig:
 def growing_sizes(
     height: int, width: int, *, count: int = 1, step: float = 2**0.5, widths: Sequence[int] = ()
 ) -> list[tuple[int, int]]:
-    """Returns `(height, width)` of pictures of one shape, the last of the size given.
+    """Returns `(height, width)` of pictures of one aspect ratio, the last of which has the size given.
 
     Args:
         height: Height of the last size.
         width: Width of the last size.
         count: Number of sizes.
         step: Ratio of each width to the one before.
-        widths: Their widths instead of `count` and `step`.
+        widths: Width of each size, instead of `count` and `step`.
 
     Raises:
         InputError: For widths that do not grow or do not end with `width`.
@@ -242,8 +243,8 @@ def read_settings(path: str | Path) -> RunConfig:
     """Reads a file of settings, or those in the summary of an earlier run, without trusting it.
 
     Raises:
-        FileNotFoundError: If there is none.
-        InputError: If it is too large, or not JSON, or says what settings cannot say.
+        FileNotFoundError: If there is no such file.
+        InputError: If it is too large, not JSON, or has unusable settings.
     """
     record, name = read_record(path), repr(str(path))
     if "flags" in record:  # a summary of `jaxstyle stylize --summary`
@@ -266,7 +267,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
     """Reads a JSON object from a file, without trusting it: each name once, finite numbers, no more than 1 MB.
 
     Raises:
-        FileNotFoundError: If there is none.
+        FileNotFoundError: If there is no such file.
         InputError: If it is too large, or not an object of JSON.
     """
     path = Path(path)
@@ -289,7 +290,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
 
 
 def settings_record(settings: RunConfig) -> dict[str, Any]:
-    """Returns what a file of settings holds, for JSON."""
+    """Returns the content of a file of settings, for JSON."""
     defaults = {each.name: each.default for each in fields(RunConfig)}
     values = {
         name: value for name, value in asdict(settings).items() if name not in NEW_FIELDS or value != defaults[name]
@@ -298,11 +299,11 @@ def settings_record(settings: RunConfig) -> dict[str, Any]:
 
 
 def write_settings(path: str | Path, settings: RunConfig, *, overwrite: bool = False) -> None:
-    """Writes settings to a file, which is there whole or not at all.
+    """Writes settings to a file, completely or not at all.
 
     Raises:
-        OSError: As `jaxstyle.output_files.check_new_file`.
-        InputError: If they are larger than `read_settings` would take.
+        OSError: If the file exists and `overwrite` is false, or if it cannot be written.
+        InputError: If they are larger than `read_settings` accepts.
     """
     content = (json.dumps(settings_record(settings), indent=1, allow_nan=False) + "\n").encode()
     if len(content) > MOST_BYTES:
@@ -369,11 +370,11 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-#: What neural-style users know, from anishathalye/neural-style: 1000 iterations of Adam.
+#: The defaults of anishathalye/neural-style: 1000 iterations of Adam.
 CLASSIC = RunConfig()
 
-#: What `--optimizer auto` of `jaxstyle stylize` stands for: a choice among variants of L-BFGS, tried on one pair of
-#: pictures at 256x256 from one start (`benchmarks/README.md`, "The automatic choice"); it goes from the content, until
+#: The settings of `jaxstyle stylize --optimizer auto`: a choice among variants of L-BFGS, tried on one pair of pictures
+#: at 256x256 from one start (`benchmarks/README.md`, "The automatic choice"). It starts from the content and stops when
 #: 20 steps gain less than 1 %.
 AUTO = RunConfig(
     optimizer="lbfgs",
@@ -384,5 +385,5 @@ AUTO = RunConfig(
     stop_patience=20,
 )
 
-#: The name of `RunConfig` before it held all that there is to a run.
+#: An older name of `RunConfig`.
 Settings = RunConfig

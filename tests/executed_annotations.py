@@ -7,14 +7,15 @@ when it raises, because a wrong argument that a function refuses is no false ann
 
 import io
 from collections.abc import Callable
-from typing import Any, BinaryIO, Self
+from typing import IO, Any, BinaryIO, Self, TextIO
 
 from beartype import BeartypeConf, FrozenDict, beartype
 from jaxtyping import install_import_hook
 
 #: To every type checker, an `int` is a `float` (PEP 484) and each binary stream of `io` a `BinaryIO`. What `Self` is,
-#: beartype cannot know of a function that it sees without its class.
-CONFIGURATION = BeartypeConf(is_pep484_tower=True, hint_overrides=FrozenDict({BinaryIO: io.IOBase, Self: object}))
+#: beartype cannot know of a function that it gets without its class. A `GuardedStream` is a text stream by delegation.
+OVERRIDES = FrozenDict({BinaryIO: io.IOBase, IO[str]: object, TextIO: object, Self: object})
+CONFIGURATION = BeartypeConf(is_pep484_tower=True, hint_overrides=OVERRIDES)
 
 
 def check(function: Callable) -> Callable:

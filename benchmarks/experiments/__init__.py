@@ -1,4 +1,4 @@
-"""Single measurements, each with its command and the figures to expect on top of its file."""
+"""Single measurements; each file begins with its command and the expected figures."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

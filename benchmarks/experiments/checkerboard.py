@@ -1,4 +1,4 @@
-"""Which parameterization and which pooling leave the weakest checkerboard of those that max pooling's gradients draw.
+"""Measures the checkerboard that gradients of max pooling cause, for each parameterization and each pooling.
 
     python -m benchmarks.experiments.checkerboard --size 80 --iterations 60
 

@@ -1,4 +1,4 @@
-"""How much time coarse to fine saves: seconds until it has the loss that one size alone ends with.
+"""Measures the time that coarse to fine saves: the seconds until it reaches the final loss of a run at one size.
 
     python -m benchmarks.experiments.coarse_to_fine --iterations 60 --scales 2 --coarse 30 --optimizers lbfgs --restart
 
@@ -62,7 +62,7 @@ def main(
     Args:
         size: Width and height of the picture.
         iterations: Iterations at the last size.
-        optimizers: Names.
+        optimizers: Names of optimizers.
         scales: Numbers of sizes.
         step: Ratio of neighboring sizes.
         coarse: Iterations at each size but the last.

@@ -1,10 +1,10 @@
-"""What `--optimizer auto` gains: its time to the losses that the classic setting and PyTorch's L-BFGS end with.
+"""Measures the time of `--optimizer auto` to the final losses of the classic setting and of PyTorch's L-BFGS.
 
     python -m benchmarks.experiments.headline
 
 Runs on the same pictures, one after the other: the classic (Adam at rate 10, from noise, 1000 iterations); the L-BFGS
 of jcjohnson/neural-style and ProGamerGov/neural-style-pt (history 100, no line search, from noise, 500 evaluations),
-where torch is installed; and jaxstyle's automatic choice and its parts, each until it has met both losses. The table
+if torch is installed; and jaxstyle's automatic choice and its parts, each until it has reached both losses. The table
 has seconds without compilation, evaluations, and the shares of the classic's and PyTorch's time. PyTorch's final
 picture is scored by jaxstyle's objective, so that its target does not depend on its own arithmetic.
 
@@ -50,7 +50,7 @@ def run_jaxstyle(pair: str, size: int, settings: RunConfig, start: str, targets:
 
 
 def run_torch(pair: str, size: int) -> Curve:
-    """Returns the run of PyTorch's L-BFGS with the network that jaxstyle ships."""
+    """Returns the run of PyTorch's L-BFGS with the network that comes with jaxstyle."""
     import torch
 
     from benchmarks.speed.torch_peer import make_objective

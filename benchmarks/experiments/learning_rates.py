@@ -48,7 +48,7 @@ def main(size: int = 64, steps: int = 60, optimizers: tuple[str, ...] = tuple(OP
     Args:
         size: Width and height of the picture.
         steps: Steps of each run.
-        optimizers: Names; those without a learning rate are left out.
+        optimizers: Names of optimizers; those without a learning rate are left out.
     """
     content = resize(load_sample("astronaut"), size, size)
     style = load_sample("swirl", height=size, width=size)

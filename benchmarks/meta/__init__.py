@@ -53,16 +53,16 @@ class Tune:
         width: Width of the pictures in the trials.
         optimizers: Names of optimizers to try. Default: lbfgs adam nadam adabelief adan rmsprop; with pbt, those of
             them that have a learning rate.
-        parameterizations: What pictures may be made of: pixels, bounded, fourier, preconditioned, laplacian.
-        trials: How many; the optimizers have as many each. With pbt, the size of the population.
-        budget: Evaluations that a trial may take.
-        engine: asha (gives up the worse trials early) or pbt (copies the better ones, with other learning rates; its
+        parameterizations: Parameterizations to try: pixels, bounded, fourier, preconditioned, laplacian.
+        trials: Number of trials, in equal parts for the optimizers. With pbt, the size of the population.
+        budget: Maximum number of evaluations of a trial.
+        engine: asha (stops the worse trials early) or pbt (copies the better ones, with other learning rates; its
             result is a schedule of learning rates).
         address: Address of a Ray cluster whose machines have jaxstyle and this folder. Default: this machine's cores.
         scratch: Folder for temporary files, which are removed at the end; for a cluster of several machines, one that
-            all of them see. Default: the system's.
+            all of them share. Default: that of the system.
         jobs: Trials at the same time. Default: one for each core.
-        seed: Seed of all that is random.
+        seed: Seed of all random numbers.
         overwrite: Replace the output if it exists.
     """
 
@@ -99,7 +99,7 @@ class Tune:
         candidates = sample(self.names(), self.trials, self.parameterizations, self.seed)
         jobs = self.jobs or os.cpu_count() or 1
         found = engine.search(
-            task, candidates, jobs=jobs, address=self.address, scratch=self.scratch, tell=self._teller()
+            task, candidates, jobs=jobs, address=self.address, scratch=self.scratch, report=self._reporter()
         )
         if found.is_interrupted and not found.outcomes:
             raise KeyboardInterrupt
@@ -143,7 +143,7 @@ class Tune:
         if self.jobs is not None:
             check_between("--jobs", self.jobs, 1, 4096)
         if self.jobs is not None and self.address is not None:
-            raise InputError("--jobs or --address", "both", "leave --jobs out: a cluster knows what it has room for")
+            raise InputError("--jobs or --address", "both", "leave --jobs out: a cluster has its own limit")
         if self.scratch is not None and not Path(self.scratch).is_dir():
             raise InputError("a folder for --scratch", repr(self.scratch), "create it first")
         check_distinct_files([self.output], [self.content, *self.styles])
@@ -192,11 +192,11 @@ class Tune:
             "versions": {"jaxstyle": __version__, "python": platform.python_version(), **versions},
         }
 
-    def _teller(self) -> Any:
+    def _reporter(self) -> Any:
         """Returns a function that prints the progress of the search on stderr, every few seconds."""
         start = last = time.monotonic()
 
-        def tell(outcomes: Sequence["TrialOutcome"], evaluations: int) -> None:
+        def report(outcomes: Sequence["TrialOutcome"], evaluations: int) -> None:
             nonlocal last
             now = time.monotonic()
             if now - last < PROGRESS_SECONDS:
@@ -211,4 +211,4 @@ class Tune:
                 flush=True,
             )
 
-        return tell
+        return report

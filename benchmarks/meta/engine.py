@@ -1,7 +1,7 @@
 """Ray Tune runs the trials, stops some and copies others. The only module that imports Ray.
 
 Two engines. `asha`: asynchronous successive halving (Li et al. 2020, "A system for massively parallel hyperparameter
-tuning") looks at each trial after a quarter and after half of its budget, and continues it if it is among the better
+tuning") compares each trial after a quarter and after half of its budget, and continues it if it is among the better
 half of those that have reached it. (Earlier would be unfair: L-BFGS spends its first evaluations on one line search.)
 `pbt`: population based training (Jaderberg et al. 2017): ten times, the worst quarter of the trials become copies of
 trials of the best quarter, and their learning rates are changed by a fifth up or down, or (one time in four) drawn
@@ -62,7 +62,7 @@ REMOVAL_SECONDS = 10.0
 
 
 class SearchTask(NamedTuple):
-    """What all trials have in common.
+    """The data that all trials have in common.
 
     Attributes:
         content: Picture, `[height, width, 3]` in [0, 1].
@@ -70,7 +70,7 @@ class SearchTask(NamedTuple):
         seed: Seed of all that is random.
         budget: Evaluations of each trial.
         engine: One of `PARTS`.
-        network: The network that gives the features; the one that ships, if left out.
+        network: The network that gives the features; None for the one that comes with jaxstyle.
     """
 
     content: Picture
@@ -153,10 +153,10 @@ class Actor(tune.Trainable):
 class Recorder(tune.Callback):
     """Keeps the last report of every trial, so that nothing is lost by Ctrl-C, and reports progress."""
 
-    def __init__(self, budget: int, tell: Callable[[list[TrialOutcome], int], None]) -> None:
+    def __init__(self, budget: int, report: Callable[[list[TrialOutcome], int], None]) -> None:
         self.last: dict[tuple[str, str], TrialOutcome] = {}
         self.evaluations = 0
-        self._budget, self._tell = budget, tell
+        self._budget, self._report = budget, report
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -169,7 +169,7 @@ class Recorder(tune.Callback):
                 self.last[name, other] = replace(earlier, status="replaced")
         self.last[trial.trial_id, optimizer] = outcome
         self.evaluations += result["made"]
-        self._tell(list(self.last.values()), self.evaluations)
+        self._report(list(self.last.values()), self.evaluations)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Records that a trial's process failed."""
@@ -203,7 +203,7 @@ def search(
     jobs: int,
     address: str | None = None,
     scratch: str | None = None,
-    tell: Callable[[list[TrialOutcome], int], None] = lambda outcomes, evaluations: None,
+    report: Callable[[list[TrialOutcome], int], None] = lambda outcomes, evaluations: None,
 ) -> Found:
     """Runs trials of all candidates.
 
@@ -212,10 +212,10 @@ def search(
         candidates: Settings that the trials begin with.
         jobs: Trials at the same time on this machine.
         address: Address of a Ray cluster to use instead.
-        scratch: Folder for a temporary folder; on a cluster of several machines one that all of them see.
-        tell: Called with the outcomes and the evaluations so far, after each result.
+        scratch: Folder for a temporary folder; on a cluster of several machines it must be shared by all of them.
+        report: Function that is called with the outcomes and the evaluations so far, after each result.
     """
-    recorder, is_interrupted, error = Recorder(task.budget, tell), False, ""
+    recorder, is_interrupted, error = Recorder(task.budget, report), False, ""
     with _without_warning_of_forks(), _folder(scratch) as folder, _cluster(jobs, address):
         there = ray.cluster_resources()
         share = there.get("GPU", 0) / (jobs if address is None else there["CPU"])
@@ -261,7 +261,7 @@ def _scheduler(task: SearchTask) -> TrialScheduler:
 
 @contextmanager
 def _folder(parent: str | None) -> Iterator[Path]:
-    """Lends a temporary folder, and removes it even if Ray's processes still write into it for a moment."""
+    """Returns a temporary folder, and removes it at the end, even if Ray's processes still write into it."""
     folder = Path(tempfile.mkdtemp(prefix="jaxstyle-", dir=parent))
     try:
         yield folder

@@ -1,4 +1,4 @@
-"""What a search chooses from: optimizer, learning rate, main decay, start, parameterization. Pure; no engine is here.
+"""The space of a search: optimizer, learning rate, main decay, start, parameterization. Pure, without an engine.
 
 The learning rate is a multiple of the optimizer's own default, so that one range serves all optimizers.
 """
@@ -18,7 +18,7 @@ SHORTLIST = ("lbfgs", "adam", "nadam", "adabelief", "adan", "rmsprop")
 #: Multiples of the default learning rate.
 RATE_FACTOR = Range(0.1, 10.0)
 
-#: Pairs that L-BFGS remembers. Each number has a program of its own, so that there are few.
+#: Numbers of pairs that L-BFGS stores. Each number needs a program of its own, so that there are few.
 MEMORY = Range(kind="choice", choices=(5, 20, 50))
 
 #: Shares of noise in the start: noise alone, or the content itself.
@@ -32,7 +32,7 @@ class Candidate:
     Attributes:
         optimizer: A name in `OPTIMIZERS`.
         rate_factor: Learning rate, as a multiple of that optimizer's default.
-        options: Others that differ from their defaults.
+        options: Other options that differ from their defaults.
         parameterization: A name in `jaxstyle.problems.parameterizations.PARAMETERIZATIONS`.
         noise_blend: Share of noise in the start.
     """
@@ -63,9 +63,9 @@ def sample(optimizers: Sequence[str], count: int, parameterizations: Sequence[st
     sequence, the same points for each optimizer.
 
     Args:
-        optimizers: Names.
-        count: At least one for each.
-        parameterizations: Names.
+        optimizers: Names of optimizers.
+        count: Number of candidates, at least one for each optimizer.
+        parameterizations: Names of parameterizations.
         seed: Seed of the scrambling.
     """
     points = halton_points(5, -(-count // len(optimizers)), seed)  # see `candidate_at`

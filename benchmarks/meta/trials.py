@@ -27,7 +27,7 @@ from jaxstyle.run_config import RunConfig
 from jaxstyle.types import NetworkParams, Picture
 from jaxstyle.vgg.weights import load_network
 
-#: Pairs of a step and the learning rate from there on.
+#: Pairs of a step and the learning rate from that step on.
 Schedule = tuple[tuple[int, float], ...]
 
 
@@ -50,7 +50,7 @@ class Trial(NamedTuple):
 
     @property
     def status(self) -> Status:
-        """Whether the run goes on, and why it ended."""
+        """The status of the run."""
         return Status(int(self.state.status))
 
     @property
@@ -76,7 +76,7 @@ def style_transfer_of(
     Args:
         content: `[height, width, 3]` in [0, 1].
         styles: Pictures.
-        network: The network that gives the features; the one that ships, if left out.
+        network: The network that gives the features; None for the one that comes with jaxstyle.
     """
     network = load_network().params if network is None else network
     mean = jnp.asarray(network["mean"])

@@ -15,23 +15,23 @@ class BenchmarkProblem:
     """A problem for optimizers to be compared on.
 
     Attributes:
-        name: What users type; also in records.
-        title: What it is, in half a line, for reports.
-        make: `make(instance)`, for one of the names in `tuning` and `scoring`; where unknowns are pixels
+        name: Name on the command line and in records.
+        title: Short description for reports.
+        make: Function `make(instance)` for one of the names in `tuning` and `scoring`; if the parameters are pixels
             `make(instance, shrink)`, 1 for full size, 2 for half the height and width. The problem's `init_fn(key)` is
             the start: with the same key the same for every optimizer.
-        tuning: Instances (pictures, data) that settings may be chosen on.
-        scoring: Instances that they are scored on; none of `tuning` is among them.
-        budget: Evaluations of value and gradient that a run may take, unless its suite says otherwise.
-        reference: `reference(params, args)`: the frozen loss that scores every optimizer, whatever it minimizes itself;
-            the problem's own loss, where that does not draw anything at random, if left out.
-        is_stochastic: Whether its loss draws something at random at each step.
-        has_bounds: Whether its unknowns are kept within bounds after each step.
-        defaults: By an optimizer's name, its default settings on this problem. Where none are given, they are those of
-            `jaxstyle.optimize.optimizer_table`, which are made for 0..255 pixels.
-        methods: Names of the methods that it is for; all of them, if left out.
-        is_picture: Whether what it renders is a picture, to be shown in reports.
-        has_pixels: Whether its unknowns are pixels, so that parameterizations and sizes apply.
+        tuning: Instances (pictures, data) on which settings are chosen.
+        scoring: Instances on which settings are scored; none of `tuning` is among them.
+        budget: Evaluations of value and gradient of a run, if its suite has no other number.
+        reference: Function `reference(params, args)`: the deterministic loss that scores every optimizer, whatever it
+            minimizes itself; None for the problem's own loss, if that is deterministic.
+        is_stochastic: Whether the loss draws something at random at each step.
+        has_bounds: Whether the parameters are kept within bounds after each step.
+        defaults: Default settings on this problem, by the optimizer's name. For other optimizers they are those of
+            `jaxstyle.optimize.optimizer_table`, which are made for pixels on 0..255.
+        methods: Names of the methods that run on this problem; empty for all of them.
+        is_picture: Whether the problem renders a picture, which reports show.
+        has_pixels: Whether the parameters are pixels, so that parameterizations and sizes apply.
     """
 
     name: str

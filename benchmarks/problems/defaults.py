@@ -2,8 +2,8 @@
 
 The defaults of `jaxstyle.optimize.optimizer_table` are rates for pixels on the 0..255 scale, whose steps are far too
 long for the weights of a network, which are around 0.1. The rates for networks are those of the literature: of the
-method's own paper where it names a rate, else the default of a widely used implementation, else a judgment, which is
-then said.
+method's own paper if it names a rate, otherwise the default of a widely used implementation, otherwise an estimate,
+which the comment calls a judgment.
 """
 
 from collections.abc import Mapping
@@ -26,15 +26,15 @@ NETWORK_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "ftrl": {"learning_rate": 0.1},  # McMahan et al. (2013) tune it; a judgment: ten of Adagrad's, as beta is 1
         "adabelief": {"learning_rate": 1e-3},  # Zhuang et al. (2020), section 3
         "adamax": {"learning_rate": 2e-3},  # Kingma and Ba (2015), algorithm 2
-        "adan": {"learning_rate": 1e-3},  # the authors' program
+        "adan": {"learning_rate": 1e-3},  # sail-sg/Adan
         "ademamix": {"learning_rate": 1e-3},  # as Adam, which it is at alpha 0
-        "adopt": {"learning_rate": 1e-3},  # the authors' program
+        "adopt": {"learning_rate": 1e-3},  # iShohei220/adopt
         "amsgrad": {"learning_rate": 1e-3},  # as Adam
         "fromage": {"learning_rate": 0.01},  # Bernstein et al. (2020): the rate they recommend
         "lamb": {"learning_rate": 1e-3},  # as Adam, whose direction it scales; a common default of programs
         "lars": {"learning_rate": 0.1},  # a judgment; You et al. (2017) give rates for ImageNet only, above 1
         "lion": {"learning_rate": 1e-4},  # Chen et al. (2023): three to ten times below AdamW's
-        "madgrad": {"learning_rate": 0.01},  # the authors' program
+        "madgrad": {"learning_rate": 0.01},  # facebookresearch/madgrad
         "nadam": {"learning_rate": 2e-3},  # Dozat (2016); PyTorch's default
         "novograd": {"learning_rate": 0.01},  # Ginsburg et al. (2019), image classification
         "optimistic_adam": {"learning_rate": 1e-3},  # as Adam

@@ -19,7 +19,7 @@ from jaxstyle.types import Key, NetworkParams
 from jaxstyle.vgg.layers import STYLE_LAYERS
 from jaxstyle.vgg.weights import load_network
 
-#: What seeds add to a start that is a photograph, on 0..255: the deviation of the default noise.
+#: Deviation of the noise that seeds add to a photograph, on 0..255: that of anishathalye/neural-style.
 START_DEVIATION = NOISE_DEVIATION
 
 

@@ -1,7 +1,7 @@
 """The table of all problems. Nothing here imports JAX: a problem's functions are imported when they are called.
 
-The default rates of `jaxstyle.optimize.optimizer_table` were measured on the astronaut with the swirl, which is why
-that pair is one to tune on and never one to score on.
+The default rates of `jaxstyle.optimize.optimizer_table` were measured on the astronaut with the swirl; therefore
+methods are tuned on that pair, and never scored on it.
 """
 
 from collections.abc import Mapping

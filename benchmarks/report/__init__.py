@@ -16,7 +16,7 @@ class Report:
     """Write report.html and report.md beside the records of a comparison, replacing those that are there.
 
     Attributes:
-        suite: As for `run`, which may still be running.
+        suite: The suite of the records; it may still be running.
         out: Folder that `run` was given. Default: results/SUITE.
     """
 

@@ -10,7 +10,7 @@ from benchmarks.report.facts import describe_ranking, limits, summary, versions
 from benchmarks.report.rendering import Block, Heading, Image, Strip
 from benchmarks.statistics import CONFIDENCE, SCORING, Ranking, Scores, family_of, overall_order, rank
 
-#: What a picture in the records must look like; anything else is not put into the page.
+#: Pattern of a picture in the records; anything else is not put into the page.
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 
 GUIDE = (

@@ -16,7 +16,7 @@ THEN = " then "
 #: Seeds below which a bootstrap interval of a median is known to be too narrow.
 FEW_RUNS = 10
 
-#: Facts of a session that are to agree, what people call them, and what follows where they do not.
+#: Facts of a session that should be equal, their names in the report, and the consequence if they differ.
 _TO_AGREE = {
     "device": ("devices", ": seconds do not compare"),
     "platform": ("platforms", ": seconds do not compare"),
@@ -135,7 +135,7 @@ def limits(records: Records, scores: Scores) -> list[str]:
     ):
         are = "is" if missing == 1 else "are"
         sentences.append(f"{_count(missing, 'scored run')} that other methods have {are} not in the records (yet).")
-    sentences.append("A lower loss is not a better picture: look at the pictures. Nobody was asked to judge them.")
+    sentences.append("A lower loss is not a better picture: compare the pictures. No viewer has judged them.")
     return sentences
 
 

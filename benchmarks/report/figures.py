@@ -1,7 +1,7 @@
 """Figures of a report, as SVG text: curves with bands, profiles, learning-rate sensitivity.
 
-Every method has the same line in all figures of a report: a color, a dash and a marker, so that lines can be told apart
-in print and by the color-blind. The methods that lead in a figure have thick lines, and the legend names them first.
+Every method has the same line in all figures of a report: a color, a dash and a marker, so that lines differ also in
+print and for color-blind readers. The leading methods of a figure have thick lines, and the legend names them first.
 """
 
 import io
@@ -74,10 +74,10 @@ def choose_lines(ranked: Sequence[str], order: Sequence[str]) -> dict[str, dict[
         ranked: Methods of the figure; the first have thick lines, above the others.
         order: All methods of the report; a method's color, dash and marker depend on its place here only.
     """
-    looks = dict(zip(order, zip(cycle(COLORS), cycle(DASHES), cycle(MARKERS), strict=False), strict=False))
+    styles = dict(zip(order, zip(cycle(COLORS), cycle(DASHES), cycle(MARKERS), strict=False), strict=False))
     widths = {method: 1.6 if place < LEADERS else 0.8 for place, method in enumerate(ranked)}
     names = ("color", "linestyle", "marker", "linewidth", "zorder")
-    values = ((*looks[method], widths[method], 3 - place / 1000) for place, method in enumerate(ranked))
+    values = ((*styles[method], widths[method], 3 - place / 1000) for place, method in enumerate(ranked))
     return {method: dict(zip(names, value, strict=True)) for method, value in zip(ranked, values, strict=True)}
 
 
@@ -182,7 +182,7 @@ def _plain_ticks(ax: Axes) -> None:
 def sensitivity(scores: Scores, problem: str, order: Sequence[str]) -> str | None:
     """Returns the final gaps of tuning trials against their learning rates; None, if no trial has a rate.
 
-    A small panel per method; rates are multiples of the default's where the records know it.
+    Each method has a small panel; rates are multiples of the default, if the records have it.
     """
     chosen = {method: trials for method in order if (trials := rated(scores, problem, method))}
     if not chosen:

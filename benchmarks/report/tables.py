@@ -36,7 +36,7 @@ def duration(value: float) -> str:
 
 
 def target_name(tau: float) -> str:
-    """Returns a target as people write it: 1e-2."""
+    """Returns a target in short scientific notation, such as 1e-2."""
     return f"1e{round(math.log10(tau))}"
 
 

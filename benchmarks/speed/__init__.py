@@ -1,1 +1,1 @@
-"""How fast jaxstyle is, beside plain JAX, PyTorch and pastiche, and beside the machine's own limits: see README.md."""
+"""The speed of jaxstyle, plain JAX, PyTorch and pastiche, and the limits of the machine. README.md has the results."""

@@ -138,14 +138,14 @@ def main(
     pastiche: tuple[int, int] | None = None,
     out: Path | None = None,
 ) -> None:
-    """Measures what was asked for, prints the table, and appends the rows to a JSON-lines file.
+    """Measures programs, prints the table, and appends the rows to a JSON-lines file.
 
     Args:
         sizes: Widths and heights of the pictures.
         programs: Names of programs.
-        rounds: Turns of each program.
-        seconds: About how long each program's turn takes.
-        pastiche: Iterations of the shorter and of the longer run of pastiche; it is not run, if left out.
+        rounds: Number of turns of each program.
+        seconds: Approximate duration of each program's turn.
+        pastiche: Iterations of the shorter and of the longer run of pastiche; None to leave it out.
         out: JSON-lines file to append to.
     """
     for program in programs:

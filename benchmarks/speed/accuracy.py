@@ -1,9 +1,9 @@
 """The gradient's error against PyTorch in float64: `python -m benchmarks.speed.accuracy`. Needs PyTorch.
 
-On the picture of tests/references, and on three starts: the first noise of a run, the content, and a picture in
-between. A float32 program decides a few ReLUs and maxima of pooling otherwise than a float64 one; such a decision
-changes the gradient of the pixels below it by far more than rounding does. So the error of the typical pixel (the
-median) stands beside the norm, and so does the error of the direct convolution, which has the same trouble.
+It is measured on the picture of tests/references, and on three starts: the first noise of a run, the content, and a
+picture in between. In float32, a few ReLUs and maxima of pooling differ from those in float64, which changes the
+gradient of the pixels below by far more than rounding. Therefore the table has the error of the median pixel besides
+the norm, and also the error of the direct convolution, to which this applies too.
 """
 
 from collections.abc import Iterator, Sequence

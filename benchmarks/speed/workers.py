@@ -1,4 +1,4 @@
-"""The programs that are timed. Each runs in a process of its own and answers questions: see `benchmarks.processes`.
+"""The programs that are timed, each in a process of its own that answers questions (`benchmarks.processes`).
 
 `python -m benchmarks.speed.workers PROGRAM SIZE` prints a JSON line when it is ready; then each line `N` on its input
 is answered by the seconds that N evaluations took. Between questions it sleeps, so that programs can take turns.
@@ -83,7 +83,7 @@ def jaxstyle_iteration(size: int, dtype: Dtype = "float32", memory: MemoryMode =
 
 
 def plain_jax(size: int) -> Evaluate:
-    """The same objective in plain JAX (see `make_plain_objective`), in a loop."""
+    """The same objective in plain JAX (`make_plain_objective`), in a loop."""
     return _loop_of_gradients(*make_plain_objective(size), size)
 
 

@@ -5,7 +5,7 @@
 Prints a table in Markdown: the published figure, the one measured here (the mean and, in brackets, the range over the
 seeds, where anything is drawn at random) and whether the two agree. Where the source leaves something open, every
 reading has its row. Verdicts are computed from the figures of their row. For waves and stocks each optimizer has the
-best of five rates, chosen with other data (two seeds) than those it is scored on.
+best of five rates, chosen with other data (two seeds) than the scored runs have.
 
 Expected (22 minutes on two busy cores; benchmarks/README.md has the table): a line 0.414, published 0.408; a tanh layer
 0.260, published 0.253; the painter 39.6 after 500 epochs, published 41; the LSTM's best rate for Adam 6e-4, as
@@ -40,7 +40,7 @@ PRINTED = 10
 #: Steps of the published run of the waves, and of a run of stocks: 100 epochs.
 WAVES_STEPS, STOCKS_STEPS = 80_000, 1500
 
-#: Steps between two looks at the validation errors.
+#: Steps between two validation errors.
 WAVES_EVERY, STOCKS_EVERY = 4000, 15
 
 #: By optimizer, the rates to choose from.
@@ -92,13 +92,13 @@ def descent_rows(seeds: int) -> Iterator[Row]:
             f = result.trace.terms["f"]
             rises = np.mean(np.diff(f) > 0)
             way = (f[0] - f) / (f[0] - bottom)
-            seen = {0.01: way[-1] < 0.05, 1.0: rises == 0 and way[-1] > 0.9, 500.0: rises > 0.1}
+            agrees = {0.01: way[-1] < 0.05, 1.0: rises == 0 and way[-1] > 0.9, 500.0: rises > 0.1}
             measured = (
                 f"place {DESCENT_START:g} to {float(result.params[0]):.1f}, f {f[0]:.3f} to {f[-1]:.3f}, "
                 f"lowest {f.min():.3f}, rises in {100 * rises:.0f} % of the steps"
             )
             reading = "linear between samples" if is_sampled else "smooth"
-            yield (f"descent, rate {rate:g}, {reading}", claim, measured, _verdict(seen[rate]))
+            yield (f"descent, rate {rate:g}, {reading}", claim, measured, _verdict(agrees[rate]))
     for dimensions in (1, 2):
         yield _minima_row(dimensions, 20 * seeds)
 
@@ -156,7 +156,7 @@ def _regress(config: regression.RegressionConfig, rate: float, epochs: int, seed
         "sgd",
         [rate] * seeds,
         num_steps=epochs * per_epoch,
-        looks=[per_epoch * epoch for epoch in range(1, epochs + 1)],
+        score_at=[per_epoch * epoch for epoch in range(1, epochs + 1)],
         scores={"error": partial(regression.full_error, model=config.model)},
     )
 
@@ -186,13 +186,13 @@ def painting_rows(seeds: int) -> Iterator[Row]:
     """Yields the astronaut's cost by epoch."""
     problem = painting.make_problem("astronaut")
     per_epoch = round(painting.SIZE**2 / painter.PainterConfig().batch_size)
-    looks = [epoch * per_epoch for epoch in painting.PUBLISHED_COSTS]
+    score_at = [epoch * per_epoch for epoch in painting.PUBLISHED_COSTS]
     _, scores = follow(
         [problem] * seeds,
         "adam",
         [1e-3] * seeds,
-        num_steps=looks[-1],
-        looks=looks,
+        num_steps=score_at[-1],
+        score_at=score_at,
         scores={"cost": painter.full_cost},
     )
     for (epoch, published), costs in zip(painting.PUBLISHED_COSTS.items(), scores["cost"], strict=True):

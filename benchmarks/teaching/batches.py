@@ -1,4 +1,4 @@
-"""Runs an optimizer on several problems as one batch, and puts its figures into words."""
+"""Runs an optimizer on several problems as one batch, and formats its results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ TOLERANCE = 0.15
 Scores = Mapping[str, Callable[[Any, Any], jax.Array]]
 
 
-#: The result of each run, and scores by name, `[looks, runs]`.
+#: The result of each run, and scores by name, `[scored steps, runs]`.
 Batch = tuple[list[Result], dict[str, np.ndarray]]
 
 
@@ -31,17 +31,17 @@ def follow(
     rates: Sequence[float],
     *,
     num_steps: int,
-    looks: Sequence[int] = (),
+    score_at: Sequence[int] = (),
     scores: Scores | None = None,
     first_key: int = 0,
 ) -> Batch:
-    """Runs an optimizer on all problems as one batch, and scores the parameters after the steps in `looks`.
+    """Runs an optimizer on all problems as one batch, and scores the parameters after the steps in `score_at`.
 
     A run that has ended early keeps the score of its last parameters.
     """
     _, axes = stack_shared([problem.args for problem in problems])
     args, _ = stack_shared([problem.args for problem in problems], axes)
-    measures = {key: jax.jit(jax.vmap(score, in_axes=(0, axes))) for key, score in (scores or {}).items()}
+    measures = {key: jax.jit(jax.vmap(function, in_axes=(0, axes))) for key, function in (scores or {}).items()}
     found: dict[str, list[np.ndarray]] = {key: [] for key in measures}
 
     def look(progress: Progress) -> None:
@@ -55,8 +55,8 @@ def follow(
         [make_optimizer(name, traced=["learning_rate"], learning_rate=rate) for rate in rates],
         keys=keys,
         num_steps=num_steps,
-        report_at=looks,
-        callback=look,
+        report_at=score_at,
+        callback=score,
     )
     return results, {key: np.stack(values) for key, values in found.items() if values}
 
@@ -89,7 +89,7 @@ def tune_and_score(
 ) -> tuple[float, str, dict[str, np.ndarray]]:
     """Chooses a rate on the data of seed 0 and runs it on those of seed 1.
 
-    Returns the rate, the score of each rate in words, and the scores of the runs, `[looks, runs]` by name.
+    Returns the rate, the score of each rate in words, and the scores of the runs, `[scored steps, runs]` by name.
 
     Args:
         make: `make(seed=)` returns the problem.
@@ -97,11 +97,11 @@ def tune_and_score(
         rates: The rates to choose from.
         seeds: Number of runs that are scored.
         num_steps: Steps of each run.
-        every: Steps between looks.
+        every: Steps between two scores.
         scores: By name; the first one chooses the rate.
-        judge: From the scores by which the rate is chosen, `[looks, runs]`, to the score of each run.
+        judge: From the scores by which the rate is chosen, `[scored steps, runs]`, to the score of each run.
     """
-    looks = range(every, num_steps + 1, every)
+    score_at = range(every, num_steps + 1, every)
     chooser = next(iter(scores))
     lanes = [rate for rate in rates for _ in range(TUNING_SEEDS)]
     results, tuned = follow(
@@ -109,7 +109,7 @@ def tune_and_score(
         name,
         lanes,
         num_steps=num_steps,
-        looks=looks,
+        score_at=score_at,
         scores={chooser: scores[chooser]},
         first_key=1000,
     )
@@ -119,5 +119,7 @@ def tune_and_score(
     judged = np.where(failed | np.isnan(judged), np.inf, judged)
     rate = rates[int(judged.argmin())]
     words = ", ".join(f"{rate:g}: {error:.3g}" for rate, error in zip(rates, judged, strict=True))
-    _, found = follow([make(seed=1)] * seeds, name, [rate] * seeds, num_steps=num_steps, looks=looks, scores=scores)
+    _, found = follow(
+        [make(seed=1)] * seeds, name, [rate] * seeds, num_steps=num_steps, score_at=score_at, scores=scores
+    )
     return rate, words, found

@@ -88,13 +88,13 @@ def lowest(frequency: float = 10.0) -> float:
 def descent_loss(
     index: Float[Array, " dimensions"], args: dict[str, Any], key: Key, *, is_sampled: bool
 ) -> tuple[Scalar, dict[str, Scalar]]:
-    """Returns `sum_d f(x_d) - min f`, and f by itself as a metric.
+    """Returns `sum_d f(x_d) - min f`, and the sum by itself as a term.
 
     Args:
         index: The place of each coordinate.
-        args: See `make_problem`.
+        args: The arguments of the problem that `make_problem` returns.
         key: Not used.
-        is_sampled: See `DescentConfig`.
+        is_sampled: Whether f is linear between the places.
     """
     del key
     samples = args["samples"]
@@ -108,7 +108,7 @@ def descent_loss(
 
 
 def make_problem(config: DescentConfig = DescentConfig()) -> Problem:
-    """Returns the problem of finding a low place; a run begins at a random place in the middle 60 %."""
+    """Returns the problem of minimizing f over places; a run begins at a random place in the middle 60 %."""
     x = position(np.arange(config.places), config.places)
     samples = np.sin(config.frequency * x) * np.exp(-x)
     last = config.places - 1

@@ -1,7 +1,7 @@
 """The image painter of `jaxstyle.problems.painter`, on sample photographs at 64x64.
 
 The network of six layers of 64 units learns the color at each position. Published, in P. K. Mital's course (2016,
-session 2), for the astronaut with Adam at 0.001 and 50 pixels a step: see `PUBLISHED_COSTS`.
+session 2), for the astronaut with Adam at 0.001 and 50 pixels a step, are the `PUBLISHED_COSTS`.
 """
 
 from jaxstyle.pictures.images import resize

@@ -91,7 +91,7 @@ def init_model(key: Key, *, config: RegressionConfig) -> dict[str, jax.Array]:
 
 
 def predict(params: dict[str, jax.Array], x: Float[Array, " points"], *, model: str) -> Float[Array, " points"]:
-    """Returns the model's y at each x: see the module's text."""
+    """Returns the model's y at each x."""
     weight, bias = params["weight"], params.get("bias", jnp.zeros(1))
     if model == "polynomial":
         return x[:, None] ** jnp.arange(weight.size) @ weight + bias

@@ -13,8 +13,8 @@ where p is a random permutation. All changes have mean 0 and variance 1, and n[t
 best prediction is c r[t - d(s), p(s)], with a mean squared error of 1 - c^2; predicting 0 has an error of 1. Changes
 are in units of their own deviation; `scale` makes them as small as the fractions of a price in the published run.
 
-Over-fitting can be seen: 45,000 numbers to predict, 93,130 weights. The training error falls below 1 - c^2, which is
-only possible by memorizing the days, while the validation error rises.
+The network can over-fit: it has 93,130 weights for 45,000 numbers to predict. The training error falls below 1 - c^2,
+which is only possible by memorizing the days, while the validation error rises.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from jaxstyle.problems.painter import draw_batch
 from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key, Scalar
 
-#: Numbers of stocks, of days that are seen, and of hidden units.
+#: Numbers of stocks, of days in the input, and of hidden units.
 STOCKS, HISTORY, HIDDEN = 30, 30, 100
 
 #: Days of the training part, and of the validation and of the test part: about 3 to 1 to 1, as published.
@@ -47,12 +47,12 @@ class StocksConfig:
     """The market and how the network is trained on it.
 
     Attributes:
-        strength: c, the correlation of a change with the one that it follows, in (0, 1).
+        strength: The correlation c of a change with the one that it follows, in (0, 1).
         batch_size: Days per step.
         weight_deviation: Standard deviation of the initial weights; biases start at 0.
         is_summed: Whether the loss is half the sum of all squared errors of a batch, as in the published program, and
             not their mean; a rate then counts for 15 times `batch_size` as much.
-        scale: What all changes are multiplied by.
+        scale: Factor of all changes.
     """
 
     strength: float = 0.7
@@ -139,16 +139,16 @@ def init_network(key: Key, *, deviation: float = 0.05) -> dict[str, Any]:
     return {"dense0": layer(keys[0], HISTORY * STOCKS, HIDDEN), "dense1": layer(keys[1], HIDDEN, STOCKS)}
 
 
-def predict(params: dict[str, Any], seen: Float[Array, "days 900"]) -> Float[Array, "days 30"]:
+def predict(params: dict[str, Any], history: Float[Array, "days 900"]) -> Float[Array, "days 30"]:
     """Returns the predicted changes: `tanh(x W + b) V + v`."""
-    hidden = jnp.tanh(seen @ params["dense0"]["kernel"] + params["dense0"]["bias"])
+    hidden = jnp.tanh(history @ params["dense0"]["kernel"] + params["dense0"]["bias"])
     return hidden @ params["dense1"]["kernel"] + params["dense1"]["bias"]
 
 
 def _squared_errors(params: dict[str, Any], part: jax.Array, days: jax.Array) -> Float[Array, "days 30"]:
     """Returns the squared errors for days of a part, counted from 0 for the first that is predicted."""
-    seen = part[days[:, None] + jnp.arange(HISTORY)].reshape(days.size, -1)
-    return (predict(params, seen) - part[days + HISTORY]) ** 2
+    history = part[days[:, None] + jnp.arange(HISTORY)].reshape(days.size, -1)
+    return (predict(params, history) - part[days + HISTORY]) ** 2
 
 
 def mean_error(params: dict[str, Any], part: Float[Array, "days 30"], scale: Any = 1.0) -> Scalar:

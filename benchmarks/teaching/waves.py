@@ -5,19 +5,19 @@ are
 
     5 + 5 sin a + 10 cos b    and    7 + 7 sin b + 14 cos a,
 
-where a and b advance by 2 pi / 300 and 2 pi / 200 a step. The network sees both values and their first and second
-differences, not normalized, and has one layer of 6 units with a linear read-out. The published run took 80,000 single
-steps, one after the other along one endless wave: the state was carried from step to step, and each gradient was that
-of one step, with the state before it as a constant.
+where a and b advance by 2 pi / 300 and 2 pi / 200 a step. The inputs are both values and their first and second
+differences, not normalized; the network has one layer of 6 units and a linear read-out. The published run took 80,000
+single steps, one after the other along one endless wave: the state was carried from step to step, and each gradient was
+that of one step, with the state before it as a constant.
 
 Deviations. A step here has a random key and no place in a wave, so that each draws the beginning of its own sequence,
 and starts from the state zero, `length` steps before the end. `through_time=False` is nearest to the published run: the
 error of the last step alone, and its gradient by that step alone. By default the error is that of all steps of the
 sequence, with the gradient through all of them.
 
-Not said by the source, and chosen as the TensorFlow of that time did by default: gates of weights uniform in
-+-sqrt(3 / inputs), biases of 0 and a forget gate that has 1 added. The read-out starts from a normal of deviation 1,
-cut off at two deviations, and a bias of 0: this is said.
+The source does not give the initial weights of the gates; here they are the defaults of TensorFlow at that time:
+uniform in +-sqrt(3 / inputs), biases of 0, and 1 added to the forget gate. As published, the read-out starts from a
+normal of deviation 1, truncated at two deviations, and a bias of 0.
 """
 
 from dataclasses import dataclass
@@ -36,13 +36,13 @@ from jaxstyle.types import Key, Scalar
 #: Steps of a whole turn of a and of b.
 PERIODS = (300, 200)
 
-#: Steps from what is seen to what is predicted.
+#: Steps from the last input to the prediction.
 AHEAD = 23
 
-#: Units of the LSTM, and numbers that it sees: two values, two first and two second differences.
+#: Units of the LSTM, and its inputs: two values, two first and two second differences.
 UNITS = INPUTS = 6
 
-#: Added to the sums of the forget gate (Jozefowicz, Zaremba and Sutskever 2015), so that it begins by remembering.
+#: Added to the sums of the forget gate (Jozefowicz, Zaremba and Sutskever 2015), so that it is open at the start.
 FORGET_BIAS = 1.0
 
 #: Sequences in the validation batch.
@@ -58,7 +58,7 @@ class WavesConfig:
 
     Attributes:
         length: Steps of a sequence.
-        through_time: Whether the gradient goes through all steps; see the module's text.
+        through_time: Whether the gradient goes through all steps; the module's docstring describes both.
     """
 
     length: int = 32
@@ -76,21 +76,21 @@ def waves(a: Float[Array, "*batch"], b: Float[Array, "*batch"]) -> Float[Array, 
 
 
 def draw_sequence(key: Key, length: int) -> tuple[Float[Array, "length 6"], Float[Array, "length 2"]]:
-    """Draws where a and b begin, and returns what is seen at each step and what is to be predicted there.
+    """Draws the first a and b, and returns the inputs at each step and the values to predict there.
 
-    The differences of the first step are those to the values before it: every step knows six numbers of the wave.
+    The differences of the first step are those to the values before it, so that every step has six inputs.
     """
     start = jax.random.uniform(key, (2,), maxval=2 * jnp.pi)
     steps = jnp.arange(-2, length + AHEAD)
     values = waves(*(start[:, None] + 2 * jnp.pi * steps / jnp.array(PERIODS)[:, None]))
     first = jnp.diff(values, axis=0)
     second = jnp.diff(first, axis=0)
-    seen = jnp.concatenate([values[2:], first[1:], second], axis=-1)[:length]
-    return seen, values[2 + AHEAD :]
+    inputs = jnp.concatenate([values[2:], first[1:], second], axis=-1)[:length]
+    return inputs, values[2 + AHEAD :]
 
 
 def init_lstm(key: Key) -> dict[str, Any]:
-    """Draws the network's weights: see the module's text. Gates are in the order input, candidate, forget, output."""
+    """Draws the network's weights. Gates are in the order input, candidate, forget, output."""
     gates_key, readout_key = jax.random.split(key)
     bound = (3 / (INPUTS + UNITS)) ** 0.5
     gates = jax.random.uniform(gates_key, (INPUTS + UNITS, 4 * UNITS), minval=-bound, maxval=bound)
@@ -102,7 +102,7 @@ def init_lstm(key: Key) -> dict[str, Any]:
 
 
 def predict(
-    params: dict[str, Any], seen: Float[Array, "length 6"], *, through_time: bool = True
+    params: dict[str, Any], inputs: Float[Array, "length 6"], *, through_time: bool = True
 ) -> Float[Array, "length 2"]:
     """Returns what the network predicts at each step of a sequence, from the state zero.
 
@@ -110,12 +110,12 @@ def predict(
     h <- sigmoid(o) tanh(c), and the prediction is h V + v (Hochreiter and Schmidhuber 1997; Gers et al. 2000).
 
     Args:
-        params: See `init_lstm`.
-        seen: See `draw_sequence`.
+        params: The weights, from `init_lstm`.
+        inputs: The inputs of each step, from `draw_sequence`.
         through_time: Whether gradients go through the state from step to step.
     """
     kernel = params["gates"]["kernel"]
-    sums = seen @ kernel[:INPUTS] + params["gates"]["bias"]  # for all steps at once, outside the scan: faster
+    sums = inputs @ kernel[:INPUTS] + params["gates"]["bias"]  # for all steps at once, outside the scan: faster
 
     def step(state: tuple[jax.Array, jax.Array], total: jax.Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         hidden, cell = state if through_time else lax.stop_gradient(state)
@@ -136,16 +136,16 @@ def sequence_loss(
     Without `through_time`, it is that of the last step alone.
     """
     del args
-    seen, wanted = draw_sequence(key, config.length)
-    errors = jnp.sum((predict(params, seen, through_time=config.through_time) - wanted) ** 2, axis=-1)
+    inputs, targets = draw_sequence(key, config.length)
+    errors = jnp.sum((predict(params, inputs, through_time=config.through_time) - targets) ** 2, axis=-1)
     loss = jnp.mean(errors) if config.through_time else errors[-1]
     return loss, {"squared_error": loss}
 
 
 def validation_loss(params: dict[str, Any], args: dict[str, Any]) -> Scalar:
     """Returns the squared error over the validation batch: summed over both waves, averaged over all else."""
-    predicted = jax.vmap(partial(predict, params))(args["seen"])
-    return jnp.mean(jnp.sum((predicted - args["wanted"]) ** 2, axis=-1))
+    predicted = jax.vmap(partial(predict, params))(args["inputs"])
+    return jnp.mean(jnp.sum((predicted - args["targets"]) ** 2, axis=-1))
 
 
 def make_problem(config: WavesConfig = WavesConfig(), *, seed: int = 0) -> Problem:
@@ -156,13 +156,13 @@ def make_problem(config: WavesConfig = WavesConfig(), *, seed: int = 0) -> Probl
         seed: Seed of the validation batch.
     """
     keys = jax.random.split(jax.random.key(seed), VALIDATION_SEQUENCES)
-    seen, wanted = jax.jit(jax.vmap(partial(draw_sequence, length=config.length)))(keys)
+    inputs, targets = jax.jit(jax.vmap(partial(draw_sequence, length=config.length)))(keys)
     return Problem(
         name="waves",
         init_fn=init_lstm,
         loss_fn=partial(sequence_loss, config=config),
-        args={"seen": seen, "wanted": wanted},
-        render_fn=lambda params, args: predict(params, args["seen"][0]),
+        args={"inputs": inputs, "targets": targets},
+        render_fn=lambda params, args: predict(params, args["inputs"][0]),
         is_stochastic=True,
     )
 

@@ -1,8 +1,7 @@
-"""Compiled programs, kept on disk from one run to the next, in a folder that nobody else can write into.
+"""A cache of compiled programs on disk, in a folder that no other user can write to.
 
-What is in the cache is machine code that a later run executes, so the folder must be the user's own (mode 0700), and
-each entry carries a checksum of its name and content: an entry that was cut off, or that belongs under another name, is
-deleted and made again.
+An entry is machine code that a later run executes. Therefore the folder must belong to the user (mode 0700), and each
+entry has a checksum of its name and content: an entry that was truncated or renamed is deleted and made again.
 """
 
 import contextlib
@@ -31,19 +30,19 @@ class CompilationCache:
 
     Attributes:
         folder: The folder, or None without a cache.
-        complaint: The reason why a cache was asked for and could not be used; otherwise empty.
+        problem: The reason why the requested cache cannot be used; otherwise empty.
         counts: The numbers of `hits` and `misses` so far.
     """
 
     folder: Path | None = None
-    complaint: str = ""
+    problem: str = ""
     counts: dict[str, int] = field(default_factory=lambda: {"hits": 0, "misses": 0})
 
     @classmethod
     def enable(cls, folder: str | None, warn: Callable[[str], None] = lambda line: None) -> "CompilationCache":
         """Turns on JAX's persistent cache.
 
-        If the folder cannot be made private, there is no cache, and `complaint` gives the reason.
+        If the folder cannot be made private, there is no cache, and `problem` is the reason.
 
         Args:
             folder: The folder to keep programs in; None for the user's own cache folder, `off` for no cache.
@@ -54,14 +53,14 @@ class CompilationCache:
         try:
             place = make_private(Path(folder) if folder else default_folder())
         except OSError as error:
-            return cls(complaint=f"going on without a compilation cache: {error}")
+            return cls(problem=f"going on without a compilation cache: {error}")
         import jax
 
-        # All programs are kept: a run compiles a dozen small ones, and together they take seconds.
+        # All programs are stored: a run compiles a dozen small ones, which together take seconds.
         jax.config.update("jax_compilation_cache_dir", str(place))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-        # JAX warns of each entry that cannot be used, in two lines, every time; `CheckedEntries` says so once.
+        # JAX warns of each unusable entry, in two lines, every time; `CheckedEntries` warns once.
         warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
         _install(CheckedEntries(place, warn))
         cache = cls(place)
@@ -116,7 +115,7 @@ class CheckedEntries:
 
     def put(self, key: str, value: bytes) -> None:
         """Writes the entry of `key`, whole or not at all; a failure is a warning and does not end the run."""
-        if key in self._read:  # JAX compiles again what it read, if it could not be loaded
+        if key in self._read:  # JAX could not load the entry that it read, and compiled the program again
             self._warn_once("has an entry that cannot be loaded, which is made again")
         part = self._path / f".{secrets.token_hex(8)}.part"
         try:
@@ -158,10 +157,10 @@ def default_folder() -> Path:
 
 
 def make_private(folder: Path) -> Path:
-    """Creates `folder`, if need be, and makes sure that it is the user's own and closed to all others.
+    """Creates `folder` if it does not exist, and makes sure that it belongs to the user and is closed to all others.
 
     Raises:
-        OSError: If it cannot be created, is no folder, belongs to somebody else, or cannot be closed.
+        OSError: If it cannot be created, is not a folder, belongs to another user, or cannot be closed to others.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.stat()

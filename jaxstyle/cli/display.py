@@ -77,7 +77,7 @@ class Display:
         description = printable(f"{text} {done}/{total}")
         self._bar.update(self._task, description=description, completed=done, total=total, numbers=numbers)
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Prints a line unless quiet."""
         if not self._quiet:
             self._console.print(printable(line), markup=False)

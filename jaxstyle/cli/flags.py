@@ -1,8 +1,8 @@
-"""What flags a command has: read from its dataclass and the configs in it, whose `Attributes` are the help.
+"""The flags of a command: read from its dataclass and the configs in it, whose `Attributes` are the help.
 
 A command is a dataclass. A field of it is a flag, or a config (`jaxstyle.config`, `jaxstyle.run_config`) whose fields
-are flags. The names of all these differ, so that a command line is a mapping from names to values; `build` makes the
-command of what was typed. What was not typed is in the config's default, which a preset or a file can replace.
+are flags. The names of all these differ, so that a command line is a mapping from names to values; `build` makes a
+command from it. Other flags have the value of the config's default, which a preset or a file can replace.
 """
 
 import re
@@ -21,7 +21,7 @@ from jaxstyle.cli.records import as_number
 from jaxstyle.knobs import NO_FLAG, Check, Knob, check_all
 from jaxstyle.run_config import RunConfig
 
-#: The groups of --help, and their flags in the order in which they are shown. What is named nowhere is in the first.
+#: The groups of --help, and their flags in the order in which they are shown. Other flags are in the first group.
 GROUPS = {
     "what": "content styles picture sample src dst file output layers channels top excite guide holes compare tileable",
     "look": "content_weight style_weight tv_weight style_scales style_blend_weights preserve_colors initial "
@@ -43,7 +43,7 @@ FILES_TO_READ = "content picture styles network guide holes initial settings"
 #: The flags whose values are files that a run writes beside its pictures.
 FILES_TO_WRITE = "history summary curve animation"
 
-#: What stands for a flag's value in the help, where the type does not say it.
+#: Placeholders for values in the help, for the flags whose type has no placeholder of its own.
 METAVARS = {
     "FILE": f"output src dst file table {FILES_TO_READ} {FILES_TO_WRITE}",
     "PATTERN": "checkpoint_output pictures frames zoom_frames",
@@ -56,11 +56,11 @@ METAVARS = {
 
 
 class Nested(NamedTuple):
-    """What a command makes of the fields of a config.
+    """The differences between the flags of a command and the fields of its config.
 
     Attributes:
-        without: Names of fields that are no flags of the command.
-        aliases: Other words for flags, by the field.
+        without: Names of fields that are not flags of the command.
+        aliases: Further names of flags, by the field.
     """
 
     without: str = ""
@@ -68,10 +68,10 @@ class Nested(NamedTuple):
 
 
 class Command:
-    """What every command has beside its flags.
+    """The base class of the commands.
 
     Attributes:
-        given: The flags that were typed, with what was typed.
+        given: The flags that were given, with their values as given.
     """
 
     given: Mapping[str, Any] = {}
@@ -87,13 +87,13 @@ class Command:
         return ()
 
     def check(self) -> None:
-        """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
+        """Raises for every mistake that can be found before the work starts, in the files to write too."""
 
     def run(self) -> int:
-        """Does what the command is for, and returns the exit code.
+        """Runs the command and returns the exit code.
 
-        That is `run` in the module of `jaxstyle.cli.runs` that is called as the command's own. It is imported only
-        now, as it loads JAX.
+        The work is done by `run` in the module of `jaxstyle.cli.runs` with the same name as the command's module. It is
+        imported only now, because it loads JAX.
         """
         self.check()
         module = import_module(type(self).__module__.replace(".commands.", ".runs."))
@@ -101,12 +101,12 @@ class Command:
 
 
 class Flag(NamedTuple):
-    """A flag of a command, or a word without one (a positional).
+    """A flag or a positional argument of a command.
 
     Attributes:
         name: Name of the flag, as a name in Python.
-        annotation: Type of what is typed: a number, a text, a switch, or a tuple of them.
-        default: `dataclasses.MISSING` if it has to be given.
+        annotation: Type of the value: a number, a text, a switch, or a tuple of them.
+        default: Default value; `dataclasses.MISSING` if the flag is required.
         text: Help text.
         metavar: What stands for its value, or for one of its values, in the help and in messages.
         is_positional: Whether its value is given without its name.
@@ -140,27 +140,27 @@ class Flag(NamedTuple):
 
     @property
     def is_list(self) -> bool:
-        """Whether it takes several values."""
+        """Whether the flag takes several values."""
         return item_type(self.annotation)[1]
 
     @property
     def is_switch(self) -> bool:
-        """Whether it takes no value."""
+        """Whether the flag takes no value."""
         return self.annotation is bool
 
     @property
     def is_required(self) -> bool:
-        """Whether there is no run without it."""
+        """Whether the flag must be given."""
         return self.default is MISSING
 
     @property
     def word(self) -> str:
-        """What people type."""
+        """The flag as it is typed; for a positional argument its placeholder."""
         return self.metavar if self.is_positional else flag_of(self.name)
 
     @property
     def value(self) -> str:
-        """What stands for its value, or for all of its values."""
+        """The placeholder for its value, or for all of its values."""
         return f"{self.metavar} ..." if self.is_list else self.metavar
 
     @property
@@ -169,7 +169,7 @@ class Flag(NamedTuple):
         return next((group for group, names in GROUPS.items() if self.name in names.split()), next(iter(GROUPS)))
 
     def read(self, value: Any, optimizer: str) -> Any:
-        """Returns the field's value, or that of its entry, from what was typed."""
+        """Returns the value of the field, or of its entry, from the value that was given."""
         if self.choices:
             return check_choice(self.word, value, self.choices)
         if self.config and self.is_list and not value:
@@ -183,7 +183,7 @@ class Flag(NamedTuple):
         return _read_options(value, optimizer) if self.field == "options" else parse_layers(self.word, value)
 
     def value_in(self, command: Command) -> Any:
-        """Returns what a command holds for it; of a mapping only what was typed."""
+        """Returns the flag's value in a command; for a mapping only the words that were given."""
         if self.is_mapping:
             return command.given.get(self.name, ())
         if not self.field:
@@ -251,7 +251,7 @@ def _flags_of_field(
 
 
 def build(command: type[CommandType], given: Mapping[str, Any]) -> CommandType:
-    """Returns the command with what was typed, over what its preset or a file says, over its defaults.
+    """Returns the command with the values that were given, then those of a preset or a file, then its defaults.
 
     Raises:
         InputError: For a value that cannot be used.
@@ -287,7 +287,7 @@ def build(command: type[CommandType], given: Mapping[str, Any]) -> CommandType:
 
 
 def _with_flags(error: InputError, flags: Sequence[Flag]) -> InputError:
-    """Returns an error about the fields of a config with the flags that people type."""
+    """Returns an error about the fields of a config with the names of the flags in place of the fields."""
     expected, got, rest = str(error).partition(", got ")
     for flag in flags:
         expected = re.sub(rf"(?<![\w'-]){flag.field}(?![\w'-])", flag.word, expected)
@@ -296,12 +296,12 @@ def _with_flags(error: InputError, flags: Sequence[Flag]) -> InputError:
 
 
 def flag_values(command: Command) -> dict[str, Any]:
-    """Returns what every flag of a command holds, by name."""
+    """Returns the value of every flag of a command, by name."""
     return {flag.name: flag.value_in(command) for flag in flags_of(type(command))}
 
 
 def parse_layers(flag: str, items: Sequence[str]) -> dict[str, float]:
-    """Returns layers and their weights, 1 where an item of a flag names none."""
+    """Returns layers and their weights from the items of a flag; an item without a weight has weight 1."""
     layers: dict[str, float] = {}
     for item in items:
         name, equals, weight = item.partition("=")
@@ -319,7 +319,7 @@ def _read_options(items: Sequence[str], optimizer: str) -> dict[str, Any]:
     for item in items:
         name, equals, value = item.partition("=")
         if not equals:
-            # Only here, as it loads JAX: the example is an option that this optimizer has.
+            # Imported here, because it loads JAX. The example is an option that this optimizer has.
             from jaxstyle.optimize.optimizers import OPTIMIZERS
 
             known = OPTIMIZERS[check_choice("--optimizer", optimizer, OPTIMIZERS)].defaults
@@ -332,7 +332,7 @@ def _read_options(items: Sequence[str], optimizer: str) -> dict[str, Any]:
 
 
 def unwrap(hint: Any) -> tuple[Any, list[Any]]:
-    """Returns a type without `Annotated`, and what was annotated."""
+    """Returns a type without `Annotated`, and its annotations."""
     if get_origin(hint) is not Annotated:
         return hint, []
     kind, *marks = get_args(hint)
@@ -347,14 +347,14 @@ def _metavar(name: str, kind: type, is_positional: bool) -> str:
 
 
 def subcommands_of(command: type) -> dict[str, type]:
-    """Returns the commands below a command, by name; nothing for one that has flags of its own."""
+    """Returns the subcommands of a command, by name; an empty mapping for a command with flags of its own."""
     union = get_type_hints(command, include_extras=True).get("command")
     branches = [get_args(branch) for branch in get_args(union)]
     return {mark.name: below for below, *marks in branches for mark in marks if hasattr(mark, "name")}
 
 
 def help_of(flag: Flag) -> tuple[str, str]:
-    """Returns what the help says of a flag, and of its default: nothing where there is none to name."""
+    """Returns the help text of a flag, and the text about its default, which may be empty."""
     text, _, default = flag.text.partition(" Default: ")
     if default:
         return text, f"(default: {default.removesuffix('.')})"
@@ -366,7 +366,7 @@ def help_of(flag: Flag) -> tuple[str, str]:
 
 
 def attribute_docs(cls: type) -> dict[str, str]:
-    """Returns what the docstrings of a class and of its bases say of each attribute, in one line each."""
+    """Returns the description of each attribute, in one line, from the docstrings of a class and of its bases."""
     found: dict[str, str] = {}
     for ancestor in reversed(cls.__mro__):
         for section in _sections(ancestor):
@@ -382,12 +382,12 @@ def _sections(cls: type) -> Iterator[str]:
 
 
 def description_of(command: type) -> str:
-    """Returns what a class's docstring says before its attributes."""
+    """Returns the part of a class's docstring before its attributes."""
     return re.split(r"\n\n(?:Attributes|Args):\n", cleandoc(command.__doc__ or ""))[0]
 
 
 def item_type(kind: Any) -> tuple[type, bool]:
-    """Returns the type of a flag's value, or of its items, and whether it is a list of them.
+    """Returns the type of a flag's value, or of its items, and whether the value is a list.
 
     >>> item_type(tuple[float, ...]), item_type(int | None)
     ((<class 'float'>, True), (<class 'int'>, False))
@@ -402,7 +402,7 @@ def item_type(kind: Any) -> tuple[type, bool]:
 
 
 def flag_of(name: str) -> str:
-    """Returns the flag that people type.
+    """Returns a flag as it is typed.
 
     >>> flag_of("style_layers")
     '--style-layers'

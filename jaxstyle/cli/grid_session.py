@@ -58,7 +58,7 @@ class GridReport(Report):
         self._done += self._iterations
         now, seconds = self._latest, sum(result.compile_seconds for result in results)
         compiled = f", compiled in {seconds:.1f} s" if seconds else ""
-        self.say(f"{self._label}: total {loss:.6g}, {now.steps} iterations in {now.seconds:.1f} s{compiled}")
+        self.log(f"{self._label}: total {loss:.6g}, {now.steps} iterations in {now.seconds:.1f} s{compiled}")
 
     def _say_counts(self, line: str) -> None:
         if self._flags.print_iterations is not None:

@@ -1,4 +1,4 @@
-"""The flags that say what a command works on: the network, the size of a picture, the objective of style transfer."""
+"""The flags for the input of a command: pictures, their size, the network, the objective of style transfer."""
 
 import shlex
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from jaxstyle.vgg.layers import check_order
 #: The flags of `SizeFlags`, of which one may be given.
 SIDES = ("width", "height", "long_side")
 
-#: Far above any picture that fits; keeps sums of pixels ordinary numbers.
+#: Maximum of a side in pixels, far above any picture that fits into memory; larger numbers could overflow.
 MAX_SIDE = 100_000
 
 
@@ -33,10 +33,10 @@ class PictureFlags:
 
 @dataclass(kw_only=True)
 class MatteFlags:
-    """What transparent pixels become.
+    """The color of transparent pixels.
 
     Attributes:
-        matte: Behind transparent pixels: a name or #rrggbb.
+        matte: Background color of transparent pixels: a name or #rrggbb.
     """
 
     matte: str = "white"
@@ -47,26 +47,27 @@ class NetworkFlags(MatteFlags):
     """The network.
 
     Attributes:
-        network: VGG-16 or VGG-19, in any format that `jaxstyle weights` reads. Default: the VGG-19 that ships.
-        matmul_precision: On GPU and TPU: tf32 is faster and keeps 10 bits.
+        network: Weights of a VGG-16 or VGG-19, in any format that `jaxstyle weights` reads. Default: the VGG-19 that
+            comes with jaxstyle.
+        matmul_precision: Precision of matrix products on GPU and TPU: tf32 is faster and keeps 10 bits.
     """
 
     network: str | None = None
     matmul_precision: Literal["highest", "tf32"] = "highest"
 
     def check_network(self) -> None:
-        """Raises `InputError` for a color that is none."""
-        from jaxstyle.pictures.image_files import parse_color  # loads Pillow, which --help does without
+        """Raises `InputError` for an unknown color."""
+        from jaxstyle.pictures.image_files import parse_color  # loads Pillow, which --help does not need
 
         parse_color(self.matte)
 
 
 @dataclass(kw_only=True)
 class SideFlags:
-    """A side of a picture, whose shape is kept.
+    """The size of a picture, whose aspect ratio is kept.
 
     Attributes:
-        width: Width in pixels; the shape is kept. Default: its own.
+        width: Width in pixels; the aspect ratio is kept. Default: that of the picture.
         height: Height in pixels, instead of --width.
     """
 
@@ -76,10 +77,10 @@ class SideFlags:
 
 @dataclass(kw_only=True)
 class SizeFlags(SideFlags):
-    """The size of a picture, whose shape is kept.
+    """The size of a picture, whose aspect ratio is kept.
 
     Attributes:
-        long_side: The longer side in pixels, instead of --width.
+        long_side: Length of the longer side in pixels, instead of --width.
     """
 
     long_side: Annotated[int | None, Check(check_positive)] = None
@@ -95,7 +96,7 @@ class SizeFlags(SideFlags):
 
 @dataclass(kw_only=True)
 class ContentAndStyles:
-    """The pictures; a class of its own so that --help begins with them.
+    """The pictures, in a class of their own so that --help begins with them.
 
     Attributes:
         content: Photograph to repaint: a file or sample:NAME.
@@ -111,10 +112,10 @@ class ObjectiveFlags(NetworkFlags, ContentAndStyles):
     """The objective of style transfer, shared by `stylize` and `evaluate`.
 
     Attributes:
-        style_scales: Size of the brush strokes: width of each style, times the result's; 0.5 is fine, 2 coarse.
-            Default: 1.
-        content_weight_blend: Share of relu4_2; relu5_2 has the rest.
-        style_layer_weight_exp: Each style layer weighs X times the one before it.
+        style_scales: Size of the brush strokes: each style is resized to X times the width of the result; 0.5 gives
+            fine strokes, 2 coarse ones. Default: 1.
+        content_weight_blend: Weight of relu4_2 in the content term, in [0, 1]; relu5_2 has the rest.
+        style_layer_weight_exp: Ratio of the weight of each style layer to that of the layer before it.
     """
 
     objective: StyleTransferConfig = StyleTransferConfig()
@@ -123,7 +124,7 @@ class ObjectiveFlags(NetworkFlags, ContentAndStyles):
     style_scales: Annotated[tuple[float, ...], Check(check_positive)] = ()
 
     def check_objective(self) -> None:
-        """Raises `InputError` for what can be known to be wrong before any file is read."""
+        """Raises `InputError` for every mistake that can be found before a file is read."""
         self.check_network()
         if not self.styles:
             raise InputError("at least one picture after --styles", "none", "name a file or sample:NAME")

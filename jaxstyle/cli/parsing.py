@@ -1,7 +1,7 @@
-"""From the words of the command line to a command's flags. `tyro` does the work.
+"""The parser of the command line, which is `tyro`.
 
-`tyro` shows the fields of nested dataclasses as groups of the help, while the flags of a command are one flat
-dataclass. So a command is parsed as a dataclass of groups, made here, whose values then go into the command's own.
+`tyro` shows the fields of nested dataclasses as groups of the help. Therefore a command is parsed as a dataclass of
+groups, made here, and the values are then passed to the command's own dataclass.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from jaxstyle.cli.flags import GROUPS, Command, Flag, build, description_of, fla
 from jaxstyle.cli.invocation import stdout
 from jaxstyle.cli.mistakes import check_repetition, explain
 from jaxstyle.cli.repeating import with_flags_of_summary
-from jaxstyle.cli.streams import SWAPPING
+from jaxstyle.cli.streams import REPLACEMENT_LOCK
 
 _CONFIG = (
     tyro.conf.OmitArgPrefixes,
@@ -36,7 +36,7 @@ _CONFIG = (
     tyro.conf.DisallowNone,
 )
 
-#: Columns of the prose in the help, at most.
+#: Maximum width of paragraphs in the help.
 WIDEST = 100
 
 DESCRIPTION = """Image style transfer by optimization.
@@ -45,14 +45,14 @@ See `jaxstyle COMMAND --help` for the flags of a command, and `jaxstyle --versio
 
 
 def parse(argv: Sequence[str] | None = None) -> Any:
-    """Returns the command that the words name, with its flags; `run()` runs it.
+    """Returns the command with its flags; `run()` runs it.
 
     Args:
-        argv: The words after the program's name; those of this process, if left out.
+        argv: The words after the program's name; None for those of this process.
 
     Raises:
         SystemExit: After --help and --version.
-        InputError: If the words cannot be understood; it says where and why.
+        InputError: If the words are not a command with its flags; the message names the mistake.
         OSError: If --settings names a file that cannot be read.
     """
     words = command_line.remember(sys.argv[1:] if argv is None else argv)
@@ -62,17 +62,17 @@ def parse(argv: Sequence[str] | None = None) -> Any:
     known = all_commands()
     check_repetition(words, known)
     words = with_flags_of_summary(words, known)
-    said, complaint = _Capture(), io.StringIO()
+    out, err = _Capture(), io.StringIO()
     try:
-        with SWAPPING, contextlib.redirect_stdout(said), contextlib.redirect_stderr(complaint):
+        with REPLACEMENT_LOCK, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             parsed = tyro.cli(
                 _union(known, words), args=list(words), prog="jaxstyle", description=DESCRIPTION, config=_CONFIG
             )
     except SystemExit as stop:
         if stop.code in (0, None):
-            print(_tidy(said.getvalue()), end="", file=stdout())
+            print(_tidy(out.getvalue()), end="", file=stdout())
             raise
-        raise explain(words, known) or _condense(complaint.getvalue()) from None
+        raise explain(words, known) or _condense(err.getvalue()) from None
     return build(*_typed(parsed))
 
 
@@ -88,7 +88,7 @@ def _union(known: Mapping[str, type], words: Sequence[str]) -> Any:
 
 
 def _brief(command: type) -> type:
-    """Returns an empty dataclass for a command that the words do not name: the help has one sentence of it."""
+    """Returns an empty dataclass for a command that was not given: the help has one sentence about it."""
     made = make_dataclass(command.__name__, [])
     made.__doc__ = description_of(command).partition("\n\n")[0]
     return made
@@ -113,7 +113,7 @@ def _in_groups(command: type, words: Sequence[str]) -> type:
 
 
 def _described(flag: Flag) -> tuple[Any, Any]:
-    """Returns the type and the field of a flag, with its help. None stands for a flag that was not typed."""
+    """Returns the type and the field of a flag, with its help. None is the value of a flag that was not given."""
     metavar = None if flag.is_switch else flag.value
     if flag.is_positional and not flag.is_required:
         metavar = f"[{metavar}]"
@@ -127,7 +127,7 @@ def _described(flag: Flag) -> tuple[Any, Any]:
 
 
 def _typed(parsed: Any) -> tuple[type[Command], dict[str, Any]]:
-    """Returns the command of a dataclass that `_in_groups` made, and the flags that were typed."""
+    """Returns the command of a dataclass that `_in_groups` made, and the flags that were given."""
     groups = vars(parsed)
     if "command" in groups:
         return _typed(groups["command"])
@@ -138,7 +138,7 @@ def _typed(parsed: Any) -> tuple[type[Command], dict[str, Any]]:
 
 
 class _Capture(io.StringIO):
-    """Keeps the help, which `tyro` colors where it goes to a terminal."""
+    """A buffer for the help, which `tyro` colors if it is printed to a terminal."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,14 +150,14 @@ class _Capture(io.StringIO):
 
 
 def _tidy(text: str) -> str:
-    """Returns the help without empty lines within its groups, and with prose no longer than the terminal is wide."""
+    """Returns the help without empty lines within its groups, and with paragraphs as wide as the terminal at most."""
     if "usage:" not in text[:20]:  # a script for the shell
         return text
     width = min(shutil.get_terminal_size().columns, WIDEST)
     lines: list[str] = []
     for line in text.replace("\u2022", "-").splitlines():  # stdout may be ASCII
         plain = re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()
-        if plain.startswith("  ") and lines and not lines[-1]:  # within a group; a heading stands one column deep
+        if plain.startswith("  ") and lines and not lines[-1]:  # within a group; a heading is indented by one column
             lines.pop()
         if len(plain) > width and plain == line:
             lines += textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
@@ -167,9 +167,9 @@ def _tidy(text: str) -> str:
 
 
 def _condense(box: str) -> InputError:
-    """Returns what `tyro` said in a box of several lines: for mistakes of which `explain` knows nothing."""
+    """Returns the error that `tyro` printed in a box of several lines, for mistakes that `explain` does not handle."""
     lines = [re.sub(r"[\u2500-\u257f|]|-{3,}", " ", line) for line in box.splitlines()[1:]]
-    # What stands eight columns deep is the help text of the options that are named.
+    # Lines that are indented by ten columns are the help texts of the options that are named.
     lines = [line.strip() for line in lines if not line.startswith(" " * 10)]
     sentence = " ".join(line for line in lines if line).split("For full helptext")[0].split("Argument helptext")[0]
     return InputError("usable options", " ".join(sentence.split()), "see jaxstyle --help")

@@ -1,4 +1,4 @@
-"""Reading what flags name: pictures, files or samples, in the size they are wanted in; and the network."""
+"""Reads the pictures (files or samples) and the network that the flags name; pictures at the size of the flags."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -16,7 +16,7 @@ from jaxstyle.vgg.weights import Network
 
 
 def load_network(path: str | None, layers: Iterable[str]) -> Network:
-    """Returns the network in a file, or the one that ships, and checks that it has `layers`."""
+    """Returns the network in a file, or the one that comes with jaxstyle, and checks that it has `layers`."""
     phase("reading the network")
     network = weights.load_network(path)
     vgg.check_layers(network.params, layers)
@@ -30,7 +30,7 @@ def describe(network: Network) -> str:
 
 
 def read_sized(source: str, flags: SizeFlags, matte: str, *, method: str = "cubic") -> np.ndarray:
-    """Returns the picture that `source` names in the size that the flags say, else its own: see `read_scaled`."""
+    """Returns the picture `source` (a file or sample:NAME) at the size of the flags, or at its own without one."""
     return read_scaled(source, flags.width, matte, height=flags.height, long_side=flags.long_side, method=method)
 
 
@@ -44,17 +44,16 @@ def read_scaled(
     method: str = "cubic",
     flag: str = "",
 ) -> np.ndarray:
-    """Returns the picture that `source` (a file or sample:NAME) names, in its own shape, with one side as asked for.
+    """Returns the picture `source` (a file or sample:NAME) with one side of the given size and its own aspect ratio.
 
-    Sample styles are loaded at that size; everything else is resized. Without a side it keeps its size.
-    Files of more than 16.8 million pixels are read only as finely as that side needs (`read_picture`).
-    `method` is that of `jaxstyle.pictures.images.resize`; `flag` is what people type for another size, if no flag of
-    that name.
+    Sample styles are loaded at that size; everything else is resized. Without a side it keeps its size. Files of more
+    than 16.8 million pixels are decoded at a reduced size, if that suffices (`read_picture`). `method` is an argument
+    of `jaxstyle.pictures.images.resize`; `flag` is the flag that sets the size, for errors, if not that of the side.
     """
     phase(f"reading {source}")
     sides = {"width": width, "height": height, "long side": long_side}
-    wanted = [(name, value) for name, value in sides.items() if value is not None]
-    for name, value in wanted:
+    given = [(name, value) for name, value in sides.items() if value is not None]
+    for name, value in given:
         check_positive(f"a {name}", value)
         if value > MAX_SIDE:
             got = f"{source} with a {name} of {value}"
@@ -64,9 +63,9 @@ def read_scaled(
     else:
         picture = read_picture(source, matte=parse_color(matte), width=width, height=height, long_side=long_side)
     old_height, old_width, _ = picture.shape
-    if not wanted:
+    if not given:
         return picture
-    ((name, side),) = wanted
+    ((name, side),) = given
     by_width = name == "width" or (name == "long side" and old_width >= old_height)
     old_side, other = (old_width, old_height) if by_width else (old_height, old_width)
     if side == old_side:
@@ -97,7 +96,7 @@ def read_styles(
 
 
 def _painted_side(source: str, width: int | None, height: int | None, long_side: int | None) -> dict[str, int | None]:
-    """Returns the side to load a sample style at, as `jaxstyle.pictures.samples.load_sample` takes it."""
+    """Returns the side at which to load a sample style, as arguments of `jaxstyle.pictures.samples.load_sample`."""
     sample = SAMPLES.get(source.removeprefix(PREFIX))
     if long_side is None or sample is None:
         return {"width": width, "height": height}
@@ -106,7 +105,7 @@ def _painted_side(source: str, width: int | None, height: int | None, long_side:
 
 
 def read_resized(source: str, height: int, width: int, matte: str) -> np.ndarray:
-    """Returns the picture that `source` (a file or sample:NAME) names at that size, whatever its shape."""
+    """Returns the picture `source` (a file or sample:NAME) at that size, whatever its aspect ratio."""
     if samples.is_sample(source):
         return resize_to(samples.load_sample(source), height, width)
     return resize_to(read_picture(source, matte=parse_color(matte), width=width, height=height), height, width)

@@ -1,4 +1,4 @@
-"""What a run tells people while it goes on: lines and a progress bar on stderr, histories and a plot in files."""
+"""The report of a run in progress: lines and a progress bar on stderr, histories and a plot in files."""
 
 import math
 import os
@@ -18,19 +18,19 @@ from jaxstyle.cli.running import HISTORY_ITERATIONS, RunFlags
 from jaxstyle.optimize.records import Progress, Result, StepInfo
 from jaxstyle.output_files import follow_link, is_stream, open_stream, replace_file, write_text
 
-#: What a row of the history has beside the terms.
+#: The columns of the history that are not terms of the loss.
 COUNTS = ("run", "iteration", "evaluations", "seconds", "width")
 
-#: Seconds without a line after which one is printed where there is no terminal for a bar.
+#: Seconds without a line after which one is printed if there is no progress bar.
 SILENT_SECONDS = 30.0
 
 
-#: What becomes of all else if a file that is written after the run cannot be.
+#: End of the warning about a file that could not be written after the run.
 AFTER_RUN = "nothing else is lost"
 
 
 class StepCount(NamedTuple):
-    """How far a run is, over all the sizes it went through."""
+    """The progress of a run over all its sizes."""
 
     steps: int = 0
     evaluations: int = 0
@@ -38,9 +38,9 @@ class StepCount(NamedTuple):
 
 
 class Report:
-    """Tells people how a command's runs go. A context manager: leaving it closes the history.
+    """Reports the runs of a command. A context manager that closes the history.
 
-    It reports the multiples of --print-iterations, besides the first iteration and the last.
+    It reports the first iteration, the last, and the multiples of --print-iterations.
 
     Args:
         flags: The flags of the command.
@@ -62,7 +62,7 @@ class Report:
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Returns itself: the history is opened with its first line."""
+        """Returns itself; the history is opened with its first line."""
         return self
 
     def __exit__(
@@ -75,21 +75,21 @@ class Report:
         """Prints a line on stderr, even if quiet."""
         self._display.warn(line)
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Prints a line on stderr, unless quiet."""
         self._last_line = time.monotonic()
-        self._display.say(line)
+        self._display.log(line)
 
     def attempt(
         self, kind: str, place: str, write: Callable[[], None], *, rest: str = "the run goes on without it"
     ) -> None:
-        """Writes a file beside the result: a failure must not cost the run, and is said once for each kind of file.
+        """Writes an additional file; a failure is a warning, once for each kind of file, and does not end the run.
 
         Args:
             kind: Kind of file.
-            place: Its name, for the warning.
-            write: Writes it, or raises `OSError`, or `InputError` for what its format cannot hold.
-            rest: What becomes of all else, for the warning.
+            place: Path of the file, for the warning.
+            write: Function that writes it, or raises `OSError`, or `InputError` for what its format cannot hold.
+            rest: End of the warning: how the command continues.
         """
         try:
             write()
@@ -100,7 +100,7 @@ class Report:
 
     @property
     def steps(self) -> int:
-        """How many iterations the run has taken, at all its sizes together."""
+        """Number of iterations of the run so far, at all its sizes together."""
         return self._latest.steps
 
     def begin(self, label: str, iterations: int, flags: RunFlags | None = None) -> None:
@@ -115,13 +115,13 @@ class Report:
         self._before = self._latest = StepCount()
 
     def progress(self, progress: Progress, *, width: int | None = None, left: int | None = None) -> None:
-        """Moves the bar; prints and records the iteration if it is one to report.
+        """Updates the bar; prints and records the iteration if it is one to report.
 
         Args:
-            progress: From the loop; its steps count from 0 at each size, here they go on.
-            width: Width of the picture, where a run goes through several sizes.
-            left: Iterations that are left at the run's last size; None before it. Those to come at other sizes take
-                longer, and are compiled first, so that nobody knows when the run will end.
+            progress: Progress of the loop. Its steps count from 0 at each size; in the report they continue.
+            width: Width of the picture, if the run has several sizes.
+            left: Number of remaining iterations at the last size; None before it, because the time that the larger
+                sizes will take is unknown.
         """
         if progress.step == 0:
             self._before, self._width = self._latest, width
@@ -137,7 +137,7 @@ class Report:
             self._record(progress.infos)
 
     def _show(self, steps: int, loss: float, speed: float, left: int | None) -> None:
-        """Shows how far the run is: at the bar or, without one, by a line now and then."""
+        """Shows the progress at the bar or, without a bar, in a line every `SILENT_SECONDS`."""
         self._show_speed(self._label or "iteration", steps, self._iterations, loss, speed, left)
 
     def _show_speed(self, text: str, done: int, total: int, loss: float, speed: float, left: int | None) -> None:
@@ -150,16 +150,16 @@ class Report:
         self._display.advance(text, done, total, numbers)
         is_due = time.monotonic() - self._last_line >= SILENT_SECONDS
         if is_due and not self._display.has_bar:
-            self.say(f"{text} {done}/{total}  {numbers}")
+            self.log(f"{text} {done}/{total}  {numbers}")
 
     def finish(self, results: list[Result], loss: float, terms: dict[str, float], iteration: int) -> None:
-        """Says how a run ended.
+        """Reports the end of a run.
 
         Args:
-            results: One for each size it went through.
-            loss: Loss of what it gave.
+            results: Result at each size.
+            loss: Loss of the final picture.
             terms: Terms of that loss.
-            iteration: Where that was met.
+            iteration: Iteration of that loss.
         """
         last, now = results[-1], self._latest
         row = self._rows[-1] if self._rows else {}
@@ -178,13 +178,13 @@ class Report:
             (self.warn if last.status.has_failed else self.say)(of_what + advice.on_end(self._run_flags, last))
         if not self._label:
             for name, value in {**terms, "total": loss}.items():
-                self.say(f"{name} loss: {value:.6g}")
+                self.log(f"{name} loss: {value:.6g}")
 
     def _say_counts(self, line: str) -> None:
         self.say(line)
 
     def write_files(self) -> None:
-        """Writes progress.txt and progress.png where asked for."""
+        """Writes progress.txt and progress.png, if the flags have --progress-write and --progress-plot."""
         folder = Path(self._flags.output).parent
         if self._flags.progress_write:
             lines = [" ".join(["itr", *self._names()])]
@@ -198,12 +198,12 @@ class Report:
             self.attempt(str(place), str(place), lambda: self._plot(place), rest=AFTER_RUN)
 
     def write_text(self, place: str, text: str) -> None:
-        """Writes a text file beside the result."""
+        """Writes an additional text file; a failure is a warning."""
         overwrite = self._flags.overwrite
         self.attempt(place, place, lambda: write_text(place, text, overwrite=overwrite), rest=AFTER_RUN)
 
     def _names(self) -> list[str]:
-        """Returns the terms of all runs and the total, which comes last."""
+        """Returns the names of the terms of all runs, then `total`."""
         names = dict.fromkeys(name for row in self._rows for name in row)
         return [name for name in names if name not in COUNTS and name != "total"] + ["total"]
 
@@ -224,19 +224,19 @@ class Report:
             self._write_history(self._flags.history, to_json(row) + "\n")
         own_step = step - self._before.steps
         is_for_files = self._flags.print_iterations is None and own_step > 0 and own_step % HISTORY_ITERATIONS == 0
-        is_one_of_many = self._flags.print_iterations is None and self._label  # its end is said in one line
+        is_one_of_many = self._flags.print_iterations is None and self._label  # one line reports its end
         if not is_one_of_many and (not is_for_files or step == self._iterations):
             numbers = "  ".join(f"{name} {row[name]:.6g}" for name in ("total", *infos.terms) if name in row)
             of_what = f"{self._label}: " if self._label else ""
-            self.say(f"{of_what}iteration {step}/{self._iterations}  {numbers}  {row['seconds']:.1f} s")
+            self.log(f"{of_what}iteration {step}/{self._iterations}  {numbers}  {row['seconds']:.1f} s")
 
     def _write_history(self, place: str, line: str) -> None:
         def write() -> None:
-            if self._history is None:  # this late, so that a run that cannot start touches nothing
+            if self._history is None:  # not earlier, so that a run that cannot start leaves no file
                 self._history = self._closing.enter_context(History(place, overwrite=self._flags.overwrite))
             self._history.write(line)
 
-        if place not in self._failed:  # a history with a gap would be worse than one that ends early
+        if place not in self._failed:  # a history that ends early is better than one with a gap
             self.attempt(place, place, write)
 
     def _plot(self, place: Path) -> None:
@@ -248,7 +248,7 @@ class Report:
         if min(values) >= 0 < max(values):
             axes.set_yscale("log")
         runs = dict.fromkeys(row.get("run", "") for row in self._rows)
-        # Apart in gray and for color-blind eyes: the line styles differ as well.
+        # Line styles differ as well as colors, for prints in gray and for color-blind readers.
         styles = ("-", "--", "-.", ":")
         lines = [
             (run, name) for run in runs for name in ([*self._names()[:-1], "total"] if len(runs) == 1 else ["total"])
@@ -265,20 +265,20 @@ class Report:
 
 
 class History:
-    """A file of lines that grows during a run. A context manager, which closes it.
+    """A file of lines that grows during a run. A context manager that closes the file.
 
     Args:
-        place: The file, or a device or a pipe.
-        overwrite: Whether a file that exists may be replaced; one that came into being since it was checked may not.
+        place: Path of the file, or of a device or a pipe.
+        overwrite: Whether an existing file may be replaced; otherwise also a file that was created meanwhile is kept.
 
     Raises:
-        OSError: As the system says.
+        OSError: If the file cannot be opened.
     """
 
     def __init__(self, place: str, *, overwrite: bool) -> None:
         target = follow_link(place)
         mode = "w" if overwrite else "x"
-        # Without a buffer: what could not be written must not be tried again when the file is closed.
+        # Without a buffer, because a line that could not be written must not be written again by `close`.
         self._file = os.fdopen(open_stream(target), "wb", 0) if is_stream(target) else target.open(f"{mode}b", 0)
 
     def __enter__(self) -> Self:
@@ -291,10 +291,10 @@ class History:
             self._file.close()
 
     def write(self, line: str) -> None:
-        """Appends a line; one that cannot be written whole is taken back.
+        """Appends a line; a line that cannot be written completely is removed again.
 
         Raises:
-            OSError: As the system says.
+            OSError: If the line cannot be written.
         """
         data = memoryview(line.encode())
         written = 0
@@ -302,13 +302,13 @@ class History:
             while written < len(data):
                 written += self._file.write(data[written:]) or 0
         except OSError:
-            with suppress(OSError):  # a pipe takes nothing back
+            with suppress(OSError):  # a pipe cannot be truncated
                 self._file.truncate(self._file.tell() - written)
             raise
 
 
 def format_seconds(seconds: float) -> str:
-    """Returns a time as a clock shows it.
+    """Returns a duration as minutes and seconds, or hours, minutes and seconds.
 
     >>> format_seconds(62), format_seconds(3723.4)
     ('1:02', '1:02:03')

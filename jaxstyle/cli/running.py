@@ -1,6 +1,6 @@
-"""The flags of a run that say what to tell people meanwhile and what to write. Shared by every command that runs.
+"""The flags of every command that optimizes: what to print, and which files to write.
 
-Flags and their checks only; `jaxstyle.cli.session` does what they say. How to optimize is in `RunConfig`.
+Only flags and their checks are here; `jaxstyle.cli.session` uses them. How to optimize is in `RunConfig`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,10 +19,10 @@ from jaxstyle.run_config import RunConfig
 EXIT_FAILED = 3
 EXIT_INTERRUPTED = 130  # by Ctrl-C; see `jaxstyle.cli.stopping` for other signals
 
-#: How many checkpoints' places are checked before the start: enough for any run one waits for.
+#: Number of checkpoints whose files are checked before the start; a run with more would take too long.
 CHECKED_CHECKPOINTS = 10_000
 
-#: How often the histories get a line where --print-iterations does not say.
+#: Iterations between two lines of the histories without --print-iterations.
 HISTORY_ITERATIONS = 10
 
 
@@ -50,10 +50,10 @@ class OutputFlags(OverwriteFlags):
 
 @dataclass(kw_only=True)
 class VerboseFlags(Command):
-    """How much to tell people.
+    """How much to print.
 
     Attributes:
-        verbose: Print the network's name and checksum and the precision as well; --summary has them anyway.
+        verbose: Print also the network's name and checksum, and the precision. A --summary always has them.
     """
 
     verbose: bool = False
@@ -61,7 +61,7 @@ class VerboseFlags(Command):
 
 @dataclass(kw_only=True)
 class EachPictureFlags(Command):
-    """The pictures of a sheet by themselves.
+    """The pictures of a sheet as separate files.
 
     Attributes:
         pictures: Where to write each picture by itself.
@@ -75,7 +75,7 @@ class AnimationFlags(Command):
     """An animation.
 
     Attributes:
-        animation: Animated .gif or .webp.
+        animation: Animation to write: .gif or .webp.
     """
 
     animation: str | None = None
@@ -86,15 +86,16 @@ class RunFlags(OutputFlags, VerboseFlags):
     """How to optimize, what to print and what to write.
 
     Attributes:
-        seed: Seed of all that is random: the same seed, the same picture (on the same machine and number of cores).
+        seed: Seed of all random numbers. The same seed gives the same picture (same machine, same number of cores).
         print_iterations: Print the loss every N iterations.
-        progress_write: Write the printed losses to progress.txt beside the output.
-        progress_plot: Plot them to progress.png beside the output.
-        history: JSON-lines file for the printed iterations; every tenth without --print-iterations.
-        summary: JSON file for the outcome and every flag.
-        compilation_cache: Keeps compiled programs for the next run; or off. Default: a private folder of the user's.
-        bit_depth: Bits of each color; 16 for .png and .tif.
-        quiet: Print nothing but errors.
+        progress_write: Write the losses of --print-iterations to progress.txt, in the folder of --output.
+        progress_plot: Plot the losses of --print-iterations to progress.png, in the folder of --output.
+        history: JSON-lines file for the losses of --print-iterations, or of every tenth iteration without it.
+        summary: JSON file for the outcome and the values of all flags.
+        compilation_cache: Folder for compiled programs, which the next run uses again; off for none. Default: a private
+            folder of the user.
+        bit_depth: Bits of each color in the written picture; 16 only for .png and .tif.
+        quiet: Print only warnings and errors.
     """
 
     optimization: RunConfig = RunConfig()
@@ -120,29 +121,29 @@ class RunFlags(OutputFlags, VerboseFlags):
 
     @property
     def is_auto(self) -> bool:
-        """Whether nobody has chosen the optimizer."""
+        """Whether the optimizer is the automatic choice."""
         return False
 
     def default_options(self) -> Mapping[str, Any]:
-        """Returns the optimizer's options that the command itself chooses where the flags leave them open."""
+        """Returns the command's own defaults of the optimizer's options."""
         return {}
 
     def why_no_seed(self) -> str:
-        """Returns why --seed changes nothing, and what to type so that it does; nothing where it changes something."""
+        """Returns why --seed has no effect, with a flag that gives it one; an empty text if it has an effect."""
         return ""
 
     def report_iterations(self) -> int:
-        """Returns how often to report; 0 for the first and the last iteration only."""
+        """Returns the number of iterations between reports; 0 for reports of the first and the last iteration only."""
         if self.print_iterations is not None:
             return self.print_iterations
         return HISTORY_ITERATIONS if self.history or self.progress_write or self.progress_plot else 0
 
     def pictures_to_write(self) -> list[str]:
-        """Returns the places of all pictures that the run will write."""
+        """Returns the paths of all pictures that the run will write."""
         return [self.output]
 
     def texts_to_write(self) -> list[str]:
-        """Returns the places of all other files that the run will write."""
+        """Returns the paths of all other files that the run will write."""
         folder, held = Path(self.output).parent, flag_values(self)
         texts = [held[name] for name in FILES_TO_WRITE.split() if held.get(name) is not None]
         texts += [str(folder / "progress.txt")] * self.progress_write
@@ -177,26 +178,26 @@ class RunFlags(OutputFlags, VerboseFlags):
 
 @dataclass(kw_only=True)
 class CheckpointFlags(RunFlags):
-    """The checkpoints of a run that goes through one size or several.
+    """The checkpoints of a run at one size or several.
 
     Attributes:
-        checkpoint_output: Where to write the best picture so far: a name with {}, {:05}, %d, %05d or %s for the
-            iteration.
-        checkpoint_iterations: Write it every N iterations.
+        checkpoint_output: Where to write the best picture so far: a name with {}, {:05}, %d, %05d or %s for the number
+            of iterations.
+        checkpoint_iterations: Write the picture of --checkpoint-output every N iterations.
     """
 
     checkpoint_output: str | None = None
     checkpoint_iterations: Annotated[int | None, Check(check_positive)] = None
 
     def check(self) -> None:
-        """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
+        """Raises for every mistake that can be found before the work starts, in the files to write too."""
         if (self.checkpoint_output is None) != (self.checkpoint_iterations is None):
             got = "one of them" if self.checkpoint_output is None else "no --checkpoint-iterations"
             raise InputError("--checkpoint-output together with --checkpoint-iterations", got, "pass both or neither")
         super().check()
 
     def pictures_to_write(self) -> list[str]:
-        """Returns the places of all pictures that the run will write, checkpoints among them."""
+        """Returns the paths of all pictures that the run will write, including checkpoints."""
         if self.checkpoint_output is None:
             return super().pictures_to_write()
         every = self.checkpoint_iterations or 1

@@ -1,4 +1,4 @@
-"""What every command that runs has in common: programs kept, progress told, signals heeded, results written."""
+"""The work that all commands with a run share: compiled programs, progress, signals, and files of results."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -31,7 +31,7 @@ from jaxstyle.output_files import write_text
 from jaxstyle.pictures.image_files import write_picture
 from jaxstyle.problems.problem import Params, Problem
 
-#: JAX's names for what --matmul-precision takes.
+#: JAX's names for the values of --matmul-precision.
 MATMUL_PRECISIONS = {"highest": "highest", "tf32": "tensorfloat32"}
 
 
@@ -39,14 +39,14 @@ class RunOutcome(NamedTuple):
     """What a run gave.
 
     Attributes:
-        picture: To look at and to write, `[height, width, 3]`, RGB in [0, 1] or somewhat beyond.
+        picture: Picture to write, `[height, width, 3]`, RGB in about [0, 1].
         loss: Loss of that picture.
         terms: Terms of that loss.
-        iteration: At which it was met.
-        results: One for each size gone through.
-        status: How the last of them ended.
-        problem: The last of them.
-        params: That make the picture.
+        iteration: Iteration of that loss.
+        results: Result at each size.
+        status: Status at the last size.
+        problem: Problem at the last size.
+        params: Parameters of the picture.
     """
 
     picture: np.ndarray
@@ -60,26 +60,26 @@ class RunOutcome(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """0, or what tells a caller that the run failed or was interrupted."""
+        """0, or the exit code of a run that failed or was interrupted."""
         if self.status == Status.INTERRUPTED:
             return current_stop().exit_code
         return EXIT_FAILED if self.status.has_failed else 0
 
     @property
     def is_untouched(self) -> bool:
-        """Whether the run was interrupted before its first step: the picture is the one it started from."""
+        """Whether the run was interrupted before its first step, so that the picture is the initial one."""
         steps = sum(len(result.trace.loss) - 1 for result in self.results)
         return self.status == Status.INTERRUPTED and steps == 0
 
 
 class Session:
-    """A command's runs. A context manager; make it after the flags were checked and before the first computation.
+    """The runs of a command. A context manager; make it after the flags were checked and before the first computation.
 
     Args:
         flags: The flags of the command.
-        precision: What --matmul-precision says, where the command has it.
-        retouch: Applied to every picture before it is written.
-        seeds: The flags of each run, where they differ: for the line about a seed that changes nothing.
+        precision: Value of --matmul-precision, if the command has this flag.
+        retouch: Function that is applied to every picture before it is written.
+        seeds: The flags of each run, if they differ, for the warning about a seed without effect.
     """
 
     def __init__(
@@ -94,16 +94,16 @@ class Session:
         self.retouch = retouch
         self.report = Report(flags)
         self.programs = ProgramCache()
-        self._cache = CompilationCache.enable(flags.compilation_cache, self.report.say)
+        self._cache = CompilationCache.enable(flags.compilation_cache, self.report.log)
         self._precision = precision
         self._stop = current_stop()
         self._lost: list[LostOutputError] = []
-        self._introduction = [self._cache.complaint] if self._cache.complaint else []
+        self._introduction = [self._cache.problem] if self._cache.problem else []
         self._introduction += advice.on_seed([flags] if seeds is None else seeds)
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
-        """Begins."""
+        """Returns itself, with the matrix precision of the flags."""
         self._closing.enter_context(jax.default_matmul_precision(MATMUL_PRECISIONS[self._precision]))
         self._closing.enter_context(self.report)
         return self
@@ -111,7 +111,7 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes what was opened.
+        """Closes the report.
 
         Raises:
             LostOutputError: If a result could not be written anywhere; the other files have been written nevertheless.
@@ -122,35 +122,35 @@ class Session:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether a signal (Ctrl-C, SIGTERM, ...) asks to stop."""
+        """Whether the command has received a signal to stop (Ctrl-C, SIGTERM, ...)."""
         return self._stop.number != 0
 
     @property
     def interrupted_code(self) -> int:
-        """The exit code that says so."""
+        """The exit code of a command that a signal has stopped."""
         return self._stop.exit_code
 
     def _is_to_stop(self) -> bool:
-        """Returns whether to stop after a chunk. The first run takes one step at least, or it has nothing to save."""
-        is_first_look = not self._stop.is_anything_to_save
-        self._stop.keep()
-        return self.is_interrupted and not is_first_look
+        """Returns whether to stop after a chunk. The first run takes at least one step, to have something to save."""
+        is_first_chunk = not self._stop.is_anything_to_save
+        self._stop.mark_saveable()
+        return self.is_interrupted and not is_first_chunk
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Prints a line on stderr, unless quiet."""
-        self.report.say(line)
+        self.report.log(line)
 
     def introduce(
         self, height: int, width: int, network: str | None = None, choice: str = "", *, dtype: str = "float32"
     ) -> None:
-        """Says what is about to run, and on what, once its problem is made: an error is to be the only line.
+        """Prepares the lines about the run that `begin` prints: an error before then is the only line.
 
         Args:
             height: Height of the picture.
             width: Width of the picture.
             network: The line that names the network, for --verbose.
-            choice: The line that says what was chosen for the user.
-            dtype: Type of the features.
+            choice: The line about the automatic choice.
+            dtype: Number type of the features.
         """
         flags, device = self.flags, jax.devices()[0].device_kind
         if flags.verbose:
@@ -162,10 +162,10 @@ class Session:
         )
 
     def begin(self) -> None:
-        """Says, once, what `introduce` was told and what else there is to say first; it is about to compile."""
+        """Prints the lines of `introduce` and warnings, once, before the compilation."""
         phase("compiling, then the first step")
         for line in self._introduction:
-            self.say(line)
+            self.log(line)
         self._introduction = []
 
     def minimize_picture(
@@ -182,13 +182,13 @@ class Session:
         """Minimizes a problem of pixels as the flags say: parameterization, scales, average, checkpoints.
 
         Args:
-            make_problem: `make_problem(height, width)`, for every size to go through.
-            optimizer: An optimizer, with the running average where one is asked for.
-            height: Height of the last of these sizes.
-            width: Width of the last of these sizes.
+            make_problem: Function `make_problem(height, width)` that returns the problem at a size.
+            optimizer: The optimizer, with the running average if the flags have one.
+            height: Height of the last size.
+            width: Width of the last size.
             flags: The flags of this run.
-            carry: See `jaxstyle.optimize.pyramid.minimize_pyramid`.
-            label: Said before the numbers, where a command has several runs.
+            carry: `picture` or `change`, an argument of `jaxstyle.optimize.pyramid.minimize_pyramid`.
+            label: Name of the run, printed before its numbers, if a command has several runs.
         """
         how = flags.optimization
         sizes, steps = how.sizes(height, width), how.steps()
@@ -203,7 +203,7 @@ class Session:
 
         def after_chunk(scale: Scale, progress: Progress) -> bool:
             if progress.step == 0 and len(sizes) > 1:
-                self.say(f"scale {scale.index + 1} of {len(sizes)}: {scale.width}x{scale.height} pixels")
+                self.log(f"scale {scale.index + 1} of {len(sizes)}: {scale.width}x{scale.height} pixels")
             self.report.progress(
                 progress,
                 width=scale.width if len(sizes) > 1 else None,
@@ -247,14 +247,14 @@ class Session:
         """Minimizes any problem, at one size.
 
         Args:
-            problem: Any.
-            optimizer: As for `jaxstyle.minimize`.
-            iterations: The flags' own, if left out.
-            params: Where to start; where the problem says, if left out.
-            seed: The flags' own, if left out.
-            report_every: Numbers of steps whose multiples `after_chunk` must not miss.
-            label: Said before the numbers, where a command has several runs.
-            after_chunk: Called after each chunk.
+            problem: The problem.
+            optimizer: Any optax optimizer.
+            iterations: Maximum number of iterations; None for that of the flags.
+            params: Initial parameters; None for those of the problem.
+            seed: Seed of the run; None for that of the flags.
+            report_every: Numbers of steps at whose multiples a chunk ends.
+            label: Name of the run, printed before its numbers, if a command has several runs.
+            after_chunk: Function that is called after each chunk.
         """
         iterations = self.flags.optimization.iterations if iterations is None else iterations
         self.begin()
@@ -305,7 +305,7 @@ class Session:
         return outcome
 
     def evaluate(self, problem: Problem, params: Params) -> tuple[float, dict[str, float]]:
-        """Returns the loss and its terms at any parameters."""
+        """Returns the loss of parameters, and its terms."""
         loss_fn = problem.loss_fn
         evaluate = self.programs.get(("loss", value_key(loss_fn)), lambda: jax.jit(loss_fn))
         loss, terms = evaluate(params, problem.args, jax.random.key(self.flags.seed))
@@ -319,36 +319,36 @@ class Session:
         write_picture(place, np.clip(picture, 0, 1), bit_depth=flags.bit_depth, overwrite=flags.overwrite)
 
     def write_result(self, picture: Any) -> None:
-        """Writes the result: see `save`. A picture that its format cannot hold is saved as PNG."""
+        """Writes the result by `save`. A picture that its format cannot hold is saved as PNG."""
         self.save("the picture", self.flags.output, lambda place: self.write(place, picture), other_suffix=".png")
 
     def save(self, what: str, place: str, write: Callable[[str], None], *, other_suffix: str | None = None) -> None:
-        """Calls `write(place)` and says so; if the place has become unusable, another one: see `save_somewhere`.
+        """Calls `write(place)` and logs it; if the path has become unusable, `save_somewhere` tries others.
 
-        What cannot be written in its format, where there is no other one, is a warning: it must not cost the rest.
+        A file that its format cannot hold is only a warning, if there is no other format, so that the rest is written.
         """
-        self._stop.keep()  # a signal that comes while it is written waits
+        self._stop.mark_saveable()  # a signal during the writing does not end the process at once
         phase(f"writing {place}")
         try:
             written = save_somewhere(what, place, write, self.report.warn, other_suffix=other_suffix)
         except LostOutputError as error:
-            self._lost.append(error)  # raised at the end: the summary may still find room
+            self._lost.append(error)  # raised at the end, because the summary can perhaps be written
         except InputError as error:
             self.report.warn(f"{place!r} was not written: {error}")
         else:
             if written == place:
-                self.say(f"wrote {place}")
+                self.log(f"wrote {place}")
 
     def save_text(self, what: str, place: str, text: str) -> None:
-        """Writes a text that is a result: see `save`."""
+        """Writes a text that is a result by `save`."""
         self.save(what, place, lambda place: write_text(place, text, overwrite=self.flags.overwrite))
 
     def write_extra(self, place: str, picture: Any) -> None:
-        """Writes a picture beside the result: a failure must not cost the run."""
+        """Writes an additional picture; a failure is a warning and does not end the run."""
         self.report.attempt("extra pictures", place, lambda: self.write(place, picture))
 
     def write_summary(self, record: dict[str, Any], **facts: Any) -> None:
-        """Writes what came out (see `record_of`), `facts` and every flag to --summary; and the files of --progress."""
+        """Writes the outcome (`record_of`), `facts` and all flags to --summary, and the files of --progress-write."""
         self.report.write_files()
         if self.flags.summary is None:
             return

@@ -61,14 +61,14 @@ class StopRequest:
     Attributes:
         number: Number of the first signal; 0 before a signal.
         is_anything_to_save: Whether a run has a picture. Until then, a signal ends the process at once.
-        say: Function that prints a line that is not an error; by default it does nothing.
+        log: Function that prints a line that is not an error; by default it does nothing.
         close: Function that clears the terminal before the process ends at once; by default it does nothing.
     """
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         self.number = 0
         self.is_anything_to_save = False
-        self.say: Callable[[str], None] = lambda line: None
+        self.log: Callable[[str], None] = lambda line: None
         self.close: Callable[[], None] = lambda: None
         self._stream = stream
         self._time = 0.0
@@ -80,7 +80,7 @@ class StopRequest:
         """Exit code of a stopped command: 128 + the signal's number, as in shells."""
         return 128 + (self.number or signal.SIGINT)
 
-    def keep(self) -> None:
+    def mark_saveable(self) -> None:
         """Records that there is something to save from now on."""
         with self._lock:
             self.is_anything_to_save = True
@@ -96,7 +96,7 @@ class StopRequest:
                 self.number, self._time = number, now
                 if not self.is_anything_to_save:
                     self._end(number, f"stopped by {name} before there was anything to save; nothing was written")
-                _call_within(LAST_LINE_SECONDS, lambda: self.say(_describe_stop(name)))
+                _call_within(LAST_LINE_SECONDS, lambda: self.log(_describe_stop(name)))
             elif name != "SIGXCPU" and now - self._time > SAME_REQUEST_SECONDS:  # SIGXCPU is repeated every second
                 self._end(number, f"stopped by {name} at once; what was not saved yet is lost")
 

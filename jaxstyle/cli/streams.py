@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TextIO
 
 #: Lock that is held while `sys.stdout` and `sys.stderr` are replaced or restored. Without it, two threads could restore
 #: a stream that belongs to a call which has ended.
-SWAPPING = threading.RLock()
+REPLACEMENT_LOCK = threading.RLock()
 
 
 class GuardedStream:
@@ -115,7 +115,7 @@ def guard_streams(*, owns_process: bool = False) -> Iterator[GuardedStreams]:
     own = (1, 2) if owns_process else (None, None)
     is_main = threading.current_thread() is threading.main_thread()
     with open(os.devnull, "w", encoding="utf-8") as null:  # noqa: PTH123 (a device)
-        with SWAPPING:
+        with REPLACEMENT_LOCK:
             before = sys.stdout, sys.stderr
             # Python uses None for a stream that was closed.
             out, err = (GuardedStream(stream or null, number) for stream, number in zip(before, own, strict=True))
@@ -126,7 +126,7 @@ def guard_streams(*, owns_process: bool = False) -> Iterator[GuardedStreams]:
         finally:
             out.flush()
             err.flush()
-            with SWAPPING:  # a stream that was replaced by others meanwhile is not restored
+            with REPLACEMENT_LOCK:  # a stream that was replaced by others meanwhile is not restored
                 if sys.stdout is out:
                     sys.stdout = before[0]
                 if sys.stderr is err:

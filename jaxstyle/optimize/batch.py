@@ -23,7 +23,7 @@ from jaxstyle.optimize.step import check_optimizer, make_loop
 from jaxstyle.problems.problem import Problem
 from jaxstyle.types import Key
 
-#: Runs that one batch has at most where `choose_batch` chooses, and the pixels of all its pictures together.
+#: Maximum number of runs, and of pixels of all pictures together, of a batch that `choose_batch` chooses.
 MOST_RUNS, MOST_PIXELS = 64, 1024**2
 
 
@@ -31,7 +31,7 @@ class Task(NamedTuple):
     """One of the runs of `minimize_many`.
 
     Attributes:
-        make_problem: Called when its turn comes, so that no more problems are in memory than run.
+        make_problem: Function that returns the problem. It is called when the run begins, which saves memory.
         key: The only source of randomness.
         optimizer: Any optax optimizer; those of all runs may differ in traced hyper-parameters only.
         stop: When to stop early; never, if left out.
@@ -48,8 +48,8 @@ def stack_shared(trees: Sequence[Any], axes: Any = None) -> tuple[Any, Any]:
 
     Args:
         trees: At least one.
-        axes: What to stack (0) and what to share (None), for instance of an earlier call; a prefix of the structure
-            will do. What is the same object is shared, if this is left out.
+        axes: Tree of what to stack (0) and what to share (None), or a prefix of it, for instance from an earlier call.
+            If it is left out, leaves that are the same object are shared.
 
     Returns:
         The stacked tree, and a tree of 0 (stacked) and None (shared) as `vmap` takes for `in_axes`.
@@ -101,25 +101,25 @@ def minimize_batch(
 ) -> list[Result]:
     """Minimizes several problems of equal shapes in one program.
 
-    Every run is what `minimize` would have made of it alone, but for rounding; runs that end early wait for the rest.
-    Methods with a line search lose what they save elsewhere: all branches are computed for all runs.
+    Except for rounding, every run has the result that `minimize` would give; runs that end early wait for the rest.
+    Methods with a line search are slower in a batch, because all branches are computed for all runs.
 
     Args:
         problems: Problems of the same kind, with arguments of equal shapes: other pictures, other weights, or the same
             problem several times. The first one's functions serve all, so they may differ in `args` and `init_fn` only.
             To share the network's memory, freeze it once (`vgg.freeze`) and pass that to every `make_problem`.
-        optimizer: One for all runs, or one for each. They may differ in traced hyper-parameters only: see
-            `jaxstyle.make_optimizer`.
-        keys: One for each run.
+        optimizer: One for all runs, or one for each. They may differ in traced hyper-parameters only (those named in
+            `jaxstyle.make_optimizer(..., traced=[...])`).
+        keys: A random key for each run.
         num_steps: Updates to take.
         stop: When to stop early: one rule for all, or one for each.
-        axes: Which of the problems' arguments to stack (0) or to share (None), as a tree or a prefix of one. What is
-            the same object is shared, if this is left out.
-        report_every: As for `minimize`.
-        report_at: As for `minimize`.
-        chunk_seconds: As for `minimize`.
-        callback: As for `minimize`, but for all runs together.
-        programs: As for `minimize`.
+        axes: Which of the problems' arguments to stack (0) or to share (None), as a tree or a prefix of one. If it is
+            left out, arguments that are the same object are shared.
+        report_every: Numbers of steps at whose multiples a chunk ends, with the terms of the losses known.
+        report_at: Steps at which a chunk ends as well.
+        chunk_seconds: Approximate duration of a chunk in seconds.
+        callback: Function that is called after each chunk; a true return value ends all runs as `INTERRUPTED`.
+        programs: Cache of compiled programs.
 
     Returns:
         A result for each run. Their times are those of the whole batch.
@@ -195,7 +195,7 @@ def _check_optimizers(optimizers: Sequence[Any]) -> None:
 
 
 def choose_batch(problem: Problem, optimizer: optax.GradientTransformation, count: int) -> int:
-    """Returns how many of `count` runs are worth stacking on this device.
+    """Returns the number of runs, of `count`, that are faster in one batch on this device.
 
     One, with a line search: stacked, all its branches are computed for all runs (8 runs of L-BFGS at 96x96 took 6 times
     as long as one after the other). One, on a CPU, where 8 runs of Adam at 64x64 to 128x128 took 0.77 to 0.91 of the
@@ -232,18 +232,18 @@ def minimize_many(
     Args:
         tasks: The runs. Their problems may differ as those of `minimize_batch`.
         num_steps: Updates to take in each.
-        batch: How many at a time: 1 for one after the other, 0 for what `choose_batch` says. Fewer, if so many do not
-            fit into memory.
-        axes: As for `minimize_batch`.
-        report_every: As for `minimize`.
-        report_at: As for `minimize`.
-        callback: `callback(index, problem, progress)`, after each chunk for each of the runs in it that has taken
-            steps: as for `minimize`. A true value ends all runs.
-        programs: As for `minimize`.
+        batch: Number of runs at a time: 1 runs one after the other, 0 uses `choose_batch`. It is reduced if the runs do
+            not fit into memory.
+        axes: Which of the problems' arguments to stack (0) or to share (None), an argument of `minimize_batch`.
+        report_every: Numbers of steps at whose multiples a chunk ends, with the terms of the losses known.
+        report_at: Steps at which a chunk ends as well.
+        callback: Function `callback(index, problem, progress)` that is called after each chunk, for each run that took
+            steps in it; a true return value ends all runs.
+        programs: Cache of compiled programs.
 
     Yields:
-        Each task's problem and its result; of a batch's time, each has its share. After an end asked for by `callback`,
-        the runs that had begun come as `INTERRUPTED`, and the others do not come.
+        Each task's problem and its result, with an equal share of its batch's time. After a true value of `callback`,
+        the runs that had begun are yielded as `INTERRUPTED`, and the others are not yielded.
 
     Raises:
         InputError: If shapes differ, or not even one run fits into memory.

@@ -14,7 +14,7 @@ from jaxstyle.optimize.transforms.averaging import keep_average
 from jaxstyle.run_config import RunConfig
 from jaxstyle.types import Scalar
 
-#: Pairs of pictures, and how many bytes they may take, that L-BFGS keeps where nothing says how many.
+#: Default number of pairs of pictures that L-BFGS stores, and the maximum of their memory in bytes.
 MEMORY_SIZE, MEMORY_BYTES = 20, 2e9
 
 

@@ -1,8 +1,8 @@
 """The one loop: any `Problem`, any optax optimizer, on any device.
 
-A run is `Loop.init`, then `take_steps`, compiled, again and again: `chunks` calls it under a clock, and `minimize`
-collects what that yields. How many steps a chunk has is decided by the clock and must not change the result: it does
-not, because all that decides the result is in the program (`jaxstyle.optimize.step`).
+A run is `Loop.init` and then repeated calls of `take_steps`, compiled: `chunks` makes and times these calls, and
+`minimize` collects what it yields. The number of steps of a chunk depends on the clock, but the result does not,
+because everything that decides the result is in the compiled program (`jaxstyle.optimize.step`).
 """
 
 import time
@@ -24,10 +24,10 @@ from jaxstyle.optimize.step import make_loop
 from jaxstyle.problems.problem import Args, Params, Problem
 from jaxstyle.types import Key
 
-#: Steps per chunk at the most: the length of the trace's buffers on the device.
+#: Maximum number of steps of a chunk: the length of the trace's buffers on the device.
 CHUNK_CAPACITY = 256
 
-#: As many steps as a run without a limit has at most.
+#: Maximum number of steps of a run without a limit.
 NO_LIMIT = np.iinfo(np.int32).max
 
 
@@ -53,7 +53,7 @@ def take_steps(
         args: The problem's arrays.
         stop: When to stop early; traced, so changing it does not recompile.
         num_steps: At most `capacity`.
-        wants_terms: Whether the last of the steps must know the terms of its loss, even if that costs an evaluation.
+        wants_terms: Whether to compute the terms of the last step's loss, even if that costs an evaluation.
         capacity: Length of the trace's buffers.
 
     Returns:
@@ -106,13 +106,13 @@ def minimize(
         stop: When to stop early; never, if left out.
         report_every: Numbers of steps: a chunk ends at every multiple of each, with its terms known, and at the end.
         report_at: Steps at which a chunk ends as well.
-        chunk_seconds: About how long the program runs before the host looks again (and may be interrupted).
+        chunk_seconds: Approximate duration of a chunk in seconds; only between chunks can a run be interrupted.
         callback: Called after each chunk; a true return value ends the run as `INTERRUPTED`.
-        programs: Where to look for the compiled program, and to keep it: runs whose functions and shapes are equal
-            then share it, whatever their arguments, keys and traced hyper-parameters (`make_optimizer`).
+        programs: Cache of compiled programs: runs whose functions and shapes are equal share a program, whatever their
+            arguments, keys and traced hyper-parameters (`make_optimizer`).
 
     Returns:
-        The result; `result.status` says why the run ended.
+        The result; `result.status` is the reason why the run ended.
 
     Raises:
         InputError: If the program would not fit into memory; nothing has run then.
@@ -184,8 +184,8 @@ def chunks(
         num_steps: The last step.
         report_every: Numbers of steps whose multiples are boundaries.
         report_at: Steps that are boundaries.
-        chunk_seconds: About how long a chunk takes.
-        wants_terms: Whether the step at a boundary must know the terms of its loss, even if that costs an evaluation.
+        chunk_seconds: Approximate duration of a chunk.
+        wants_terms: Whether to compute the terms of the loss at boundaries, even if that costs an evaluation.
     """
     done, length, run_seconds = int(np.max(state.step)), 1, 0.0
     while done < num_steps and (np.asarray(state.status) == Status.RUNNING).any():
@@ -218,12 +218,12 @@ def compile_run(
     """Compiles the run that `minimize` would make, for `chunks` to run with any arguments, keys and starts.
 
     Args:
-        problem: Its functions, and the shapes of its arguments.
-        optimizer: As for `minimize`.
-        params: The shapes of the parameters.
-        key: Its kind.
-        opt_state: The shapes of the optimizer's state; those of a new one, if left out.
-        programs: As for `minimize`.
+        problem: What to minimize; only its functions and the shapes of its arguments matter.
+        optimizer: Any optax optimizer.
+        params: Parameters; only their shapes matter.
+        key: A random key; only its type matters.
+        opt_state: The optimizer's state, of which only shapes matter; a new one if left out.
+        programs: Cache of compiled programs.
 
     Raises:
         InputError: If the program would not fit into memory.

@@ -2,11 +2,12 @@
 
 Learning rates are for pixels on the 0..255 scale. Those marked "measured" are the best of a grid, in factors of about
 3, on style transfer at 64x64 in 60 steps: `python -m benchmarks.experiments.learning_rates` makes that table again.
-Methods whose step is in proportion to the gradient (sgd and its kin) want another rate at another size, in proportion
-to the number of pixels at least, since the losses are means over them; those that normalize the gradient do not.
+Methods whose step is in proportion to the gradient (sgd and similar ones) need another rate at another size, at least
+in proportion to the number of pixels, because the losses are means over them; those that normalize the gradient do not.
 
-`tests/optimize/test_optimizer_updates.py` holds each row to the published update in NumPy; a row that deviates from it
-says so in its `source`.
+`tests/optimize/test_optimizer_updates.py` compares each row with the published update in NumPy; the `source` of a row
+names its deviations. Reference programs: https://github.com/sail-sg/Adan, https://github.com/iShohei220/adopt,
+https://github.com/facebookresearch/madgrad.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,11 +26,11 @@ class OptimizerSpec:
     """A row of the table.
 
     Attributes:
-        name: What users type.
+        name: Name on the command line and in Python.
         defaults: Every hyper-parameter that may be set, with its default.
-        source: Where method and defaults come from.
+        source: Source of the method and of the defaults, with deviations.
         builder: `module:function` of the function that returns the optax optimizer, imported when it is first used;
-            the function of optax that has the row's name, if left out.
+            empty for the function of optax with the row's name.
         rate: Name of the option that is its learning rate; empty if it has none.
         decay: Name of the option that is its main decay: the share of the first average that is kept from step to step;
             empty if it has none.

@@ -12,7 +12,7 @@ from jaxstyle.checks import InputError, check_choice, check_not_negative, check_
 from jaxstyle.optimize.optimizer_table import OPTIMIZERS as OPTIMIZERS
 from jaxstyle.optimize.transforms.lbfgs import lengthen_first_step, scale_by_skipping_lbfgs
 
-#: Options that say how much of an average is kept: at 1 it would never move.
+#: Options that are decay rates of averages: with 1, an average would never change.
 DECAYS = ("b1", "b2", "b3", "rho", "decay", "momentum")
 
 #: A backtracking search begins with its last step length times this, but at most with 1: with a factor so large always
@@ -116,7 +116,7 @@ def with_hyperparams(opt_state: optax.OptState, values: Mapping[str, float]) -> 
 
 
 def _check_option(option: str, value: Any, default: float | int | str) -> Any:
-    """Returns `value` in the type of `default`, or says what is wrong with it."""
+    """Returns `value` in the type of `default`, or raises `InputError`."""
     if callable(value) or isinstance(value, jax.Array):  # a schedule, or a traced value: nothing to check yet
         return value
     if isinstance(default, str):

@@ -1,8 +1,8 @@
 """Coarse to fine: a sequence of `minimize` calls on pictures of growing size, each starting where the last one ended.
 
-Large forms settle where they are cheap, and a large picture starts with its details left to do (Gatys et al. 2017,
-"Controlling perceptual factors in neural style transfer", section 6). The octaves of DeepDream are the same sequence,
-with `carry="change"`.
+Large forms are optimized at small sizes, where a step is cheap, so that only details remain for the large ones (Gatys
+et al. 2017, "Controlling perceptual factors in neural style transfer", section 6). The octaves of DeepDream are the
+same sequence, with `carry="change"`.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ from jaxstyle.problems.problem import Params, Problem
 from jaxstyle.short_repr import short_repr
 from jaxstyle.types import AnyPicture, Key, Picture
 
-#: What goes from one size to the next: the picture, or what has changed since its start, added to the next start.
+#: What the next size starts from: the picture, or the picture's change since its start, added to the next start.
 CARRIES = ("picture", "change")
 
 #: Names, in the states of optax's optimizers, of averages of gradients, and of averages of their squares.
@@ -37,10 +37,10 @@ class Scale(NamedTuple):
     """One size of the sequence.
 
     Attributes:
-        index: From 0.
+        index: Number of the size, from 0.
         height: Height of its pictures.
         width: Width of its pictures.
-        problem: With the unknowns of the parameterization; without its arguments, once the next size has run.
+        problem: The reparameterized problem; its `args` are dropped once the next size has run.
     """
 
     index: int
@@ -52,13 +52,13 @@ class Scale(NamedTuple):
 
 
 class ScaleResult(NamedTuple):
-    """What a size of the sequence gave.
+    """The result at one size of the sequence.
 
     Attributes:
-        scale: Which.
-        result: Result of its run.
-        picture: What to look at, `[height, width, 3]`, RGB in [0, 1] or somewhat beyond: the running average if one was
-            kept, else the best picture met; for a stochastic problem, whose losses cannot be compared, the last one.
+        scale: The size.
+        result: Result of the run at this size.
+        picture: The picture to show, `[height, width, 3]`, RGB in about [0, 1]: the running average if there is one,
+            otherwise the best picture; for a stochastic problem, whose losses cannot be compared, the last one.
     """
 
     scale: Scale
@@ -87,9 +87,10 @@ def minimize_pyramid(
     """Minimizes a problem at one size after the other.
 
     Args:
-        make_problem: `make_problem(height, width)`: the problem of pixels, `[height, width, 3]` on 0..255, at a size.
-        optimizer: As for `minimize`.
-        sizes: `(height, width)` of each; one of them makes this an ordinary `minimize`.
+        make_problem: Function `make_problem(height, width)` that returns the problem at a size; its parameters are
+            pixels, `[height, width, 3]` on 0..255.
+        optimizer: Any optax optimizer.
+        sizes: The `(height, width)` of each size; with a single one, this is `minimize`.
         num_steps: Steps at each size.
         key: The only source of randomness. The first size draws what `minimize(key=key)` would draw.
         parameterization: What the pictures are made of: see `jaxstyle.problems.parameterizations`.
@@ -98,11 +99,11 @@ def minimize_pyramid(
             details of the start come in again at every size (Mordvintsev et al. 2015).
         carry_moments: Whether the optimizer's state is enlarged with the picture (see `carry_state`).
         stop: When each size stops early.
-        report_every: As for `minimize`, at each size.
-        callback: `callback(scale, progress)`: as for `minimize`; a true value ends the sequence.
-        is_interrupted: Asked before each size but the first is compiled: a true value ends the sequence there, as
-            `INTERRUPTED`, with what the size before it gave.
-        programs: As for `minimize`; each size has a program of its own.
+        report_every: Numbers of steps, at each size, at whose multiples a chunk ends with the terms of the loss known.
+        callback: Function `callback(scale, progress)`, called after each chunk; a true return value ends the sequence.
+        is_interrupted: Function that is called before each size but the first is compiled; a true return value ends the
+            sequence there, as `INTERRUPTED`, with the result of the size before it.
+        programs: Cache of compiled programs; each size has a program of its own.
 
     Returns:
         A result for each size begun: the sequence ends at one that fails or is interrupted.
@@ -162,7 +163,7 @@ def minimize_pyramid(
 def chosen_params(problem: Problem, run: Result | LoopState) -> Params:
     """Returns the parameters to show: the running average, or the best, or the last (see `ScaleResult.picture`).
 
-    Of a run that failed, those are the best, whatever was asked for.
+    If the run failed, it returns the best parameters in every case.
     """
     if Status(int(run.status)).has_failed:
         return run.best_params
@@ -176,13 +177,13 @@ def carry_state(opt_state: optax.OptState, params: Params, new_params: Params) -
     """Returns an optimizer's state for pictures of another size, or None where it has to start anew.
 
     First moments are enlarged by cubic interpolation, averages of squares by linear interpolation and kept from below
-    zero, as in crowsonkb's style-transfer-pytorch. Counts are kept, and so is all of a coordinate network, whose
-    weights are of no size. A state with anything else in it starts anew: the pairs of L-BFGS belong to another
+    zero, as in crowsonkb/style-transfer-pytorch. Counts are kept, and so is the whole state of a coordinate network,
+    whose weights do not depend on the size. Any other state starts anew: the pairs of L-BFGS belong to another
     function, and the spectrum of `fourier` has other waves.
 
     Deviation: losses are means over the pixels, so that a pixel's gradient falls as their number grows; first moments
-    are divided by that factor, averages of squares by its square. (So is adamax's `nu`, which is a maximum and no
-    square; its next step mends that.)
+    are divided by that factor, averages of squares by its square. (So is adamax's `nu`, although it is a maximum and
+    not a square: its next step takes a maximum again, with the new gradient.)
 
     Args:
         opt_state: The state to carry.

@@ -1,4 +1,4 @@
-"""The records of a run: how it stands, what its next step needs, what people read of it, what it gives."""
+"""The records of a run: its status, the state for the next step, the numbers of each step, and the result."""
 
 import math
 from enum import IntEnum
@@ -12,18 +12,18 @@ from jaxstyle.run_config import StopRule as StopRule
 from jaxstyle.short_repr import short_repr
 from jaxstyle.types import Key, Scalar
 
-#: A loss this many times the initial one is no spike if it stays there.
+#: The threshold of divergence is this many times the initial loss. A shorter spike above it is not divergence.
 DIVERGENCE_FACTOR = 10.0
 
-#: Steps that the loss must stay so high, ending higher than it began or being the run's last, to be called divergence.
+#: A run has diverged if its loss was above the threshold for this many steps, and rose meanwhile or the run is over.
 DIVERGENCE_STEPS = 20
 
-#: Steps after which a loss that high is divergence even if it falls: Adam's first step with a huge rate is its worst.
+#: Steps above the threshold after which a run has diverged even if its loss falls, as with Adam and a huge rate.
 LONGEST_DIVERGENCE = 100
 
 
 class Status(IntEnum):
-    """How a run stands, or why it ended. `advice` says what to do about it."""
+    """The status of a run: running, or why it ended. `advice` is a sentence about it."""
 
     RUNNING = 0
     CONVERGED = 1
@@ -33,16 +33,16 @@ class Status(IntEnum):
     INTERRUPTED = 5
 
     def __str__(self) -> str:
-        """Name and meaning: the number alone says nothing."""
+        """Returns the name and the meaning."""
         return f"{self.name}: {self.advice}"
 
     def __format__(self, spec: str) -> str:
-        """As `str`, and as an integer where `spec` is one for numbers, as in `f"{status:d}"`."""
+        """Returns the text of `str`, or the number if `spec` is one for numbers, as in `f"{status:d}"`."""
         return format(int(self) if spec[-1:] in tuple("bcdoxXn") else str(self), spec)
 
     @property
     def advice(self) -> str:
-        """One sentence for people."""
+        """One sentence that explains the status, and what to change if the run failed."""
         return _ADVICE[self]
 
     @property
@@ -64,24 +64,24 @@ _ADVICE = {
 
 
 class LoopState(NamedTuple):
-    """What the next step needs, and nothing else.
+    """The state that the next step needs.
 
     Attributes:
-        step: Updates so far; -1 before the first evaluation.
-        params: Where the optimizer is; `loss` and `grad` are the loss and its gradient there.
-        opt_state: The optimizer's own state.
-        key: Fixed for the run; step `n` draws from `fold_in(key, n)`.
-        loss: See `params`.
-        grad: See `params`.
+        step: Number of updates so far; -1 before the first evaluation.
+        params: The current parameters.
+        opt_state: The optimizer's state.
+        key: Key of the run, which does not change; step `n` uses `fold_in(key, n)`.
+        loss: Loss at `params`.
+        grad: Gradient of the loss at `params`.
         evaluations: Value-and-gradient evaluations so far, those inside line searches included.
-        best_params: The parameters of the lowest loss met at any step.
-        best_loss: Their loss.
-        best_step: Their step.
-        initial_loss: The loss at step 0.
-        reference_loss: The best loss when the stop rule last saw enough improvement: what it measures the next from.
-        reference_step: The step of that.
-        high_steps: For how many steps in a row the loss has been divergently high.
-        high_loss: The loss when that began.
+        best_params: The parameters with the lowest loss of all steps so far.
+        best_loss: Loss at `best_params`.
+        best_step: Step of `best_params`.
+        initial_loss: Loss at step 0.
+        reference_loss: Best loss at `reference_step`; the stop rule measures the improvement from here.
+        reference_step: Last step at which the stop rule found enough improvement.
+        high_steps: Number of steps in a row at which the loss was above the threshold of divergence.
+        high_loss: Loss at the first of these steps.
         status: A `Status`, as an integer.
     """
 
@@ -106,15 +106,15 @@ class LoopState(NamedTuple):
 
 
 class StepInfo(NamedTuple):
-    """What people read of a step.
+    """The numbers that are reported of a step.
 
     Attributes:
-        loss: After the step.
-        terms: The problem's metrics there. A step whose loss came out of its line search has NaN here, unless its
-            terms were asked for: computing them costs an evaluation.
+        loss: Loss after the step.
+        terms: Terms of that loss. They are NaN if the loss was computed by a line search, unless the caller requested
+            them, because computing them costs an evaluation.
         grad_norm: Euclidean norm of the gradient after the step.
         update_norm: Euclidean norm of the step itself; 0 at step 0.
-        evaluations: Since the start of the run.
+        evaluations: Number of evaluations since the start of the run.
     """
 
     loss: Scalar
@@ -127,16 +127,16 @@ class StepInfo(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a run gives.
+    """The result of a run.
 
     Attributes:
-        params: After the last step.
-        best_params: At the lowest loss met.
-        best_loss: That loss.
-        best_step: Its step.
-        best_terms: The problem's metrics there.
+        params: Parameters after the last step.
+        best_params: Parameters with the lowest loss of all steps.
+        best_loss: Loss at `best_params`.
+        best_step: Step of `best_params`.
+        best_terms: Terms of the loss at `best_params`.
         trace: `StepInfo` with NumPy arrays, an entry for step 0 and one for each step taken.
-        status: Why the run ended.
+        status: Reason why the run ended.
         compile_seconds: Time to trace and compile.
         run_seconds: Time for all steps.
         opt_state: The optimizer's state after the last step.
@@ -157,7 +157,7 @@ class Result(NamedTuple):
 
     @property
     def lacks_terms(self) -> bool:
-        """Whether a line search found the best and left its terms unknown."""
+        """Whether the terms of the best loss are unknown, because a line search computed that loss."""
         return math.isfinite(self.best_loss) and any(map(math.isnan, self.best_terms.values()))
 
 
@@ -193,7 +193,7 @@ def _pick(states: LoopState, index: int | jax.Array) -> LoopState:
 
 
 def final_status(state: LoopState, num_steps: int) -> Status:
-    """Returns how a run ended that was to take `num_steps` steps: `INTERRUPTED`, if it could have gone on."""
+    """Returns how a run of at most `num_steps` steps ended: `INTERRUPTED` if it could have continued."""
     status = Status(int(state.status))
     if status != Status.RUNNING:
         return status

@@ -161,7 +161,7 @@ def _known_value_and_grad(problem: Problem, opt_state: optax.OptState) -> tuple[
     if not has_line_search or problem.is_stochastic or problem.project_fn is not None:
         return None
     value, grad = optax.tree.get(opt_state, "value"), optax.tree.get(opt_state, "grad", None)
-    if grad is None:  # a backtracking search that was not told to store it
+    if grad is None:  # a backtracking search without `store_grad`
         return None
     return value.astype(_loss_dtype(grad)), grad
 
@@ -169,7 +169,7 @@ def _known_value_and_grad(problem: Problem, opt_state: optax.OptState) -> tuple[
 def _evaluate_if_needed(
     evaluate: Callable[[], Any], known: tuple[Scalar, Params], is_first: jax.Array, wants_terms: jax.Array
 ) -> tuple[tuple[Scalar, dict], Params, jax.Array]:
-    """Evaluates at the first step, after a failed search, and where the terms are asked for.
+    """Evaluates at the first step, after a failed search, and where the terms are requested.
 
     Asking for terms must not change the run, so the search's own value and gradient then stay the ones to go on from
     (the two evaluations agree but for rounding).

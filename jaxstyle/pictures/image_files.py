@@ -178,7 +178,7 @@ def parse_color(text: str) -> tuple[float, float, float]:
     (1.0, 0.0, 0.0)
 
     Raises:
-        InputError: If Pillow does not know the color, or if it is not opaque.
+        InputError: If Pillow has no color of that name, or if it is not opaque.
     """
     try:
         color = ImageColor.getrgb(text)
@@ -216,8 +216,8 @@ def _factor(stored: Stored, needed: NeededSize, max_pixels: int, path: Path) -> 
     if pixels <= min(EXACT_PIXELS, max_pixels):
         return 1
     share = needed.share_of(stored.width, stored.height, is_turned=stored.is_turned)
-    wanted = 1 if share is None else min(int(1 / (SPARE * share)), _MAX_FACTOR)
-    factor = max(1, wanted, math.ceil(math.sqrt(pixels / max_pixels)))
+    by_share = 1 if share is None else min(int(1 / (SPARE * share)), _MAX_FACTOR)
+    factor = max(1, by_share, math.ceil(math.sqrt(pixels / max_pixels)))
     if factor > 1 and (share is None or factor * share > 1):
         raise too_large(path, max_pixels, f"{stored.width} x {stored.height}")
     return factor

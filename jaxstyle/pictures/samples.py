@@ -27,7 +27,7 @@ class Sample:
         name: The name after `sample:`.
         kind: `content` for a photograph to repaint, `style` for a painting whose style to take.
         description: What the picture shows, in one line.
-        size: The `(height, width)` in pixels in which it is loaded when no size is asked for.
+        size: The `(height, width)` in pixels in which it is loaded without another size.
     """
 
     name: str
@@ -64,7 +64,7 @@ def is_sample(path: str) -> bool:
 def load_sample(name: str, *, height: int | None = None, width: int | None = None) -> np.ndarray:
     """Loads a sample picture.
 
-    A style is cropped around its center to the shape asked for and resized by Lanczos' filter. The files are 1024 x 683
+    A style is cropped around its center to the aspect ratio and resized by Lanczos' filter. The files are 1024 x 683
     pixels: a larger style is enlarged from that, without more detail.
 
     Args:
@@ -103,5 +103,5 @@ def _style_size(sample: Sample, height: int | None, width: int | None) -> tuple[
     if width is None:
         width = max(1, round(height * natural_width / natural_height))
     if max(height, width) > MAX_SIDE:
-        raise InputError(f"a style of at most {MAX_SIDE} pixels a side", f"{height}x{width}", "ask for less")
+        raise InputError(f"a style of at most {MAX_SIDE} pixels a side", f"{height}x{width}", "use a smaller size")
     return height, width

@@ -196,7 +196,7 @@ def _check_pixels(height: int, width: int) -> None:
 
 
 def _show(block: _Block) -> np.ndarray:
-    """Returns what a block looks like in its size, `[height, width, 1 or 3]` in [0, 1]."""
+    """Returns a block as a picture of its size, `[height, width, 1 or 3]` in [0, 1]."""
     if isinstance(block.content, np.ndarray):
         return block.content
     picture = np.atleast_3d(np.asarray(block.content.picture).astype(np.float32)).clip(0, 1)
@@ -223,7 +223,7 @@ def _fitting_size(texts: Sequence[tuple[str, int]], size: int) -> int:
 
 
 def _draw_text(text: str, width: int, size: int, align: float = 0.5) -> np.ndarray:
-    """Returns a wrapped text, float32 `[height, width, 1]` in [0, 1]; an empty array where there is nothing to see."""
+    """Returns a wrapped text, float32 `[height, width, 1]` in [0, 1]; an empty array for an empty text."""
     font, pitch, edge = _font(size), round(_LINE_HEIGHT * size), 2 * size  # letters may reach beyond their measure
     lines = [line for paragraph in text.splitlines() for line in _wrap(paragraph, width, font)]
     lengths = [math.ceil(font.getlength(line)) for line in lines]

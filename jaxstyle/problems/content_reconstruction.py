@@ -1,4 +1,4 @@
-"""Content reconstruction: a picture made again from the features of one layer, which shows what that layer keeps.
+"""Content reconstruction: a picture is reconstructed from the features of one layer, which shows what they contain.
 
 Mahendran and Vedaldi (2015), "Understanding deep image representations by inverting them"; Gatys et al. (2016), figure
 1.
@@ -19,9 +19,9 @@ from jaxstyle.vgg import module as vgg
 
 
 def make_problem(config: ContentReconstructionConfig, network: NetworkParams, picture: Picture) -> Problem:
-    """Returns the problem of making `picture` again from its features.
+    """Returns the problem of reconstructing `picture` from its features.
 
-    Its unknowns are pixels on the 0..255 scale, `[height, width, 3]`, free to leave that range; they start as white
+    Its parameters are pixels on the 0..255 scale, `[height, width, 3]`, which may leave that range; they start as white
     noise around the network's mean color. The sum of the terms `content` and `tv` is the loss:
 
     `L = sum_l w_l |F_l - T_l|^2 / |T_l|^2 + w_tv TV`,

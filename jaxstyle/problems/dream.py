@@ -1,8 +1,8 @@
-"""Dreams: a picture changed so that a layer, or some of its channels, answer more strongly to it.
+"""Dreams: a picture is changed so that the activations of a layer, or of some of its channels, become larger.
 
-DeepDream: Mordvintsev, Olah and Tyka (2015), "Inceptionism: going deeper into neural networks", and the program
-published with it. With a channel and from noise: Olah, Mordvintsev and Schubert (2017), "Feature visualization". The
-octaves of DeepDream are `jaxstyle.optimize.pyramid.minimize_pyramid(..., carry="change")`.
+DeepDream: Mordvintsev, Olah and Tyka (2015), "Inceptionism: going deeper into neural networks", and its program
+google/deepdream. With a channel and from noise: Olah, Mordvintsev and Schubert (2017), "Feature visualization", and its
+program tensorflow/lucid. The octaves are `jaxstyle.optimize.pyramid.minimize_pyramid(..., carry="change")`.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from jaxstyle.vgg import module as vgg
 #: Added to the mean square of a layer by which its activations are divided: a layer of zeros stays one of zeros.
 LEAST_SQUARE = 1e-12
 
-#: Pixels times steps from which on a run is long. Winograd's programs (`jaxstyle.vgg.convolution`) take longer to
+#: Pixels times steps of a long run. Winograd's programs (`jaxstyle.vgg.convolution`) take longer to
 #: compile, by 11 to 13 s up to relu5_1 on two cores, and save 2 to 4 s for every million pixels at each step.
 LONG_RUN = 6e6
 
@@ -40,11 +40,11 @@ def make_problem(
     guide: AnyPicture | None = None,
     num_steps: int = 0,
 ) -> Problem:
-    """Returns the problem of making the network see more of what it sees in `picture`, or in `guide`.
+    """Returns the problem of amplifying the features that the network finds in `picture`, or those of `guide`.
 
-    Its unknowns are pixels on the 0..255 scale, `[height, width, 3]`, free to leave that range; the picture is where
-    they start, `127.5 + (1 - headroom) (255 picture - 127.5)`. The loss has no lower bound but that of the pixels:
-    optimize bounded ones (`jaxstyle.problems.parameterizations`). It is the sum of a term for each layer and `tv`:
+    Its parameters are pixels on the 0..255 scale, `[height, width, 3]`, which may leave that range; they start at the
+    picture, `127.5 + (1 - headroom) (255 picture - 127.5)`. The loss has no lower bound for unbounded pixels: optimize
+    bounded ones (`jaxstyle.problems.parameterizations`). It is the sum of a term for each layer and `tv`:
 
     `L = -sum_l w_l A_l / S_l + w_tv TV`,
 
@@ -55,8 +55,8 @@ def make_problem(
       is silent everywhere would give no direction; so behind its ReLU, A counts a hundredth of its negative sums;
     - of a guide `A = mean_p max_j <F_p, G_j> / C`, and S the product of the root mean squares of F at the start and G.
 
-    Mordvintsev et al. (2015), whose program climbs the sum of F^2 without a scale, dividing each gradient by its mean
-    size instead; the channels are those of Olah et al. (2017), whose program lets gradients through silent ReLUs.
+    Mordvintsev et al. (2015): google/deepdream maximizes the sum of F^2 without a scale, and divides each gradient by
+    its mean size instead. Channels are from Olah et al. (2017): tensorflow/lucid lets gradients through silent ReLUs.
 
     Args:
         config: Layers, channels, jitter.
@@ -64,7 +64,7 @@ def make_problem(
         picture: `[height, width, 3]` in [0, 1].
         guide: A picture of any size in [0, 1]: the dream is then of its features. They are computed once; of every
             layer only each n-th row and column is kept, for the least n that leaves no more than 1024 positions.
-        num_steps: About how many the run will take: many are worth convolutions that take longer to compile.
+        num_steps: Approximate number of steps of the run; for many, faster convolutions that compile slower are used.
 
     Raises:
         InputError: For pictures of the wrong shape or too small, an unknown layer, a channel that the layer does not
@@ -139,7 +139,7 @@ def check_channel(network: NetworkParams, layer: str, channel: int) -> int:
     """Returns `channel` if the layer has one of that number.
 
     Raises:
-        InputError: If it has not; the message says how many it has.
+        InputError: If it has not; the message has the number of channels.
     """
     return _check_channel(layer, channel, count_channels(network, layer))
 
@@ -158,12 +158,12 @@ def strongest_channels(features: Features, count: int) -> list[int]:
 def zoom_in(picture: Picture, factor: float, *, degrees: float = 0.0) -> np.ndarray:
     """Returns the middle of a picture, enlarged to the picture's size and turned: the next frame of an endless zoom.
 
-    Cubic splines (`scipy.ndimage`), clipped to [0, 1]. What comes in from outside is the picture's mirror image.
+    Cubic splines (`scipy.ndimage`), clipped to [0, 1]. Beyond its border, the picture is mirrored.
 
     Args:
         picture: `[height, width, 3]` in [0, 1].
-        factor: How many times as large things become; below 1 they shrink.
-        degrees: By how much they turn, counterclockwise.
+        factor: Factor of enlargement; a factor below 1 shrinks the picture.
+        degrees: Angle of the rotation, counterclockwise.
 
     >>> zoom_in(np.eye(3, dtype=np.float32)[..., None].repeat(3, axis=2), 1.0, degrees=90)[..., 0].round(3).tolist()
     [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]

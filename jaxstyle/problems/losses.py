@@ -17,15 +17,15 @@ from jaxtyping import Array, Float, PyTree
 from jaxstyle.argument_checks import check_features, check_floats, check_same_shape
 from jaxstyle.types import Features, Scalar
 
-#: Positions of a picture that are compared with a guide's at once: of 1024 of the guide, 4 MB of dot products.
+#: Number of positions of a picture that are compared with a guide's at once: with 1024 of the guide, 4 MB of products.
 GUIDE_BLOCK = 1024
 
 
 def content_loss(features: Features, target: Features) -> Scalar:
     """Returns `mean((F - F_content)^2)` of one layer.
 
-    Gatys et al. (2016), equation 1, which sums and halves instead: the mean does not grow with the picture. Half
-    precision is widened to float32 first.
+    Gatys et al. (2016), equation 1, which sums and halves instead: the mean does not grow with the picture, as in
+    jcjohnson/neural-style. Half precision is widened to float32 first.
 
     Raises:
         InputError: For arrays that are no features of one layer, or of different shapes.
@@ -43,10 +43,10 @@ def mean_square(statistic: PyTree, target: PyTree) -> Scalar:
         InputError: For arrays of other shapes, which would be broadcast.
     """
 
-    def compare(own: Float[Array, "..."], wanted: Float[Array, "..."]) -> Scalar:
-        check_features("the targets", wanted, dimensions=own.ndim)
-        check_same_shape("each of the targets", wanted, own.shape)
-        return jnp.mean(jnp.square(own - wanted))
+    def compare(own: Float[Array, "..."], other: Float[Array, "..."]) -> Scalar:
+        check_features("the targets", other, dimensions=own.ndim)
+        check_same_shape("each of the targets", other, own.shape)
+        return jnp.mean(jnp.square(own - other))
 
     return jax.tree.reduce(operator.add, jax.tree.map(compare, statistic, target))
 
@@ -64,8 +64,8 @@ def style_loss(
     `gram_matrix` in place of `1 / (4 N^2 C^2)`, and several styles blended by their losses (not by their targets).
 
     Args:
-        statistic: What the picture is compared by, `S`: for instance its Gram matrix.
-        targets: That of the styles, `A_i`, stacked.
+        statistic: Statistic `S` of the picture, for instance its Gram matrix.
+        targets: Statistics `A_i` of the styles, stacked.
         blend: A weight for each style; they usually sum to 1.
         distance: Function `d(S, A)` of one style.
 
@@ -84,7 +84,7 @@ def total_variation(pixels: Float[Array, "height width 3"], *, circular: bool = 
     differences. A picture one pixel high or wide has no differences that way, and that part is 0.
 
     Args:
-        pixels: On 0..255.
+        pixels: Pixels on the 0..255 scale.
         circular: Whether opposite borders are neighbors.
 
     Raises:
@@ -107,7 +107,7 @@ def weighted_sum(terms: Mapping[str, Scalar], weights: Mapping[str, Scalar | flo
 def layer_activation(features: Float[Array, "*positions channels"]) -> Scalar:
     """Returns `mean(F^2)` of one layer: the objective of DeepDream (Mordvintsev et al. 2015), as a mean.
 
-    Its program climbs `sum(F^2) / 2`; the mean does not grow with the picture.
+    google/deepdream maximizes `sum(F^2) / 2`; the mean does not grow with the picture.
     """
     check_floats("the features", features)
     return jnp.mean(jnp.square(_widen(features)))
@@ -116,11 +116,11 @@ def layer_activation(features: Float[Array, "*positions channels"]) -> Scalar:
 def channel_activation(features: Features, weights: Float[Array, " channels"]) -> Scalar:
     """Returns `sum_c weights[c] mean_p F[p, c]` over the positions p: Olah et al. (2017), "Feature visualization".
 
-    Their channel objective is that of a single channel, of weight 1.
+    Their channel objective, in tensorflow/lucid, is that of a single channel, of weight 1.
 
     Args:
-        features: `F`.
-        weights: One for each channel; as an array, so that one program serves every channel.
+        features: Features `F` of the picture.
+        weights: A weight for each channel; an array, so that all channels have the same compiled program.
     """
     check_features("the features", features)
     check_same_shape("weights of channels", weights, features.shape[-1:])
@@ -130,15 +130,15 @@ def channel_activation(features: Features, weights: Float[Array, " channels"]) -
 def guided_activation(features: Features, guide: Float[Array, "positions channels"]) -> Scalar:
     """Returns `mean_p max_j <F_p, G_j> / C`: how well each position agrees with the part of a guide that suits it best.
 
-    The objective of DeepDream's guided example (Mordvintsev et al. 2015), whose gradient at each position is the
-    guide's features of the largest dot product; here it is a mean over positions and channels.
+    The objective of the guided example in google/deepdream, whose gradient at each position is the guide's features of
+    the largest dot product; here it is a mean over positions and channels.
 
-    The largest is sought block by block, so that never more than `GUIDE_BLOCK` rows of the dot products exist at once;
+    The largest is found block by block, so that never more than `GUIDE_BLOCK` rows of the dot products exist at once;
     the gradient then needs one of the guide's positions for each of the picture's.
 
     Args:
-        features: `F`.
-        guide: `G`, the features of some positions of another picture.
+        features: Features `F` of the picture.
+        guide: Features `G` at some positions of the guide.
     """
     check_features("the features", features)
     check_features("a guide's features", guide, dimensions=2)

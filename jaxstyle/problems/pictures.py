@@ -86,7 +86,7 @@ def check_picture(name: str, picture: Picture, minimum: int) -> None:
 
 
 def check_size(name: str, height: int, width: int, minimum: int) -> None:
-    """Raises `InputError` if a side is below `minimum`, where the deepest layer would see nothing."""
+    """Raises `InputError` if a side is below `minimum`, at which the deepest layer has a single position."""
     if min(height, width) < minimum:
         raise InputError(
             f"{name} at least {minimum}x{minimum} pixels",
@@ -120,12 +120,12 @@ def find_features(
 def find_targets(
     term: Term, network: NetworkParams, picture: Picture, layers: Sequence[str], **options: str
 ) -> dict[str, Any]:
-    """Returns the targets of a term by layer, from the picture that it shall be like; options of `find_features`."""
+    """Returns the targets of a term by layer, from the target picture; `options` are those of `find_features`."""
     return find_features(network, picture, layers, statistic=term.target or term.statistic, **options)
 
 
 def noise(
     key: Key, *, mean: Float[Array | np.ndarray, " 3"], height: int, width: int, deviation: float = NOISE_DEVIATION
 ) -> Float[Array, "height width 3"]:
-    """Returns white noise, normal around the color `mean`, on the 0..255 scale: by default nearly flat."""
+    """Returns normal white noise around the color `mean`, on the 0..255 scale; the default is nearly flat."""
     return deviation * jax.random.normal(key, (height, width, 3)) + mean

@@ -25,7 +25,7 @@ class Problem:
             the terms of the loss. A deterministic problem ignores `key`.
         args: A pytree with every array that the loss needs (weights, targets, data). They must not be in `loss_fn`'s
             closure: arrays in a closure become part of the program's text, twice their size and compiled each time.
-        render_fn: Function `render_fn(params, args)` that returns what is shown to people; for pictures RGB in [0, 1].
+        render_fn: Function `render_fn(params, args)` that returns the result to show; for pictures RGB in about [0, 1].
         project_fn: Function `project_fn(params) -> params`, applied after every update (for instance clipping).
         is_stochastic: Whether the loss depends on `key`, so that values of earlier steps cannot be compared with it.
         is_bounded_below: Whether the loss is at least 0, so that a multiple of the initial loss means divergence.

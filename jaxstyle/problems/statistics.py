@@ -1,4 +1,4 @@
-"""Statistics: what of a layer's features is compared. Those of a style do not depend on where things are.
+"""Statistics of a layer's features, which losses compare. Those of a style do not depend on positions.
 
 `F` is a layer's features as a matrix `[N, C]`, one row for each of the `N = height * width` positions.
 """
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jaxstyle.argument_checks import check_features
 from jaxstyle.types import Features, Gram
 
-#: Positions that `sample_positions` returns at most: 224x224 pixels have 784 at inception_4c in the guided example of
+#: Maximum number of positions of `sample_positions`: 224x224 pixels have 784 at inception_4c in the guided example of
 #: google/deepdream, and 256x256 pixels have 1024 at relu4_1.
 MOST_POSITIONS = 1024
 
@@ -32,7 +32,7 @@ def gram_matrix(features: Features) -> Gram:
     """Returns the Gram matrix `G = F^T F / (N C)` of a layer.
 
     Gatys, Ecker and Bethge (2016), equation 3, whose `G = F^T F` is not divided; dividing by `N C` makes layers and
-    picture sizes comparable, as the widely used programs do.
+    picture sizes comparable, as in anishathalye/neural-style and jcjohnson/neural-style.
 
     Args:
         features: `[height, width, C]`.
@@ -54,7 +54,7 @@ def gram_matrix(features: Features) -> Gram:
 def _scaled_gram(matrix: Float[Array, "positions channels"]) -> Gram:
     wide = jnp.promote_types(matrix.dtype, jnp.float32)
     # Sizes divide as floats, here and elsewhere: of more than 2^31 features, an integer would overflow JAX's int32.
-    if matrix.dtype == wide:  # no scaled copy: at the first layer it would be as large as all that is known of it
+    if matrix.dtype == wide:  # without a scaled copy, which at the first layer would be as large as its features
         return lax.dot_general(matrix, matrix, (((0,), (0,)), ((), ()))) / float(matrix.size)
     # Each factor takes its half of the divisor before the product: squares of raw activations overflow half precision.
     scaled = (matrix.astype(wide) * matrix.size**-0.5).astype(matrix.dtype)

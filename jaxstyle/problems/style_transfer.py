@@ -34,9 +34,9 @@ def make_problem(
 ) -> Problem:
     """Returns the problem of repainting `content` in the style of `styles`.
 
-    Its unknowns are pixels on the 0..255 scale, `[height, width, 3]`, free to leave that range while they are
-    optimized; `render_fn` divides by 255, and whoever writes the picture clips it. The terms `content`, `style` and
-    `tv` are weighted, and their sum is the loss:
+    Its parameters are pixels on the 0..255 scale, `[height, width, 3]`, which may leave that range while they are
+    optimized; `render_fn` divides by 255, and `write_picture` clips. The terms `content`, `style` and `tv` are
+    weighted, and their sum is the loss:
 
     `L = w_content sum_l a_l mean((F_l - C_l)^2) + w_style sum_l b_l sum_i blend_i mean((G_l - A_il)^2) + w_tv TV`,
 
@@ -47,7 +47,7 @@ def make_problem(
         network: A network's parameters, from `jaxstyle.load_network().params`.
         content: `[height, width, 3]` in [0, 1]: the size of the result.
         styles: At least one picture in [0, 1], each of any size.
-        initial: Where to start, of the content's size; the content itself, if noise_blend is below 1.
+        initial: Initial picture of the content's size; None is the content. `noise_blend` mixes it with noise.
 
     Raises:
         InputError: For pictures that are none or too small, unknown layers, or a wrong count of weights.
@@ -85,7 +85,7 @@ def make_problem(
 
 
 def check_styles(styles: Any) -> Sequence[AnyPicture]:
-    """Returns `styles` as a list, or raises `InputError` if it is no collection of at least one."""
+    """Returns `styles` as a list, or raises `InputError` if it is not a collection of at least one picture."""
     is_one = is_array(styles) and styles.ndim < 4
     if is_one or isinstance(styles, str | Mapping) or not isinstance(styles, Iterable):
         raise InputError("a list of pictures as the styles", describe(styles), "pass [style], also if there is one")
@@ -106,11 +106,11 @@ def with_weights(
     """Returns a problem of style transfer with other weights and another start, and the same targets.
 
     Args:
-        problem: From `make_problem`, of the same pictures, layers, pooling, dtype and memory.
-        config: What `make_problem` would have been given.
-        mean: The network's.
-        start: The picture to start from, or the content.
-        is_given: Whether there is a picture to start from.
+        problem: Problem from `make_problem`, of the same pictures, layers, pooling, dtype and memory.
+        config: The config of the new problem.
+        mean: Mean color of the network.
+        start: The initial picture, or the content.
+        is_given: Whether there is an initial picture.
     """
     styles = problem.args["weights"]["style"]["blend"].size
     weights = {**_weights(config, styles), "tv": jnp.float32(config.tv_weight)}
@@ -140,7 +140,7 @@ def initial_pixels(
 ) -> Float[Array, "height width 3"]:
     """Returns `(1 - noise_blend) * start + noise_blend * noise` on the 0..255 scale.
 
-    The noise is normal, of deviation 0.256, around the network's mean color: nearly flat gray.
+    The noise is normal, of deviation 0.256, around the network's mean color, as in anishathalye/neural-style.
     """
     check_picture("the start", start, 1)
     height, width, _ = start.shape

@@ -1,4 +1,4 @@
-"""The terms of a loss as data: what of a layer's features is compared, with what, and how.
+"""The terms of a loss as data: a statistic of a layer's features, its target, and a distance between both.
 
 Style transfer, texture synthesis, content reconstruction and dreams minimize the same function, `feature_loss`; they
 differ in the rows of these tables that they use, in the targets and in the weights. A new style loss is one function
@@ -43,7 +43,7 @@ class Term(NamedTuple):
             targets of several pictures are stacked, and the losses are blended (`style_loss`).
         target: Function `target(features)` that returns the target from the features of a target picture; the
             statistic, if left out. Targets that are stacked must have one shape, whatever the sizes of the pictures.
-        is_maximized: Whether the term shall grow: its weights enter the loss with a minus sign.
+        is_maximized: Whether the term is maximized: its weights enter the loss with a minus sign.
         leak: If above 0, layers behind a ReLU keep their negative sums, multiplied by it.
     """
 
@@ -57,10 +57,10 @@ class Term(NamedTuple):
 #: The losses that a style can have, by name: `StyleTransferConfig.style_loss` and `TextureConfig.style_loss`.
 STYLE_LOSSES = {"gram": Term(gram_matrix)}
 
-#: What content is compared by.
+#: The losses that a content can have, by name.
 CONTENT_LOSSES = {"features": Term(distance=content_loss)}
 
-#: What dreams make grow: the whole layer, the means of some channels, or the likeness to a guide.
+#: The activations that dreams maximize: of the whole layer, of some channels, or the agreement with a guide.
 ACTIVATIONS = {
     "layer": Term(distance=lambda features, _: layer_activation(features), is_maximized=True),
     "channels": Term(distance=channel_activation, is_maximized=True, leak=LEAK),
@@ -104,26 +104,26 @@ def feature_loss(
     variation `TV`: the form of Gatys et al. (2016), equation 7, for any statistic and distance.
 
     Args:
-        pixels: The unknowns.
+        pixels: The parameters.
         args: `network`: a network's parameters.
             `targets`: by name of the term and layer, an array or a pytree of arrays, stacked where there is a blend.
             `weights`: `tv`, and by name of the term what `term_weights` returns.
         key: Source of the random shift; ignored without jitter.
-        terms: The name of each term, and which it is.
+        terms: Pairs of a name and a term.
         pooling: `max` or `avg`.
         memory: `normal` or `low`.
-        padding: What the network sees beyond the border, one of `jaxstyle.vgg.module.PADDINGS`. With `circular`,
-            opposite borders are neighbors for the total variation, too.
-        jitter: The network sees the pixels rolled by up to so many, down or up, and right or left.
+        padding: Padding of the convolutions, one of `jaxstyle.vgg.module.PADDINGS`. With `circular`, opposite borders
+            are neighbors for the total variation, too.
+        jitter: Largest random shift of the network's input in pixels, vertically and horizontally; borders wrap around.
     """
-    seen = pixels
+    inputs = pixels
     if jitter:
         assert key is not None
-        seen = jnp.roll(pixels, jax.random.randint(key, (2,), -jitter, jitter + 1), axis=(0, 1))
+        inputs = jnp.roll(pixels, jax.random.randint(key, (2,), -jitter, jitter + 1), axis=(0, 1))
     targets, weights = args["targets"], args["weights"]
     layers = dict.fromkeys(_computed_layer(term, layer) for name, term in terms for layer in targets[name])
     found = vgg.features(
-        args["network"], seen / vgg.PIXEL_SCALE, tuple(layers), pooling=pooling, memory=memory, padding=padding
+        args["network"], inputs / vgg.PIXEL_SCALE, tuple(layers), pooling=pooling, memory=memory, padding=padding
     )
 
     def compare(term: Term, layer: str, target: Any, blend: Float[Array, " pictures"] | None) -> Scalar:

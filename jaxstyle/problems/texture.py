@@ -1,4 +1,4 @@
-"""Texture synthesis: a new picture with the Gram matrices of another, which shows what a style is.
+"""Texture synthesis: a new picture with the Gram matrices of another.
 
 Gatys, Ecker and Bethge (2015), "Texture synthesis using convolutional neural networks".
 """
@@ -29,7 +29,7 @@ from jaxstyle.vgg import module as vgg
 def make_problem(config: TextureConfig, network: NetworkParams, source: Picture, *, height: int, width: int) -> Problem:
     """Returns the problem of making a texture of `height` by `width` like that of `source`.
 
-    Its unknowns are pixels on the 0..255 scale, `[height, width, 3]`, free to leave that range; they start as white
+    Its parameters are pixels on the 0..255 scale, `[height, width, 3]`, which may leave that range; they start as white
     noise around the network's mean color. The sum of the terms `style` and `tv` is the loss:
 
     `L = w_style sum_l w_l mean((G_l - A_l)^2) + w_tv TV`,
@@ -54,7 +54,7 @@ def make_problem(config: TextureConfig, network: NetworkParams, source: Picture,
     layers = check_pictures(network, weights, {"the source": source})
     check_texture_size(height, width, layers, is_tileable=config.is_tileable)
     frozen = vgg.freeze(network, layers=layers, pixels=height * width, dtype=config.dtype)
-    # A tile has no border, so it must not be asked for the features that zeros beyond the source's border make.
+    # A tile has no border, so that its targets must not contain the features that zero padding causes at borders.
     padding = "edge" if config.is_tileable else "zero"
     targets = find_targets(term, frozen, source, layers, pooling=config.pooling, padding=padding)
     return make_feature_problem(

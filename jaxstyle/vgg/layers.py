@@ -32,8 +32,8 @@ DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 MemoryMode = Literal["normal", "low"]
 MEMORY_MODES: tuple[MemoryMode, ...] = get_args(MemoryMode)
 
-#: What each convolution sees beyond the border, by NumPy's names. `zero`: zeros, as the networks were trained, which
-#: mark the border; `circular`: the opposite border, for pictures that tile; `edge`: the pixels at the border again.
+#: Padding of each convolution, by NumPy's names. `zero`: zeros, as the networks were trained, which mark the border;
+#: `circular`: the opposite border, for pictures that tile; `edge`: the pixels at the border again.
 PADDINGS = {"zero": "constant", "circular": "wrap", "edge": "edge"}
 
 
@@ -77,7 +77,7 @@ def check_order(layers: Sequence[str]) -> tuple[str, ...]:
 
 
 def minimum_size(layers: Sequence[str]) -> int:
-    """Returns the least height and width, in pixels, at which every one of `layers` sees at least one whole cell.
+    """Returns the least height and width, in pixels, at which every one of `layers` has at least one position.
 
     Each pooling halves the picture, and `relu5_1` lies behind four of them:
 

@@ -99,7 +99,7 @@ def correlate(
     relu: bool = False,
     backward: bool = False,
 ) -> Float[Array, "height width outputs"]:
-    """Correlates with zero padding; then adds the bias and applies the ReLU, where asked for.
+    """Correlates with zero padding; then adds the bias and applies the ReLU, if given.
 
     Args:
         features: `[height, width, in]`, any height and width.

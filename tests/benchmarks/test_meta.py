@@ -308,7 +308,7 @@ def test_a_search_finds_settings_that_can_be_replayed(engine: str, tmp_path: Pat
         sample(optimizers, 6, ("pixels",), 0),
         jobs=2,
         scratch=str(scratch),
-        tell=lambda outcomes, evaluations: told.append(evaluations),
+        report=lambda outcomes, evaluations: told.append(evaluations),
     )
     assert not found.error
     assert len({outcome.trial for outcome in found.outcomes}) == 6

@@ -394,7 +394,7 @@ def test_follow_scores_what_minimize_passes_through():
         "sgd",
         [0.1] * 2,
         num_steps=20,
-        looks=(7, 20),
+        score_at=(7, 20),
         scores={"error": partial(regression.full_error, model="line")},
         first_key=5,
     )

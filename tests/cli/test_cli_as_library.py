@@ -245,7 +245,7 @@ def test_a_new_phase_starts_anew():
 
 def test_names_are_printed_as_they_are(folder: Path, capsys: pytest.CaptureFixture):
     display = Display()
-    display.say("wrote a:cat:b.png")
+    display.log("wrote a:cat:b.png")
     display.warn("'a:smile:.png'")
     assert capsys.readouterr().err == "wrote a:cat:b.png\njaxstyle: 'a:smile:.png'\n"
     argv = flags()

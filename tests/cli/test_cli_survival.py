@@ -147,8 +147,8 @@ def test_signals_that_come_together_are_one_request(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(stopping.time, "monotonic", lambda: clock[0])
     said: list[str] = []
     stop = StopRequest()
-    stop.keep()
-    stop.say = said.append
+    stop.mark_saveable()
+    stop.log = said.append
     stop.receive(15)
     stop.receive(15)  # `timeout` signals the process and its group
     assert (stop.number, stop.exit_code, codes, len(said)) == (15, 143, [], 1)

@@ -1,4 +1,4 @@
-"""One file per command: its `COMMANDS` maps names to classes of flags, whose `run()` returns the exit code.
+"""One module for each command. Its `COMMANDS` maps the command's name to its class of flags.
 
-The command line finds the files by itself.
+`run()` of that class returns the exit code. The command line imports every module of this folder.
 """

@@ -1,4 +1,4 @@
-"""`jaxstyle dream`: what the network sees in a picture, made to be seen; and the endless zoom into it."""
+"""`jaxstyle dream`: amplifies the features that a network finds in a picture; and an endless zoom into the result."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -13,7 +13,7 @@ from jaxstyle.knobs import Check
 from jaxstyle.run_config import RunConfig
 from jaxstyle.vgg.layers import check_order
 
-#: The most frames of a zoom.
+#: Maximum number of frames of a zoom.
 MOST_FRAMES = CHECKED_CHECKPOINTS
 
 #: Adam's rate for waves or bounded pixels was chosen by looking at dreams of samples with 2, 3, 4 and 6: with 2 they
@@ -28,17 +28,18 @@ class ZoomFlags(AnimationFlags):
     """The endless zoom.
 
     Attributes:
-        zoom: Frames of an endless zoom into the dream: each is the one before, enlarged and dreamt on; 0 for none.
-        zoom_factor: How many times as large things become from one frame to the next.
-        zoom_rotation: Degrees by which they turn, counterclockwise.
-        zoom_iterations: Steps of the optimizer for each frame.
-        zoom_frames: Where to write the frames: a name with {}, {:03}, %d, %03d or %s for the number, from 0 on.
-        animation: Where to write them all as one .gif or .webp.
-        frame_seconds: How long the animation shows each frame.
+        zoom: Number of frames of an endless zoom into the dream, 0 for none. Each frame is the frame before it,
+            enlarged and optimized again.
+        zoom_factor: Enlargement from one frame to the next.
+        zoom_rotation: Rotation from one frame to the next, in degrees, counterclockwise.
+        zoom_iterations: Iterations for each frame of the zoom.
+        zoom_frames: Where to write the frames: a name with {}, {:03}, %d, %03d or %s for the frame's number, from 0.
+        animation: Animation of all frames of --zoom to write: .gif or .webp.
+        frame_seconds: Duration of each frame of the animation, in seconds.
     """
 
     zoom: Annotated[int, Check(check_between, (0, MOST_FRAMES))] = 0
-    # Beyond, a frame shows nothing of the one before, or the whole of it as a dot.
+    # Beyond these bounds, a frame shows almost nothing of the frame before, or all of it as a dot.
     zoom_factor: Annotated[float, Check(check_between, (0.5, 2))] = 1.05
     zoom_rotation: Annotated[float, Check(check_between, (-360, 360))] = 0.0
     zoom_iterations: Annotated[int, Check(check_between, (1, MOST_STEPS))] = 6
@@ -54,7 +55,7 @@ class ZoomFlags(AnimationFlags):
             raise InputError("--zoom together with --zoom-frames or --animation", got, advice)
 
     def frame_names(self) -> list[str]:
-        """Returns the places of the frames."""
+        """Returns the paths of the frames."""
         if self.zoom_frames is None:
             return []
         try:
@@ -66,21 +67,19 @@ class ZoomFlags(AnimationFlags):
 
 @dataclass(kw_only=True)
 class Dream(ZoomFlags, CheckpointFlags, PictureFlags, SizeFlags, NetworkFlags):
-    """Let a network dream: change a picture so that some layers see more of what they see in it (DeepDream).
+    """Change a picture so that the features which some layers find in it become stronger (DeepDream).
 
-    Middle layers (relu3_3, relu4_1) dream of strokes, whirls and eyes, deep ones (relu4_3, relu5_1) of animals. The
-    picture is dreamt on at several sizes, octaves, from coarse to fine; details of the original come in again at each.
+    Middle layers (relu3_3, relu4_1) give strokes, whirls and eyes, deep ones (relu4_3, relu5_1) animals. The picture is
+    optimized at several sizes, called octaves, from coarse to fine; each adds the original's details again. Waves
+    (--parameterization fourier) avoid noise of single pixels; a network starts from gray.
 
     Attributes:
-        picture: Picture to dream of: a file or sample:NAME.
-        guide: Another picture: the dream is of what the layers see there.
-        jitter: Random shifts at each step, in pixels at most. Default: 16; 0 for an optimizer with a line search, which
-            needs it.
-        iterations: Steps of the optimizer at each octave.
-        learning_rate: Step size, in levels of 0..255. Default: 3 for adam, else the optimizer's own.
-        parameterization: What the picture is made of: fourier (waves in uncorrelated colors, which dream without pixel
-            noise); bounded (pixels within 0..255); pixels; laplacian (a pyramid); network (of the position, from gray).
-        scales: Octaves, from coarse to fine: how many, in steps of --scale-step; or their widths, up to the result's.
+        picture: Picture to change: a file or sample:NAME.
+        guide: Another picture; the features that it has become stronger, instead of the picture's own.
+        jitter: Largest random shift of the picture at each step, in pixels. Default: 16; 0 for an optimizer with a line
+            search, which does not work with shifts.
+        iterations: Maximum number of iterations at each octave.
+        learning_rate: Step size, in levels of 0..255. Default: 3 for adam, that of the optimizer for others.
     """
 
     dream: DreamConfig = DreamConfig()
@@ -91,7 +90,7 @@ class Dream(ZoomFlags, CheckpointFlags, PictureFlags, SizeFlags, NetworkFlags):
     ] = OPTIMIZATION
 
     def check(self) -> None:
-        """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
+        """Raises for every mistake that can be found before the work starts, in the files to write too."""
         self.check_zoom()
         self.check_size()
         self.check_network()
@@ -105,7 +104,7 @@ class Dream(ZoomFlags, CheckpointFlags, PictureFlags, SizeFlags, NetworkFlags):
         super().check()
 
     def pictures_to_write(self) -> list[str]:
-        """Returns the places of all pictures that the run will write, frames among them."""
+        """Returns the paths of all pictures that the run will write, including frames."""
         return [*super().pictures_to_write(), *self.frame_names()]
 
     def shifted_dream(self) -> DreamConfig:
@@ -113,7 +112,7 @@ class Dream(ZoomFlags, CheckpointFlags, PictureFlags, SizeFlags, NetworkFlags):
         return replace(self.dream, jitter=choose_jitter(self.dream.jitter, self))
 
     def why_no_seed(self) -> str:
-        """Returns why --seed changes nothing, and what to type so that it does; nothing where it changes something."""
+        """Returns why --seed has no effect, with a flag that gives it one; an empty text if it has an effect."""
         if self.shifted_dream().jitter or self.optimization.parameterization == "network":
             return ""
         usual = DreamConfig().jitter
@@ -122,10 +121,10 @@ class Dream(ZoomFlags, CheckpointFlags, PictureFlags, SizeFlags, NetworkFlags):
 
 
 def choose_jitter(jitter: int, flags: RunFlags) -> int:
-    """Returns the jitter, or 0 if nobody typed it and the optimizer searches along lines.
+    """Returns the jitter, or 0 if it was not given and the optimizer has a line search.
 
     Raises:
-        InputError: If somebody did: the loss would be another at each point.
+        InputError: If it was given, and the optimizer has a line search, which needs the same loss at every evaluation.
     """
     from jaxstyle.optimize.optimizers import OPTIMIZERS  # loads JAX
 
@@ -139,5 +138,4 @@ def choose_jitter(jitter: int, flags: RunFlags) -> int:
     return 0
 
 
-#: See `jaxstyle.cli.commands`.
 COMMANDS = {"dream": Dream}

@@ -1,4 +1,4 @@
-"""`jaxstyle features`: what a layer sees in a picture, and what each of its channels looks for."""
+"""`jaxstyle features`: activation maps of a picture, and pictures that excite a channel."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -13,10 +13,10 @@ from jaxstyle.knobs import Check, Knob
 from jaxstyle.run_config import RunConfig
 from jaxstyle.vgg.layers import check_order, minimum_size
 
-#: The widest layers have so many channels.
+#: Number of channels of the widest layers.
 MOST_CHANNELS = 512
 
-#: Adam's rate for waves was chosen by looking; with 2, pictures of 96 steps are still pale.
+#: Adam's rate for waves was chosen by the look of the pictures; with 2, they are still pale after 96 steps.
 OPTIMIZATION = RunConfig(options={"learning_rate": 5.0}, iterations=96, parameterization="fourier")
 
 #: The jitter is the stride of relu4_1.
@@ -27,25 +27,23 @@ EXCITEMENT = DreamConfig(jitter=8, headroom=0.0)
 class FeatureSheet(RunFlags, PictureFlags, SizeFlags, NetworkFlags):
     """Show what layers see in a picture: the activation maps of their strongest channels, as a labelled sheet.
 
-    The strongest are those of the largest mean activation. Each map goes from black (no activation) to white (its own
-    greatest). With --channels or --excite there is, under each map, the picture that excites the channel most, made
-    from noise (Olah et al. 2017), with the channel's mean activation there.
+    The strongest channels have the largest mean activation. Each map goes from black (no activation) to white (its own
+    maximum). With --channels or --excite there is, under each map, a picture that excites the channel, optimized from
+    noise (Olah et al. 2017), with the channel's mean activation for it.
 
     Attributes:
-        picture: Picture to look at: a file or sample:NAME.
+        picture: Picture whose features are shown: a file or sample:NAME.
         layers: Layers, in order of depth, each with rows of its own.
-        top: How many of each layer's channels to show, the strongest ones.
-        channels: Channels to show instead, counted from 0, with the pictures that excite them.
-        excite: For how many of the strongest channels to make the picture that excites them.
-        size: Side of the pictures that excite channels, in pixels, and of the sheet's.
-        jitter: Random shifts of such a picture at each step, in pixels at most. Default: 8; 0 for an optimizer with a
-            line search, which needs it.
-        tv_weight: Smoothness of such a picture: weight of the total variation.
-        parameterization: What such a picture is made of: fourier (waves in uncorrelated colors); bounded (pixels within
-            0..255); pixels; laplacian (a pyramid); network (of the position).
+        top: Number of channels to show of each layer, the strongest ones.
+        channels: Channels to show instead of the strongest, counted from 0, with the pictures that excite them.
+        excite: Number of the strongest channels for which to make a picture that excites them.
+        size: Width and height of the pictures that excite channels, in pixels, and width of the sheet's columns.
+        jitter: Largest random shift of a picture that excites a channel at each step, in pixels. Default: 8; 0 for an
+            optimizer with a line search, which does not work with shifts.
+        tv_weight: Weight of the total variation of the pictures that excite channels; a larger one is smoother.
         output: Sheet to write: .png .jpg .webp .tif.
-        iterations: Steps of the optimizer for each channel to excite.
-        learning_rate: Step size, in levels of 0..255. Default: 5 for adam, else the optimizer's own.
+        iterations: Maximum number of iterations for each channel to excite.
+        learning_rate: Step size, in levels of 0..255. Default: 5 for adam, that of the optimizer for others.
     """
 
     layers: Annotated[tuple[str, ...], Knob(aliases=("--layer",))] = ("relu4_1",)
@@ -59,7 +57,7 @@ class FeatureSheet(RunFlags, PictureFlags, SizeFlags, NetworkFlags):
     ] = OPTIMIZATION
 
     def check(self) -> None:
-        """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
+        """Raises for every mistake that can be found before the work starts, in the files to write too."""
         if not self.layers:
             raise InputError("at least one layer after --layers", "none", "name for instance relu4_1")
         check_order(self.layers)
@@ -85,7 +83,7 @@ class FeatureSheet(RunFlags, PictureFlags, SizeFlags, NetworkFlags):
         return replace(self.dream, layers={layer: 1.0}, channels=(channel,), jitter=jitter)
 
     def why_no_seed(self) -> str:
-        """Returns why --seed changes nothing, and what to type so that it does; nothing where it changes something."""
+        """Returns why --seed has no effect, with a flag that gives it one; an empty text if it has an effect."""
         return "" if self.channels or self.excite else "no channel is excited from noise; --excite 1 would do so"
 
 

@@ -1,4 +1,4 @@
-"""`jaxstyle paint`: a small network learns a picture by heart, and paints it."""
+"""`jaxstyle paint`: trains a small network on one picture, and paints the picture with it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,13 +13,13 @@ from jaxstyle.config import PainterConfig
 from jaxstyle.knobs import Check, NotNegativeInt, PositiveInt
 from jaxstyle.run_config import RunConfig
 
-#: Published with the exercise: Adam's rate for it.
+#: Learning rate of Adam that was published with the exercise.
 LEARNING_RATE = 1e-3
 
-#: Frequencies of the modern answer, where --compare asks for it.
+#: Number of frequencies of the second network of --compare.
 FOURIER_FEATURES = 256
 
-#: The iterations follow from the epochs; the rest is of pictures whose unknowns are pixels.
+#: Fields of `RunConfig` without a flag: the iterations follow from the epochs; the others need pixels as parameters.
 NO_FLAGS = "iterations initial_noiseblend parameterization scales scale_step scale_iterations restart_moments average"
 
 
@@ -27,23 +27,24 @@ NO_FLAGS = "iterations initial_noiseblend parameterization scales scale_step sca
 class Paint(RunFlags, AnimationFlags, PictureFlags, SizeFlags, MatteFlags):
     """Paint a picture with a small network that learns the color at each position.
 
-    The classic exercise: 2-64-64-64-64-64-64-3, ReLU, batches of 50 pixels, absolute error. --fourier-features gives
-    the modern answer (Tancik et al. 2020), --compare both side by side. What --holes leaves out is filled in.
+    The default is the classic exercise: layers of 2-64-64-64-64-64-64-3 units, ReLU, batches of 50 pixels, absolute
+    error. --fourier-features makes the result sharper (Tancik et al. 2020), --compare shows both side by side. The
+    regions of --holes are not learned but filled in.
 
     Attributes:
         picture: Picture to learn: a file or sample:NAME.
-        width: Width in pixels; the shape is kept. Default: 64.
-        epochs: How many times as many pixels as the picture has are shown.
-        compare: Learn with the classic network and with Fourier features, and write both beside the picture.
-        holes: Mask of the parts to leave out and fill in (white), of the picture's own size.
-        paint_width: Width to paint at; the network knows no pixels. Default: that of the picture it learned.
+        width: Width in pixels of the picture to learn; the aspect ratio is kept. Default: 64.
+        epochs: Number of epochs; in each, the network learns from as many pixels as the picture has.
+        compare: Train the classic network and one with Fourier features, and write both results beside the picture.
+        holes: Mask of the picture's size: its white regions are not learned but filled in.
+        paint_width: Width in pixels of the painted picture. Default: that of the picture to learn.
         learning_rate: Step size. Default: 0.001.
         print_epochs: Print the cost over all pixels every N epochs.
         curve: CSV or JSON-lines file for the cost after every epoch.
-        frames: Where to write a picture while it learns: a name with {} or {:04} for the epoch.
-        animation: Animated .gif or .webp of these pictures.
-        frame_epochs: Take such a picture every N epochs.
-        seed: Seed of the network and of the pixels' order: the same seed, the same picture, on the same machine.
+        frames: Where to write pictures during the training: a name with {} or {:04} for the epoch.
+        animation: Animation of the pictures during the training to write: .gif or .webp.
+        frame_epochs: Make a picture for --frames and --animation every N epochs.
+        seed: Seed of the initial network and of the batches. The same seed gives the same picture on the same machine.
     """
 
     epochs: PositiveInt = 500
@@ -58,7 +59,7 @@ class Paint(RunFlags, AnimationFlags, PictureFlags, SizeFlags, MatteFlags):
     frame_epochs: PositiveInt = 10
 
     def check(self) -> None:
-        """Raises for all that can be known to be wrong before the work starts."""
+        """Raises for every mistake that can be found before the work starts."""
         self.check_size()
         if (self.frames or self.animation) and self.epochs < self.frame_epochs:
             raise InputError(
@@ -69,11 +70,11 @@ class Paint(RunFlags, AnimationFlags, PictureFlags, SizeFlags, MatteFlags):
         super().check()
 
     def default_options(self) -> Mapping[str, Any]:
-        """Returns the rate of the exercise."""
+        """Returns the learning rate of the exercise."""
         return {"learning_rate": LEARNING_RATE}
 
     def pictures_to_write(self) -> list[str]:
-        """Returns the places of all pictures that the run will write."""
+        """Returns the paths of all pictures that the run will write."""
         frames: list[str] = []
         if self.frames is not None:
             last = min(self.epochs, CHECKED_CHECKPOINTS * self.frame_epochs)
@@ -81,12 +82,11 @@ class Paint(RunFlags, AnimationFlags, PictureFlags, SizeFlags, MatteFlags):
         return [*super().pictures_to_write(), *frames]
 
     def configs(self) -> dict[str, PainterConfig]:
-        """Returns the networks to learn with, by name."""
+        """Returns the networks to train, by name."""
         if self.compare:
             modern = replace(self.painter, fourier_features=self.painter.fourier_features or FOURIER_FEATURES)
             return {"classic": replace(self.painter, fourier_features=0), "Fourier features": modern}
         return {"Fourier features" if self.painter.fourier_features else "classic": self.painter}
 
 
-#: See `jaxstyle.cli.commands`.
 COMMANDS = {"paint": Paint}

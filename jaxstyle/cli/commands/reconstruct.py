@@ -1,4 +1,4 @@
-"""`jaxstyle reconstruct content` and `jaxstyle reconstruct style`: what layers know of a picture."""
+"""`jaxstyle reconstruct content` and `jaxstyle reconstruct style`: pictures from the features of layers alone."""
 
 import re
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ class Reconstruction(CheckpointFlags, EachPictureFlags, PictureFlags, SizeFlags,
 
     Attributes:
         picture: Picture to reconstruct: a file or sample:NAME.
-        layers: Layers, in order of depth. Several give a contact sheet.
-        iterations: Steps of the optimizer, for each layer.
-        optimizer: lbfgs, adam, sgd, ... (a wrong name lists them all).
-        pictures: Where to write each layer's picture by itself: a name with {} for the layer's.
+        layers: Layers, in order of depth. Several layers give a contact sheet.
+        iterations: Maximum number of iterations for each layer.
+        optimizer: Name of the optimizer: lbfgs, adam, sgd, ... (a wrong name lists all names).
+        pictures: Where to write each layer's picture by itself: a name with {} for the name of the layer.
     """
 
     layers: tuple[str, ...] = STYLE_LAYERS
@@ -33,11 +33,11 @@ class Reconstruction(CheckpointFlags, EachPictureFlags, PictureFlags, SizeFlags,
 
     @property
     def objective(self) -> NoiseConfig:
-        """The objective, whose layers are those of each picture."""
+        """The objective; its layers are replaced for each picture."""
         raise NotImplementedError
 
     def check(self) -> None:
-        """Raises for all that can be known to be wrong before the work starts."""
+        """Raises for every mistake that can be found before the work starts."""
         if not self.layers:
             raise InputError("at least one of --layers", "none", "name for instance relu4_1")
         check_order(self.layers)
@@ -50,13 +50,13 @@ class Reconstruction(CheckpointFlags, EachPictureFlags, PictureFlags, SizeFlags,
         super().check()
 
     def why_no_seed(self) -> str:
-        """Returns why --seed changes nothing, and what to type so that it does; nothing where it changes something."""
+        """Returns why --seed has no effect, with a flag that gives it one; an empty text if it has an effect."""
         if self.objective.noise_deviation or self.optimization.parameterization == "network":
             return ""
         return "the run starts without noise; --noise-deviation 0.256 would bring some in"
 
     def pictures_to_write(self) -> list[str]:
-        """Returns the places of all pictures that the run will write."""
+        """Returns the paths of all pictures that the run will write."""
         if self.pictures is None:
             return super().pictures_to_write()
         return [*super().pictures_to_write(), *(self.pictures.replace("{}", layer) for layer in self.layers)]
@@ -64,17 +64,17 @@ class Reconstruction(CheckpointFlags, EachPictureFlags, PictureFlags, SizeFlags,
 
 @dataclass(kw_only=True)
 class ReconstructContent(Reconstruction):
-    """Make a picture again from the features of one layer alone (Mahendran and Vedaldi 2015).
+    """Reconstruct a picture from the features of one layer alone (Mahendran and Vedaldi 2015).
 
-    Early layers keep nearly all of it, deep ones its forms but not its colors and details. Several layers make a
-    contact sheet, with each layer's final loss (1 is that of a picture without any activation) and its PSNR in dB.
+    Early layers keep nearly all of the picture, deep ones its forms but not its colors and details. Several layers give
+    a contact sheet, with each layer's final loss (1 is that of a picture without any activation) and its PSNR in dB.
     """
 
     content: Annotated[ContentReconstructionConfig, Nested("layers")] = ContentReconstructionConfig()
 
     @property
     def objective(self) -> ContentReconstructionConfig:
-        """The objective, whose layers are those of each picture."""
+        """The objective; its layers are replaced for each picture."""
         return self.content
 
 
@@ -82,9 +82,11 @@ class ReconstructContent(Reconstruction):
 class ReconstructStyle(Reconstruction):
     """Make a new picture with the textures of another (Gatys, Ecker and Bethge 2015).
 
-    A layer stands for all the style layers up to it. Several make a contact sheet, from fine grain to large forms.
+    For each layer, all style layers up to it are used. Several layers give a contact sheet, from fine grain to large
+    forms.
 
     Attributes:
+        picture: Picture with the textures: a file or sample:NAME.
         size: Size of the texture, as WIDTH or WIDTHxHEIGHT. Default: the picture's own.
     """
 
@@ -92,18 +94,18 @@ class ReconstructStyle(Reconstruction):
     texture: Annotated[TextureConfig, Nested("layers")] = TextureConfig()
 
     def check(self) -> None:
-        """Raises for all that can be known to be wrong before the work starts."""
+        """Raises for every mistake that can be found before the work starts."""
         parse_size(self.size)
         super().check()
 
     @property
     def objective(self) -> TextureConfig:
-        """The objective, whose layers are those of each picture."""
+        """The objective; its layers are replaced for each picture."""
         return self.texture
 
 
 def parse_size(text: str | None) -> tuple[int | None, int | None]:
-    """Returns the width and the height of `WIDTHxHEIGHT`, the same twice for one number, None without text."""
+    """Returns the width and the height of `WIDTHxHEIGHT`; equal ones for one number, None without a text."""
     if text is None:
         return None, None
     found = re.fullmatch(r"([1-9]\d{0,5})(?:x([1-9]\d{0,5}))?", text)
@@ -114,7 +116,7 @@ def parse_size(text: str | None) -> tuple[int | None, int | None]:
 
 @dataclass
 class Reconstruct:
-    """Make a picture again from its features: from one layer's (content) or from their statistics (style)."""
+    """Make a picture from features: from those of one layer (content), or from statistics of layers (style)."""
 
     command: (
         Annotated[ReconstructContent, tyro.conf.subcommand("content")]
@@ -122,5 +124,4 @@ class Reconstruct:
     )
 
 
-#: See `jaxstyle.cli.commands`.
 COMMANDS = {"reconstruct": Reconstruct}

@@ -13,13 +13,13 @@ from jaxstyle.cli.running import OverwriteFlags
 class Samples(SideFlags, OverwriteFlags):
     """List the pictures that come with jaxstyle, or write one to a file.
 
-    Every command takes them as `sample:NAME` where it takes a file.
+    Every command accepts `sample:NAME` in place of a file.
 
     Attributes:
         sample: Name of the picture to write; without one, all are listed.
         output: Picture to write: .png .jpg .webp .tif.
-        width: Width of a style in pixels; photographs keep their size. Default: from the height, or 768.
-        height: Height of a style in pixels. Default: from the width, or 512.
+        width: Width of a style in pixels; photographs keep their size. Default: that which --height gives, or 768.
+        height: Height of a style in pixels. Default: that which --width gives, or 512.
         overwrite: Replace the file if it exists.
     """
 
@@ -34,5 +34,4 @@ class Samples(SideFlags, OverwriteFlags):
             raise InputError("the name of a sample with --output", "none", "say which picture to write")
 
 
-#: The command of this module by its name.
 COMMANDS = {"samples": Samples}

@@ -1,4 +1,4 @@
-"""`jaxstyle stylize`: the main job. Its flags keep the names, meanings and defaults that neural-style users know."""
+"""`jaxstyle stylize`: style transfer. Its flags have the names and meanings of those of anishathalye/neural-style."""
 
 import shlex
 from dataclasses import dataclass
@@ -16,30 +16,31 @@ from jaxstyle.run_config import AUTO, CLASSIC, RunConfig, read_settings
 class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
     """Repaint a photograph in the style of one or more paintings.
 
-    With --optimizer auto, L-BFGS changes preconditioned pixels, starts from the content and stops when 20 iterations
-    gain less than 1 %; each of these has a flag of its own. --optimizer adam is what neural-style users know: 1000
-    iterations at rate 10, from noise. All names of samples: `jaxstyle samples`.
+    With --optimizer auto, L-BFGS optimizes preconditioned pixels, starts from the content and stops when 20 iterations
+    gain less than 1 %; each of these has a flag of its own. --optimizer adam is the default of
+    anishathalye/neural-style: 1000 iterations at rate 10, from noise. `jaxstyle samples` lists the samples.
 
     Attributes:
-        optimizer: auto, adam, lbfgs, sgd, momentum, ... (a wrong name lists them all). Default: auto.
-        learning_rate: Step size, in levels of 0..255. Default: the optimizer's own, 10 for adam.
-        settings: An optimizer and its options from a file, instead of --optimizer: by `python -m benchmarks tune`, or a
-            --summary, which repeats its run; flags beside it win.
-        iterations: Steps of the optimizer. Default: 1000; at most 500 with auto.
-        parameterization: What the picture is made of: pixels; bounded (pixels within 0..255); fourier (waves in
-            uncorrelated colors); preconditioned (large forms change as fast as fine detail); laplacian (a
-            pyramid); network (of the position). Default: pixels; preconditioned with auto.
+        optimizer: Name of the optimizer: auto, adam, lbfgs, sgd, momentum, ... (a wrong name lists all names). Default:
+            auto.
+        learning_rate: Step size, in levels of 0..255. Default: that of the optimizer, 10 for adam.
+        settings: File with an optimizer and its options, instead of --optimizer: from `python -m benchmarks tune`, or
+            the --summary of an earlier run, which is repeated. Other flags override it.
+        iterations: Maximum number of iterations (steps of the optimizer). Default: 1000; 500 with auto.
+        parameterization: What is optimized: pixels; bounded (pixels within 0..255); fourier (waves in uncorrelated
+            colors); preconditioned (pixels whose large forms change as fast as fine detail); laplacian (a pyramid);
+            network (a small network that maps positions to colors). Default: pixels; preconditioned with auto.
         stop_delta: Stop when the best loss improved by less than this share over --stop-patience iterations. Default:
             0; 0.01 with auto.
-        stop_patience: How many iterations --stop-delta looks back over; 0 never stops early. Default: 50 with
+        stop_patience: Number of iterations over which --stop-delta measures; 0 never stops early. Default: 50 with
             --stop-delta; 20 with auto.
-        initial: Picture to start from. Default: noise; auto: the content.
-        initial_noiseblend: Share of noise at the start, 0 to 1; the rest is --initial or the content. Default: 0 with
-            --initial or auto, else 1.
-        seed: Seed of the noise: the same seed, the same picture.
-        scale_style_scales: A factor to --style-scales for each of the --scales. Default: 1.
+        initial: Picture to start from: a file or sample:NAME. Default: noise; the content with auto.
+        initial_noiseblend: Share of noise in the initial picture, in [0, 1]; the rest is --initial or the content.
+            Default: 0 with --initial or auto, otherwise 1.
+        seed: Seed of the noise. The same seed gives the same picture.
+        scale_style_scales: A factor for --style-scales at each of the --scales. Default: 1.
         preserve_colors: Keep the colors of the content.
-        summary: JSON file for the outcome and every flag; --settings takes it.
+        summary: JSON file for the outcome and the values of all flags; --settings reads it.
     """
 
     optimization: RunConfig = AUTO
@@ -50,10 +51,10 @@ class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
 
     @classmethod
     def presets(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Returns how to optimize: as --settings, --optimizer auto or the classic says.
+        """Returns the preset of `RunConfig`: the file of --settings, `AUTO`, or `CLASSIC` for a named optimizer.
 
         Raises:
-            InputError: If --settings names a file that cannot be used, or stands beside --optimizer.
+            InputError: If --settings names a file that cannot be used, or is given together with --optimizer.
             OSError: If there is no such file.
         """
         if given.get("initial") is not None:
@@ -67,12 +68,12 @@ class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
 
     @property
     def is_auto(self) -> bool:
-        """Whether nobody has chosen the optimizer."""
+        """Whether the optimizer is the automatic choice."""
         return self.settings is None and "optimizer" not in self.given
 
     @property
     def choice(self) -> str:
-        """The line that says what was chosen for the user; empty where nothing was."""
+        """The line about the automatic choice, or about the settings file; empty if --optimizer was given."""
         if "optimizer" in self.given:
             return ""
         how = self.optimization
@@ -81,7 +82,7 @@ class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
         return f"{self.settings or 'auto'}: {how.optimizer}, {how.parameterization}{start}"
 
     def check(self) -> None:
-        """Raises for all that can be known to be wrong before the work starts, the places to write to included."""
+        """Raises for every mistake that can be found before the work starts, in the files to write too."""
         self.check_size()
         self.check_objective()
         if Path(self.content).is_dir():
@@ -107,7 +108,7 @@ class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
         super().check()
 
     def _refuse_options(self) -> None:
-        """Raises for options of the optimizer, which auto chooses, and names an optimizer that has those typed."""
+        """Raises for options of the optimizer together with auto; the error names an optimizer that has them."""
         from jaxstyle.optimize.optimizers import OPTIMIZERS  # loads JAX
 
         fit = [name for name, spec in OPTIMIZERS.items() if set(self.optimization.options) <= set(spec.defaults)]
@@ -117,7 +118,7 @@ class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
         )
 
     def why_no_seed(self) -> str:
-        """Returns why --seed changes nothing, and what to type so that it does; nothing where it changes something."""
+        """Returns why --seed has no effect, with a flag that gives it one; an empty text if it has an effect."""
         noise = self.optimization.initial_noiseblend
         if self.optimization.parameterization == "network" or noise or (noise is None and self.initial is None):
             return ""
@@ -130,5 +131,4 @@ class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
         return dict(zip(widths, self.scale_style_scales or [1.0] * len(widths), strict=True))
 
 
-#: See `jaxstyle.cli.commands`.
 COMMANDS = {"stylize": Stylize}

@@ -1,4 +1,4 @@
-"""`jaxstyle weights`: converting foreign VGG files to ours, and saying what is in a file."""
+"""`jaxstyle weights`: converts VGG weights of other programs, and describes a file of weights."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,12 +11,12 @@ from jaxstyle.cli.running import OverwriteFlags
 
 @dataclass
 class Convert(OverwriteFlags):
-    """Convert VGG weights (Keras, MatConvNet, PyTorch, safetensors, npz) to a file of ours.
+    """Convert VGG weights of other programs (Keras, MatConvNet, PyTorch, safetensors, npz).
 
     Args:
-        src: The file to read; its format is recognized by content.
-        dst: The file to write: .h5 or .hdf5 (ours), .npz or .safetensors.
-        overwrite: Replace dst if it exists.
+        src: File to read; its format is recognized by its content.
+        dst: File to write: .h5 or .hdf5 (the format of jaxstyle), .npz or .safetensors.
+        overwrite: Replace DST if it exists.
     """
 
     src: tyro.conf.Positional[str]
@@ -25,10 +25,10 @@ class Convert(OverwriteFlags):
 
 @dataclass
 class Info(Command):
-    """Print what is in a file of VGG weights.
+    """Describe a file of VGG weights: its source, checksum and layers.
 
     Args:
-        file: The file to read; without one, the network that comes with jaxstyle.
+        file: File to read. Default: the network that comes with jaxstyle.
     """
 
     file: tyro.conf.Positional[str | None] = None
@@ -36,10 +36,9 @@ class Info(Command):
 
 @dataclass
 class Weights:
-    """Convert networks' weights, or say what is in a file of them."""
+    """Convert the weights of a network, or describe a file of them."""
 
     command: Annotated[Convert, tyro.conf.subcommand("convert")] | Annotated[Info, tyro.conf.subcommand("info")]
 
 
-#: See `jaxstyle.cli.commands`.
 COMMANDS = {"weights": Weights}

@@ -1,1 +1,1 @@
-"""What the commands do. Each module here loads JAX and all else at its top; its command imports it when it runs."""
+"""The work of the commands. Each module here imports JAX; its command imports the module only when it runs."""

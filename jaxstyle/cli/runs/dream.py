@@ -1,4 +1,4 @@
-"""What `jaxstyle dream` does."""
+"""The work of `jaxstyle dream`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -54,7 +54,7 @@ def run(flags: Dream) -> int:
 
 
 def read_pictures(flags: Dream, network: NetworkParams, config: DreamConfig) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns the picture in the result's size, and the guide as wide; checks them against the layers."""
+    """Returns the picture at the result's size, and the guide at the same width, large enough for the layers."""
     for channel in config.channels:
         check_channel(network, config.used_layers()[0], channel)
     minimum = minimum_size(config.used_layers())
@@ -82,22 +82,23 @@ def make_zoom(
 
     Args:
         flags: The flags of the command.
-        session: That made the dream.
+        session: The session of the command.
         dream: The first frame.
-        make_problem: Makes the problem of pixels, in its size.
+        make_problem: Function that returns the problem of pixels, at the size of the frames.
         optimizer: The optimizer of every frame.
 
     Returns:
-        How many frames there are, and the exit code.
+        The number of frames, and the exit code.
     """
-    frames: list[np.ndarray] = []  # in bytes, as the animation has them
+    frames: list[np.ndarray] = []  # bytes, as in the animation
     exit_code = 0
     for index, outcome in enumerate(_dream_on(flags, session, dream, make_problem, optimizer)):
         exit_code = outcome.exit_code
-        if index and exit_code:  # half dreamt, it would be a jump in the animation
+        if index and exit_code:  # an unfinished frame would be a jump in the animation
             break
         frames.append((outcome.picture.clip(0, 1) * 255).round().astype(np.uint8))
-        _write_frame(flags, session, index, outcome.picture)
+        if flags.zoom_frames is not None:
+            session.write_extra(checkpoint_name(flags.zoom_frames, index), outcome.picture)
         if exit_code:
             break
     if flags.animation is not None:
@@ -117,13 +118,13 @@ def _dream_on(
     height, width, _ = dream.picture.shape
     form = make_parameterization(flags.optimization.parameterization, height, width)
     problem = apply_parameterization(make_problem(), flags.optimization.parameterization, height, width)
-    # What is seen of a frame is clipped, and so is what the next one begins with.
+    # The next frame starts from the clipped picture, which is the one that is written.
     colors = before = dream.picture.clip(0, 1)
     key = jax.random.key(flags.seed)
     for index in range(1, flags.zoom):
-        seen = zoom_in(before, flags.zoom_factor, degrees=flags.zoom_rotation)
-        # Without this, colors burn out within some ten frames.
-        params = form.init(key, 255 * jnp.asarray(match_color(seen, colors)))
+        start = zoom_in(before, flags.zoom_factor, degrees=flags.zoom_rotation)
+        # Without the colors of the first frame, the picture is over-saturated after about ten frames.
+        params = form.init(key, 255 * jnp.asarray(match_color(start, colors)))
         outcome = session.minimize(
             problem,
             optimizer,
@@ -134,11 +135,6 @@ def _dream_on(
         )
         yield outcome
         before = outcome.picture.clip(0, 1)
-
-
-def _write_frame(flags: Dream, session: Session, index: int, picture: np.ndarray) -> None:
-    if flags.zoom_frames is not None:
-        session.write_extra(checkpoint_name(flags.zoom_frames, index), picture)
 
 
 def _write_animation(flags: Dream, session: Session, place: str, frames: Sequence[np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""What `jaxstyle evaluate` does."""
+"""The work of `jaxstyle evaluate`."""
 
 import jax
 
@@ -16,7 +16,7 @@ def run(flags: Evaluate) -> int:
     network = load_network(flags.network, flags.used_layers())
     display = current_display()
     if flags.verbose:
-        display.say(describe(network))
+        display.log(describe(network))
     picture = read_scaled(flags.picture, None, flags.matte)
     height, width, _ = picture.shape
     content = read_resized(flags.content, height, width, flags.matte)

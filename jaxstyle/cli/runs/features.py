@@ -1,4 +1,4 @@
-"""What `jaxstyle features` does."""
+"""The work of `jaxstyle features`."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -22,8 +22,8 @@ from jaxstyle.types import NetworkParams
 from jaxstyle.vgg import module as vgg
 from jaxstyle.vgg.layers import minimum_size
 
-#: Standard deviation of the white noise that channels are excited from, in gray levels. In such noise 41 of the 512
-#: channels of relu5_1 are silent, and hardly fewer in stronger noise (see `jaxstyle.problems.dream.LEAK`).
+#: Standard deviation of the initial white noise of pictures that excite channels, in gray levels. In such noise 41 of
+#: the 512 channels of relu5_1 are silent, and hardly fewer in stronger noise (see `jaxstyle.problems.terms.LEAK`).
 NOISE_DEVIATION = 12.75
 
 #: Activation maps in a row of the sheet.
@@ -34,8 +34,8 @@ class Channel(NamedTuple):
     """One channel of a layer.
 
     Attributes:
-        number: From 0.
-        activations: Its map, `[height, width]`.
+        number: Number of the channel, from 0.
+        activations: Its activation map, `[height, width]`.
     """
 
     number: int
@@ -47,7 +47,7 @@ class Channel(NamedTuple):
         return float(self.activations.mean())
 
     def cell(self) -> Cell:
-        """Returns its map from black, its least activation (0 behind a ReLU), to white, its greatest."""
+        """Returns the map as a picture from black (the minimum; 0 behind a ReLU) to white (the maximum)."""
         least, greatest = min(float(self.activations.min()), 0.0), float(self.activations.max())
         shown = (self.activations - least) / max(greatest - least, 1e-12)
         return Cell(shown, _caption(self.number, self.mean), pixelated=True)
@@ -67,7 +67,7 @@ class Excitement(NamedTuple):
     mean: float
 
     def cell(self) -> Cell:
-        """Returns the picture, with that mean."""
+        """Returns the picture, with the mean as its caption."""
         return Cell(self.outcome.picture.clip(0, 1), _caption(self.number, self.mean))
 
 
@@ -81,12 +81,12 @@ def run(flags: FeatureSheet) -> int:
     labels: list[str] = []
     records, codes = [], [0]
     with Session(flags, precision=flags.matmul_precision) as session:
-        found = look(flags, network.params, picture)
+        found = find_channels(flags, network.params, picture)
         if flags.channels or flags.excite:
             session.introduce(flags.size, flags.size, describe(network), dtype=flags.dream.dtype)
         session.begin()
         for layer, channels in found.items():
-            session.say(f"{layer}: channels {', '.join(str(channel.number) for channel in channels)}")
+            session.log(f"{layer}: channels {', '.join(str(channel.number) for channel in channels)}")
             excited = {}
             for excitement in excite_channels(flags, session, network.params, layer, channels, optimizer):
                 codes.append(excitement.outcome.exit_code)
@@ -96,7 +96,7 @@ def run(flags: FeatureSheet) -> int:
                 labels.append(label)
                 rows.append(row)
             records += [_record(layer, channel, excited.get(channel.number)) for channel in channels]
-        if session.is_interrupted:  # between two channels, where no run could tell
+        if session.is_interrupted:  # between two channels, when no run was in progress
             codes.append(session.interrupted_code)
         session.write_result(contact_sheet(rows, row_labels=labels, cell_width=flags.size))
         session.write_summary({"channels": records}, network=network.checksum)
@@ -109,9 +109,9 @@ def check_channels(flags: FeatureSheet, network: NetworkParams) -> None:
         for channel in flags.channels:
             check_channel(network, layer, channel)
         count = count_channels(network, layer)
-        for flag, asked in (("--top", flags.top), ("--excite", flags.excite)):
-            if asked > count:
-                raise InputError(f"{flag} of at most {count}, the channels of {layer}", asked, "ask for fewer")
+        for flag, number in (("--top", flags.top), ("--excite", flags.excite)):
+            if number > count:
+                raise InputError(f"{flag} of at most {count}, the channels of {layer}", number, "use a smaller number")
 
 
 def look(flags: FeatureSheet, network: NetworkParams, picture: np.ndarray) -> dict[str, list[Channel]]:
@@ -137,9 +137,9 @@ def excite_channels(
     channels: Sequence[Channel],
     optimizer: optax.GradientTransformation,
 ) -> Iterator[Excitement]:
-    """Yields the pictures of the channels that the flags want excited.
+    """Yields the pictures that excite the channels of --channels, or the --excite strongest ones.
 
-    One program serves all channels of a layer. It ends with the channel at which Ctrl-C was pressed.
+    All channels of a layer have the same compiled program. After Ctrl-C, the current channel is the last.
     """
     chosen = [channel.number for channel in (channels if flags.channels else channels[: flags.excite])]
     if not chosen or session.is_interrupted:
@@ -151,14 +151,14 @@ def excite_channels(
     problem = make_problem(config, network, start, num_steps=len(chosen) * how.iterations)
     problem = apply_parameterization(problem, how.parameterization, flags.size, flags.size)
     params = problem.init_fn(key)
-    see = jax.jit(partial(vgg.features, layers=(layer,), pooling=flags.dream.pooling))
+    find = jax.jit(partial(vgg.features, layers=(layer,), pooling=flags.dream.pooling))
     frozen = vgg.freeze(network, layers=[layer], dtype=flags.dream.dtype)
     for number in chosen:
         outcome = session.minimize(
             choose_channels(problem, [number]), optimizer, params=params, label=f"{layer} channel {number}"
         )
-        seen = see(frozen, outcome.picture.clip(0, 1))[layer][..., number]
-        yield Excitement(number, outcome, float(jnp.mean(seen.astype(jnp.float32))))
+        activations = find(frozen, outcome.picture.clip(0, 1))[layer][..., number]
+        yield Excitement(number, outcome, float(jnp.mean(activations.astype(jnp.float32))))
         if session.is_interrupted:
             return
 
@@ -166,7 +166,7 @@ def excite_channels(
 def _rows(
     layer: str, picture: Cell, channels: Sequence[Channel], excited: dict[int, Excitement]
 ) -> Iterator[tuple[str, list[Cell | None]]]:
-    """Yields labelled rows: the picture and some maps, then under these what excites them, and so on."""
+    """Yields labelled rows: the picture and some maps, then the pictures that excite these channels, and so on."""
     for start in range(0, len(channels), COLUMNS):
         some = channels[start : start + COLUMNS]
         first = start == 0

@@ -1,6 +1,5 @@
-"""What `jaxstyle paint` does."""
+"""The work of `jaxstyle paint`."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,16 +21,16 @@ from jaxstyle.pictures.sheets import Cell, contact_sheet
 from jaxstyle.problems import painter
 from jaxstyle.problems.painter import full_cost, make_problem
 
-#: Width where no size is asked for: the network learns a small picture in minutes.
+#: Width without --width, --height and --long-side: the network learns a small picture in minutes.
 WIDTH = 64
 
 
 def run(flags: Paint) -> int:
-    """Learns, paints, and returns the exit code."""
+    """Trains, paints, and returns the exit code."""
     optimizer = configured_optimizer(flags.optimization, **flags.default_options())
     if OPTIMIZERS[flags.optimization.optimizer].searches_line:
         raise InputError(
-            "an optimizer without a line search, as each step sees other pixels",
+            "an optimizer without a line search, because each step uses other pixels",
             flags.optimization.optimizer,
             "pass --optimizer adam",
         )
@@ -50,26 +49,27 @@ def run(flags: Paint) -> int:
     steps = -(-known // flags.painter.batch_size)
     iterations = steps * flags.epochs
     check_between("epochs times batches", iterations, 1, MOST_STEPS)
-    cells = [Cell(_hide(picture, holes), "what it learns", pixelated=True)]
-    records, codes, rows, watches = {}, [], [], []
+    learned = picture if holes is None else np.where(holes[..., None] > 0.5, np.float32(0.5), picture)
+    cells = [Cell(learned, "what it learns", pixelated=True)]
+    records, codes, rows, monitors = {}, [], [], []
     with Session(flags) as session:
         session.introduce(*picture.shape[:2])
         for name, problem in problems.items():
             label = name if len(problems) > 1 else ""
-            watch = _Watch(flags, session, problem, steps, name, label)
+            monitor = _Monitor(flags, session, problem, steps, name, label)
             outcome = session.minimize(
                 problem,
                 optimizer,
                 iterations=iterations,
                 report_every=(steps,),
                 label=label,
-                after_chunk=watch.look,
+                after_chunk=monitor.after_chunk,
             )
             if outcome.is_untouched and records:  # the second network has learned nothing yet
                 break
-            watches.append(watch)
-            rows += watch.rows
-            painting = watch.paint(outcome.params)
+            monitors.append(monitor)
+            rows += monitor.rows
+            painting = monitor.paint(outcome.params)
             cost = float(full_cost(outcome.params, problem.args))
             cells.append(Cell(painting, f"{name}\ncost {cost:.1f}"))
             records[name] = {**record_of(outcome), "cost": cost}
@@ -77,8 +77,8 @@ def run(flags: Paint) -> int:
             if session.is_interrupted:
                 break
         session.write_result(contact_sheet([cells], cell_width=painting.shape[1]) if flags.compare else painting)
-        for watch in watches:
-            watch.finish()
+        for monitor in monitors:
+            monitor.finish()
         if flags.curve is not None:
             _write_curve(session, flags.curve, rows)
         session.write_summary({"runs": records} if flags.compare else records[name])
@@ -96,16 +96,16 @@ def _write_curve(session: Session, place: str, rows: list[dict[str, Any]]) -> No
     session.save_text("the curve", place, "\n".join(lines) + "\n")
 
 
-class _Watch:
-    """Looks at a run at the end of each epoch: the cost over all pixels, and pictures of what it has learned.
+class _Monitor:
+    """Records a run at the end of each epoch: the cost over all pixels, and pictures painted by the network.
 
     Args:
         flags: The flags of the command.
-        session: To speak and to write with.
-        problem: That is learned.
-        steps: Steps of an epoch.
+        session: The session of the command.
+        problem: The problem that is minimized.
+        steps: Number of steps of an epoch.
         name: Name of the network.
-        label: Label of the run, where there are two.
+        label: Label of the run, if there are two.
     """
 
     def __init__(self, flags: Paint, session: Session, problem: Any, steps: int, name: str, label: str) -> None:
@@ -114,8 +114,8 @@ class _Watch:
         self.rows: list[dict[str, Any]] = []
         self._frames: list[np.ndarray] = []
 
-    def look(self, progress: Progress) -> None:
-        """Does so if the chunk ends an epoch."""
+    def after_chunk(self, progress: Progress) -> None:
+        """Records the run if the chunk ends an epoch."""
         flags = self._flags
         if progress.step == 0 or progress.step % self._steps:
             return
@@ -124,42 +124,34 @@ class _Watch:
         self.rows.append({"network": self._name, "epoch": epoch, "cost": cost})
         if flags.print_epochs and (epoch in (1, flags.epochs) or epoch % flags.print_epochs == 0):
             before = f"{self._label}: " if self._label else ""
-            self._session.say(f"{before}epoch {epoch}/{flags.epochs}  cost {cost:.4g}  {progress.run_seconds:.1f} s")
+            self._session.log(f"{before}epoch {epoch}/{flags.epochs}  cost {cost:.4g}  {progress.run_seconds:.1f} s")
         if (flags.frames or flags.animation) and epoch % flags.frame_epochs == 0:
             picture = self.paint(progress.state.params)
             if flags.frames:
                 self._session.write_extra(checkpoint_name(flags.frames, epoch), picture)
-            if flags.animation and np.isfinite(picture).all():  # a run that fails may end with others
+            if flags.animation and np.isfinite(picture).all():  # a run that fails may end with NaN
                 self._frames.append(picture)
 
     def paint(self, params: Any) -> np.ndarray:
-        """Returns what the network paints, in the width asked for."""
+        """Returns the picture that the network paints, at the width of --paint-width."""
         height, width, _ = self._problem.args["colors"].shape
         if self._flags.paint_width is not None:
             height, width = size_for_width(height, width, self._flags.paint_width)
         return np.asarray(painter.paint(params, self._problem.args, height, width))
 
     def finish(self) -> None:
-        """Writes the animation, if one was asked for."""
+        """Writes the file of --animation."""
         animation, overwrite = self._flags.animation, self._flags.overwrite
         if animation and not self._frames:
             self._session.report.warn(f"{animation!r} was not written: the run made no frame that can be shown")
         elif animation:
-            self._session.save(
-                "the animation",
-                animation,
-                lambda place: write_animation(place, _frames_with_rest(self._frames), overwrite=overwrite),
-            )
-
-
-def _frames_with_rest(frames: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yields the frames, the last of them often enough to be looked at before the first comes again."""
-    yield from frames
-    yield from [frames[-1]] * 15
+            frames = self._frames + [self._frames[-1]] * 15  # the last one stays visible before the first comes again
+            write = lambda place: write_animation(place, frames, overwrite=overwrite)
+            self._session.save("the animation", animation, write)
 
 
 def _read_mask(place: str, picture: str, size: tuple[int, ...], matte: str) -> np.ndarray:
-    """Returns a mask at the size that the picture was resized to; the two files must agree in size."""
+    """Returns a mask at the size to which the picture was resized; the two files must have the same size."""
     mask = read_scaled(place, None, matte)
     original = read_scaled(picture, None, matte)
     if mask.shape != original.shape and mask.shape[:2] != size:
@@ -168,7 +160,3 @@ def _read_mask(place: str, picture: str, size: tuple[int, ...], matte: str) -> n
     if mask.shape[:2] != size:
         mask = np.asarray(resize(mask, *size))
     return mask.mean(axis=-1)
-
-
-def _hide(picture: np.ndarray, holes: np.ndarray | None) -> np.ndarray:
-    return picture if holes is None else np.where(holes[..., None] > 0.5, np.float32(0.5), picture)

@@ -1,4 +1,4 @@
-"""What `jaxstyle reconstruct` does."""
+"""The work of `jaxstyle reconstruct`."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,7 +31,7 @@ def _run_content(flags: ReconstructContent) -> int:
     """Reconstructs and returns the exit code."""
     original = read_sized(flags.picture, flags, flags.matte)
     height, width, _ = original.shape
-    # All that can fail at the last layer is to fail before the first.
+    # A mistake that concerns only the last layer is reported before the first one runs.
     check_size("the picture", *flags.optimization.sizes(height, width)[0], minimum_size(flags.layers))
 
     def make(layer: str, network: NetworkParams, height: int, width: int) -> Problem:
@@ -93,16 +93,16 @@ def _reconstruct(
             make = partial(make_problem, layer, network.params)
             label = layer if len(flags.layers) > 1 else ""
             outcome = session.minimize_picture(make, optimizer, height, width, flags=flags, label=label)
-            if outcome.is_untouched and records:  # noise: the layers before it are worth keeping, it is not
+            if outcome.is_untouched and records:  # only noise, unlike the layers before it
                 break
             line, picture = caption(outcome), outcome.picture
-            session.say(f"{layer}: {line}")
+            session.log(f"{layer}: {line}")
             cells.append(Cell(picture.clip(0, 1), f"{layer}\n{line}"))
             records.append({"layer": layer, **record_of(outcome)})
             codes.append(outcome.exit_code)
             if flags.pictures is not None:
                 session.write_extra(flags.pictures.replace("{}", layer), picture)
-            del outcome  # a network, targets and an optimizer's state, as large as the next layer's
+            del outcome  # frees the network, the targets and the optimizer's state before the next layer
             if session.is_interrupted:
                 break
         session.write_result(contact_sheet([cells]) if len(flags.layers) > 1 else picture)

@@ -1,4 +1,4 @@
-"""What `jaxstyle samples` does."""
+"""The work of `jaxstyle samples`."""
 
 from jaxstyle.checks import InputError
 from jaxstyle.cli.commands.samples import Samples

@@ -1,4 +1,4 @@
-"""What `jaxstyle stylize` does."""
+"""The work of `jaxstyle stylize`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ from jaxstyle.vgg.layers import minimum_size
 
 def run(flags: Stylize) -> int:
     """Repaints and returns the exit code."""
-    configured_optimizer(flags.optimization)  # for its errors: options are looked at before files
+    configured_optimizer(flags.optimization)  # raises for wrong options before files are read
     network = load_network(flags.network, flags.used_layers())
     pictures = read_pictures(flags)
     height, width, _ = pictures.content.shape

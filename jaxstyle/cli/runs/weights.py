@@ -1,4 +1,4 @@
-"""What `jaxstyle weights` does."""
+"""The work of `jaxstyle weights`."""
 
 from functools import singledispatch
 

@@ -42,17 +42,17 @@ def adan(
         n <- b3 n + (1 - b3) (g + b2 d)^2
         w <- w - learning_rate (m' + b2 v') / (sqrt(n') + eps)
 
-    Deviation, which the authors' program has as well: averages start at 0 and are corrected for it, `m' = m / (1 -
-    b1^t)` and so on, where the paper starts them with the first gradient.
+    Deviation, as in sail-sg/Adan: averages start at 0 and are corrected, `m' = m / (1 - b1^t)` and so on, whereas the
+    paper starts them with the first gradient.
 
     It is here because optax 0.2.8 multiplies both differences by `1 - b2` instead of `b2` (its pull request 1715).
 
     Args:
-        learning_rate: Or a schedule.
-        b1: How much of the average of gradients is kept.
-        b2: How much of the average of their differences is kept.
-        b3: How much of the average of squares is kept.
-        eps: Added to the root.
+        learning_rate: Learning rate, or a schedule of it.
+        b1: Decay rate of the average of gradients.
+        b2: Decay rate of the average of their differences.
+        b3: Decay rate of the average of squares.
+        eps: Number added to the root.
     """
 
     def init(params: optax.Params) -> AdanState:

@@ -22,7 +22,7 @@ class ScaleBySkippingLbfgsState(NamedTuple):
     Attributes:
         count: Updates so far.
         kept: Pairs kept so far, those that newer ones have replaced included.
-        params: Where the last direction was asked for.
+        params: Parameters at which the last direction was computed.
         updates: The gradient there.
         steps: `s`, differences of parameters, `[memory, n]`.
         changes: `y`, differences of gradients, `[memory, n]`.
