@@ -109,7 +109,7 @@ class _MethodRun:
         reports = {"report_at": marks, "chunk_seconds": seconds, "wants_terms": False}
         used, step, before = self.used, self.steps, 0
         began = self.seconds
-        for progress in chunks(program, start, problem.args, stop, **looks):
+        for progress in chunks(program, start, problem.args, stop, **reports):
             state, infos, took = progress.state, progress.infos, began + progress.run_seconds - self.seconds
             shares = (infos.evaluations - before) / max(1, infos.evaluations[-1] - before)
             losses, first = infos.loss.copy(), 0

@@ -44,8 +44,8 @@ def follow(
     measures = {key: jax.jit(jax.vmap(function, in_axes=(0, axes))) for key, function in (scores or {}).items()}
     found: dict[str, list[np.ndarray]] = {key: [] for key in measures}
 
-    def look(progress: Progress) -> None:
-        if progress.step in looks:
+    def score(progress: Progress) -> None:
+        if progress.step in score_at:
             for key, measure in measures.items():
                 found[key].append(np.asarray(measure(progress.state.params, args)))
 

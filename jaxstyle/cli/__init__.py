@@ -60,7 +60,7 @@ def _run(argv: Sequence[str] | None, invocation: Invocation) -> int:
         from jaxstyle.cli.display import show
 
         with show(invocation, quiet="quiet" in command.given) as display:
-            invocation.stop.say, invocation.stop.close = display.say, display.stop
+            invocation.stop.log, invocation.stop.close = display.log, display.stop
             return command.run()
     except SystemExit as end:  # the parser has printed the help
         return end.code if isinstance(end.code, int) else 0

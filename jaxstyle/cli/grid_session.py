@@ -60,9 +60,9 @@ class GridReport(Report):
         compiled = f", compiled in {seconds:.1f} s" if seconds else ""
         self.log(f"{self._label}: total {loss:.6g}, {now.steps} iterations in {now.seconds:.1f} s{compiled}")
 
-    def _say_counts(self, line: str) -> None:
+    def _log_counts(self, line: str) -> None:
         if self._flags.print_iterations is not None:
-            self.say(line)
+            self.log(line)
 
 
 class GridSession(Session):
@@ -94,7 +94,7 @@ class GridSession(Session):
         self._cell_width, self._varied = cell_width, varied_options(runs)
         self._groups = group(runs, shared, self._varied)
 
-    def say_plan(self) -> None:
+    def log_plan(self) -> None:
         """Says what is about to run, and on what."""
         flags, all_flags = self.flags, [run.flags for run in self._runs]
         sizes = ", ".join(dict.fromkeys("{1}x{0}".format(*self._shared.size(each)) for each in all_flags))

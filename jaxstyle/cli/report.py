@@ -170,18 +170,18 @@ class Report:
             self._record(infos)
         seconds = sum(result.compile_seconds for result in results)
         of_what = f"{self._label}: " if self._label else ""
-        self._say_counts(
+        self._log_counts(
             f"{of_what}{now.steps} iterations, {now.evaluations} evaluations in {now.seconds:.1f} s, "
             f"compiled in {seconds:.1f} s; the best is iteration {iteration}"
         )
         if last.status.has_failed or not self._label:
-            (self.warn if last.status.has_failed else self.say)(of_what + advice.on_end(self._run_flags, last))
+            (self.warn if last.status.has_failed else self.log)(of_what + advice.on_end(self._run_flags, last))
         if not self._label:
             for name, value in {**terms, "total": loss}.items():
                 self.log(f"{name} loss: {value:.6g}")
 
-    def _say_counts(self, line: str) -> None:
-        self.say(line)
+    def _log_counts(self, line: str) -> None:
+        self.log(line)
 
     def write_files(self) -> None:
         """Writes progress.txt and progress.png, if the flags have --progress-write and --progress-plot."""

@@ -114,7 +114,7 @@ def check_channels(flags: FeatureSheet, network: NetworkParams) -> None:
                 raise InputError(f"{flag} of at most {count}, the channels of {layer}", number, "use a smaller number")
 
 
-def look(flags: FeatureSheet, network: NetworkParams, picture: np.ndarray) -> dict[str, list[Channel]]:
+def find_channels(flags: FeatureSheet, network: NetworkParams, picture: np.ndarray) -> dict[str, list[Channel]]:
     """Returns the channels to show of each layer, the strongest first unless the flags name them."""
     check_picture("the picture", picture, minimum_size(flags.layers))
     frozen = vgg.freeze(network, layers=flags.layers, dtype=flags.dream.dtype)

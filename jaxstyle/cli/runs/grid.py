@@ -49,8 +49,8 @@ def run(flags: Grid) -> int:
     networks = {point.flags.network: shared.network(point.flags) for point in points}.values()
     with GridSession(runs, shared, batch=flags.batch, names=names, cell_width=cell_width) as session:
         for network in networks if session.flags.verbose else ():
-            session.say(describe(network))
-        session.say_plan()
+            session.log(describe(network))
+        session.log_plan()
         code = session.run_all()
         rows = [session.rows[point.number] for point in points]
         if not session.flags.quiet:
