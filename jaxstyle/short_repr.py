@@ -9,7 +9,7 @@ from typing import Any
 MOST_CHARACTERS = 100
 
 
-def short_repr(record: Any) -> str:
+def short_repr(record: Any, /) -> str:
     """Returns a short text for a NamedTuple or a dataclass, to be used as its `repr`.
 
     >>> from typing import NamedTuple

@@ -176,8 +176,7 @@ class GridSession(Session):
                 break
 
     def _outcome_so_far(self, problem: Problem, progress: Progress, told: Sequence[Progress]) -> RunOutcome:
-        infos, seconds = [each.infos for each in told], (progress.compile_seconds, progress.run_seconds)
-        result = collect(progress.state, infos, progress.step, *seconds)
+        result = collect(progress, [each.infos for each in told], progress.step)
         if result.lacks_terms:
             result = result._replace(best_terms=self.evaluate(problem, result.best_params)[1])
         return self.outcome(problem, [result])
