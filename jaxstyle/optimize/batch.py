@@ -133,7 +133,7 @@ def minimize_batch(
     for problem in problems:
         check_kind("each of the problems", problem, Problem)
     is_one = isinstance(optimizer, optax.GradientTransformation) or not isinstance(optimizer, Sequence)
-    optimizers = [optimizer] * len(problems) if is_one else list(optimizer)
+    optimizers: list[Any] = [optimizer] * len(problems) if is_one else list(optimizer)
     stops = [stop] * len(problems) if stop is None or isinstance(stop, StopRule) else stop
     if not problems or {len(keys), len(optimizers), len(stops)} != {len(problems)}:
         raise InputError(

@@ -35,7 +35,9 @@ def configured_optimizer(
     spec = OPTIMIZERS[check_choice("optimizer", config.optimizer, OPTIMIZERS)]
     if height * width > 0:
         defaults = {"memory_size": choose_memory_size(height, width), **defaults}
-    options = {name: value for name, value in defaults.items() if name in spec.defaults} | dict(config.options)
+    options: dict[str, Any] = {name: value for name, value in defaults.items() if name in spec.defaults} | dict(
+        config.options
+    )
     if config.schedule:
         if spec.rate != "learning_rate" or spec.reads_rate_once:
             raise InputError(

@@ -243,7 +243,7 @@ def compile_program(key: Hashable, function: jax.stages.Wrapped, *args: Any, pro
     return programs.get(key, make)._replace(is_new=programs.compilations > before)
 
 
-def program_key(problem: Problem, optimizer: optax.GradientTransformation, state: LoopState) -> Hashable:
+def program_key(problem: Problem, optimizer: optax.GradientTransformation, state: LoopState) -> tuple[Hashable, ...]:
     """Returns a key that is equal for runs which one program can serve."""
     functions = (problem.loss_fn, problem.project_fn, problem.is_stochastic, problem.is_bounded_below, optimizer.update)
     return value_key(functions), shape_key((state, problem.args)), jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]

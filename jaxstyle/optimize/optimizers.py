@@ -111,8 +111,8 @@ def with_hyperparams(opt_state: optax.OptState, values: Mapping[str, float]) -> 
     """
     if not values:
         return opt_state
-    values = {option: jnp.asarray(value, jnp.float32) for option, value in values.items()}
-    return optax.tree.set(opt_state, hyperparams={**optax.tree.get(opt_state, "hyperparams"), **values})
+    arrays = {option: jnp.asarray(value, jnp.float32) for option, value in values.items()}
+    return optax.tree.set(opt_state, hyperparams={**optax.tree.get(opt_state, "hyperparams"), **arrays})
 
 
 def _check_option(option: str, value: Any, default: float | int | str) -> Any:
