@@ -9,7 +9,7 @@ from typing import Any
 MOST_CHARACTERS = 100
 
 
-def short_repr(record: Any, /) -> str:
+def short_repr(self: Any) -> str:
     """Returns a short text for a NamedTuple or a dataclass, to be used as its `repr`.
 
     >>> from typing import NamedTuple
@@ -20,7 +20,7 @@ def short_repr(record: Any, /) -> str:
     >>> short_repr(Point(np.zeros((5, 3), np.float32), 2 / 3))
     'Point(position=float32[5,3], weight=0.666667)'
     """
-    return f"{type(record).__name__}({', '.join(f'{name}={_describe(value)}' for name, value in _fields(record))})"
+    return f"{type(self).__name__}({', '.join(f'{name}={_describe(value)}' for name, value in _fields(self))})"
 
 
 def _fields(record: Any) -> Iterator[tuple[str, Any]]:

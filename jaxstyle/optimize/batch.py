@@ -132,10 +132,8 @@ def minimize_batch(
         raise InputError("a list of problems", describe(problems), "pass [problem], also if there is one")
     for problem in problems:
         check_kind("each of the problems", problem, Problem)
-    if isinstance(optimizer, optax.GradientTransformation) or not isinstance(optimizer, Sequence):
-        optimizers = [optimizer] * len(problems)
-    else:
-        optimizers = list(optimizer)
+    is_one = isinstance(optimizer, optax.GradientTransformation) or not isinstance(optimizer, Sequence)
+    optimizers: list[Any] = [optimizer] * len(problems) if is_one else list(optimizer)
     stops = [stop] * len(problems) if stop is None or isinstance(stop, StopRule) else stop
     if not problems or {len(keys), len(optimizers), len(stops)} != {len(problems)}:
         raise InputError(

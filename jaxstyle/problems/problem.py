@@ -22,7 +22,8 @@ class Problem:
         name: Name of the problem in records and messages.
         init_fn: Function `init_fn(key) -> params` that returns the initial parameters.
         loss_fn: Pure function `loss_fn(params, args, key) -> (loss, terms)`, where `terms` is a dictionary of scalars,
-            the terms of the loss. A deterministic problem ignores `key`.
+            the terms of the loss. A deterministic problem ignores `key`. It is differentiated outside of `jax.jit`, so
+            that a `jax.custom_vjp` in it must not close over traced values.
         args: A pytree with every array that the loss needs (weights, targets, data). They must not be in `loss_fn`'s
             closure: arrays in a closure become part of the program's text, twice their size and compiled each time.
         render_fn: Function `render_fn(params, args)` that returns the result to show; for pictures RGB in about [0, 1].

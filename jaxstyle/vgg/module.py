@@ -152,7 +152,7 @@ class VGG(nnx.Module):
         hidden = picture * PIXEL_SCALE - self.mean.get_value()
         for steps in self._blocks(layers):
             block = partial(self._block, steps=steps, layers=layers)
-            hidden, features = (recompute(block) if memory == "low" else block)(hidden)
+            hidden, features = recompute(block, hidden) if memory == "low" else block(hidden)
             found.update(features)
         return {layer: found[layer] for layer in layers}
 
@@ -191,8 +191,8 @@ class VGG(nnx.Module):
         return convolution(hidden, relu=relu)[1:-1, 1:-1]
 
 
-def recompute(block: Callable[[Features], Any]) -> Callable[[Features], Any]:
-    """Returns `block`, a function of one array, with a gradient that computes it again instead of storing its inside.
+def recompute(block: Callable[[Features], Any], hidden: Features) -> Any:
+    """Returns `block(hidden)`, with a gradient that computes it again instead of storing its inside.
 
     This replaces `jax.checkpoint`, which saves no memory on a CPU: there XLA drops the barrier between the second
     computation and the first before it merges common subexpressions, so the second one is removed. Here the second
@@ -200,20 +200,23 @@ def recompute(block: Callable[[Features], Any]) -> Callable[[Features], Any]:
     """
 
     @jax.custom_vjp
-    def run(hidden: Features) -> Any:
-        return block(hidden)
+    def run(hidden: Features, *constants: jax.Array) -> Any:
+        return pure(hidden, *constants)
 
-    def forward(hidden: Features) -> tuple[Any, Features]:
-        return block(hidden), hidden
+    def forward(hidden: Features, *constants: jax.Array) -> tuple[Any, tuple[Features, tuple[jax.Array, ...]]]:
+        return pure(hidden, *constants), (hidden, constants)
 
-    def backward(hidden: Features, cotangents: Any) -> tuple[Features]:
+    def backward(residuals: tuple[Features, tuple[jax.Array, ...]], cotangents: Any) -> tuple[Features | None, ...]:
+        hidden, constants = residuals
         # Always true except for NaN, for which the gradient is NaN anyway; XLA cannot remove the branch.
         is_number = hidden[0, 0, 0] == hidden[0, 0, 0]
-        again = lambda: jax.vjp(block, hidden)[1](cotangents)[0]
-        return (lax.cond(is_number, again, lambda: jnp.full_like(hidden, jnp.nan)),)
+        again = lambda: jax.vjp(lambda hidden: pure(hidden, *constants), hidden)[1](cotangents)[0]
+        return lax.cond(is_number, again, lambda: jnp.full_like(hidden, jnp.nan)), *(None for _ in constants)
 
     run.defvjp(forward, backward)
-    return run
+    # What `block` closes over becomes an argument: a gradient taken outside of a `jax.jit` does not see its closure.
+    pure, constants = jax.closure_convert(block, hidden)
+    return run(hidden, *constants)
 
 
 def features(

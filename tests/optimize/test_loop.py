@@ -120,6 +120,17 @@ def test_nothing_is_traced_again_after_the_first_chunk():
         assert sizes[0] == sizes[1] == sizes[2]
 
 
+@pytest.mark.parametrize("optimizer", [optax.adam(0.1), optax.lbfgs()], ids=["adam", "lbfgs"])
+def test_the_loss_stands_once_in_the_text_of_a_program(optimizer: optax.GradientTransformation):
+    loss = lambda params, args, key: (jnp.sum(jnp.tan(params)), {})
+    problem = Problem("tangent", lambda key: jnp.ones(3), loss, (), lambda params, args: params)
+    loop = make_loop(problem, optimizer)
+    stop = StopRule(np.float32(0), np.int32(0))  # type: ignore[arg-type]
+    state = loop.init(jnp.ones(3), KEY)
+    text = run_chunk.lower(loop.step, state, (), stop, np.int32(1), np.bool_(False)).as_text()
+    assert text.count(".tan") == 1
+
+
 def test_callback_sees_every_boundary_and_can_interrupt():
     seen = []
 

@@ -98,6 +98,8 @@ def test_low_memory_gives_the_same_gradient(tiny_network: dict, pooling: str):
 
     normal, low = (jax.grad(loss)(picture, memory) for memory in vgg.MEMORY_MODES)
     np.testing.assert_allclose(normal, low, rtol=1e-4, atol=1e-4 * float(jnp.abs(normal).max()))
+    compiled = jax.grad(jax.jit(loss, static_argnums=1))(picture, "low")
+    np.testing.assert_allclose(normal, compiled, rtol=1e-4, atol=1e-4 * float(jnp.abs(normal).max()))
 
 
 def test_half_precision_features_are_close(tiny_network: dict):
