@@ -176,7 +176,7 @@ class Writer:
         except BlockingIOError:
             self._file.close()
             raise InputError(
-                "records that nobody writes to",
+                "records that no other process writes to",
                 f"{str(path)!r}, which another process writes to",
                 "wait for it, or choose another --out",
             ) from None

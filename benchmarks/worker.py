@@ -1,4 +1,4 @@
-"""The process that computes: `python -m benchmarks.worker` is asked for planned runs and answers with runs.
+"""The process that computes: `python -m benchmarks.worker` receives planned runs and answers with runs.
 
 A process of its own, so that a run that hangs or takes all memory costs that run and nothing else.
 """

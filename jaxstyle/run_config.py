@@ -81,7 +81,7 @@ class RunConfig:
             network (a small network that maps positions to colors).
         scales: Sizes from coarse to fine: their number (--scale-step is the ratio of widths), or their widths, of which
             the last is that of the result.
-        scale_step: Ratio of the width of each size to the size before.
+        scale_step: Ratio of the width of each size to that of the size before.
         scale_iterations: Iterations at each size. Default: --iterations.
         restart_moments: Start the optimizer without the moments of the size before.
         average: Decay of a running average of the picture, for instance 0.99, which is then the result; 0 for none.
@@ -99,8 +99,8 @@ class RunConfig:
         Knob(
             "learning_rate", key="learning_rate", text="Step size, in levels of 0..255. Default: the optimizer's own."
         ),
-        Knob("beta1", key="b1", text="Decay rate of the first moment in Adam and its variants. Default: 0.9 for adam."),
-        Knob("beta2", key="b2", text="Decay rate of the second moment, likewise. Default: 0.999 for adam."),
+        Knob("beta1", key="b1", text="Decay rate of the first moment (Adam and variants). Default: 0.9 for adam."),
+        Knob("beta2", key="b2", text="Decay rate of the second moment (Adam and variants). Default: 0.999 for adam."),
         Knob("eps", key="eps", text="Small number in the denominator of the step. Default: 1e-8 for adam."),
         Knob("optimizer_options", metavar="NAME=X"),
     ] = field(default_factory=dict)

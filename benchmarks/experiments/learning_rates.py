@@ -6,7 +6,7 @@ Each optimizer repaints one photograph from noise under a grid of rates, in fact
 default, and the rate with the lowest best loss after 60 steps wins. These are sensible defaults, not a comparison of
 optimizers: one pair of pictures, one seed, one size.
 
-Expected: for each optimizer whose source says "rate measured", the best rate is the default of its row.
+Expected: for each optimizer whose source contains "rate measured", the best rate is the default of its row.
 """
 
 from collections.abc import Iterator

@@ -44,7 +44,7 @@ class Tune:
     Every trial repaints the content, small, with other settings, for the same number of evaluations of the loss and its
     gradient; its score is the lowest loss of the default objective. The settings of the best go into a file for
     `jaxstyle stylize --settings`. They were found at the size of the trials: methods whose steps are in proportion to
-    the gradient, such as sgd, want other learning rates at other sizes.
+    the gradient, such as sgd, need other learning rates at other sizes.
 
     Attributes:
         content: Photograph to repaint: a file, or sample:NAME (see `jaxstyle samples`).

@@ -113,8 +113,8 @@ def limits(records: Records, scores: Scores) -> list[str]:
         )
     sentences.append(
         "Intervals treat the runs of a method as independent draws, though seeds on the same pictures have much in "
-        "common: they say how sure the median is for these instances, not for others. They are not corrected for how "
-        "many methods are compared, so that some separations are chance. Methods met the same starts, and a paired "
+        "common: they show how certain the median is for these instances, not for others. They are not corrected for "
+        "the number of methods, so that some separations are chance. Methods had the same starts, and a paired "
         "test could separate more of them."
     )
     counts = {

@@ -88,8 +88,8 @@ class RunFlags(OutputFlags, VerboseFlags):
     Attributes:
         seed: Seed of all random numbers. The same seed gives the same picture (same machine, same number of cores).
         print_iterations: Print the loss every N iterations.
-        progress_write: Write the losses of --print-iterations to progress.txt, in the folder of --output.
-        progress_plot: Plot the losses of --print-iterations to progress.png, in the folder of --output.
+        progress_write: Write the losses at the iterations of --history to progress.txt, in the folder of --output.
+        progress_plot: Plot the losses at the iterations of --history to progress.png, in the folder of --output.
         history: JSON-lines file for the losses of --print-iterations, or of every tenth iteration without it.
         summary: JSON file for the outcome and the values of all flags.
         compilation_cache: Folder for compiled programs, which the next run uses again; off for none. Default: a private

@@ -70,8 +70,8 @@ class Dream(ZoomFlags, CheckpointFlags, PictureFlags, SizeFlags, NetworkFlags):
     """Change a picture so that the features which some layers find in it become stronger (DeepDream).
 
     Middle layers (relu3_3, relu4_1) give strokes, whirls and eyes, deep ones (relu4_3, relu5_1) animals. The picture is
-    optimized at several sizes, called octaves, from coarse to fine; each adds the original's details again. Waves
-    (--parameterization fourier) avoid noise of single pixels; a network starts from gray.
+    optimized at several sizes, called octaves, from coarse to fine; each adds the original's details again. The
+    parameterization fourier avoids noise of single pixels; network starts from gray.
 
     Attributes:
         picture: Picture to change: a file or sample:NAME.
