@@ -221,9 +221,9 @@ def chunks(
         seconds = time.perf_counter() - clock
         infos = jax.tree.map(np.asarray, infos)
         if counts.ndim:
-            infos = [_first_steps(infos, count, index) for index, count in enumerate(counts)]
+            infos = [_first_steps(infos, count, index) for index, count in enumerate(counts.tolist())]
         else:
-            infos = _first_steps(infos, counts)
+            infos = _first_steps(infos, int(counts))
         done += int(counts.max())  # all of `length`, unless every run has ended
         yield Chunk(state, infos, seconds, done)
         length = max(1, int(min(4 * length, length * chunk_seconds / max(seconds, 1e-6))))
