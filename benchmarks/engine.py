@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.instances import InstanceCache, make_instance, start_key
+from benchmarks.instances import InstanceCache, make_instance
 from benchmarks.methods import PERTURBATION, Method, Phase
 from benchmarks.problems import BenchmarkProblem
 from benchmarks.trace import Outcome, Trace, grid
@@ -44,7 +44,7 @@ def run_method(
     budget: int,
     cache: InstanceCache,
 ) -> Outcome:
-    """Runs `method` once; `number` is the seed of the start and of all random numbers after it."""
+    """Runs `method` once; `number` seeds the start, the same for every method, and all random numbers after it."""
     return _MethodRun(entry, instance, method, settings, number, budget, cache).run()
 
 
@@ -62,7 +62,7 @@ class _MethodRun:
 
     def __post_init__(self) -> None:
         self.full = make_instance(self.entry, self.instance, self.cache)
-        self.start = self.full.init_fn(start_key(self.number))
+        self.start = self.full.init_fn(jax.random.key(self.number))
         self.reference = self.cache.get(
             self.entry.name,
             ("reference", _shapes(self.full)),
@@ -97,7 +97,7 @@ class _MethodRun:
     def _run_phase(self, index: int, phase: Phase, until: float) -> Status:
         problem, encode, decode = self._form(phase)
         weight = phase.shrink**-2
-        key = jax.random.fold_in(start_key(self.number), index + 1)
+        key = jax.random.fold_in(jax.random.key(self.number), index + 1)
         params = encode(self._begin(phase, key))
         allowed = max(1, int((until - self.used) / weight))
         optimizer = self._optimizer(phase, allowed)
@@ -152,13 +152,13 @@ class _MethodRun:
         if not self.method.needs_pixels:
             return self.full, lambda params: params, lambda params: params
         base = self.full if phase.shrink == 1 else make_instance(self.entry, self.instance, self.cache, phase.shrink)
-        (height, width, _), size = self.start.shape, jax.eval_shape(base.init_fn, start_key(0)).shape
+        (height, width, _), size = self.start.shape, jax.eval_shape(base.init_fn, jax.random.key(0)).shape
         form = make_parameterization(phase.parameterization, *size[:2])
         problem = base if phase.parameterization == "pixels" else reparameterize(base, form.init, form.decode)
         scale_to = partial(jax.image.resize, method="cubic")
 
         def encode(pixels: Params) -> Params:
-            return form.init(start_key(0), pixels if phase.shrink == 1 else scale_to(pixels, size))
+            return form.init(jax.random.key(0), pixels if phase.shrink == 1 else scale_to(pixels, size))
 
         def decode(params: Params) -> Params:
             pixels = form.decode(params)
@@ -213,4 +213,4 @@ def _shapes(problem: Problem) -> str:
 
 
 def _own_loss(problem: Problem, params: Params, args: Any) -> jax.Array:
-    return problem.loss_fn(params, args, start_key(0))[0]
+    return problem.loss_fn(params, args, jax.random.key(0))[0]

@@ -1,9 +1,7 @@
-"""Instances of problems, made once, and the start that all methods have in common."""
+"""Instances of problems, made once."""
 
 from collections.abc import Callable
 from typing import Any
-
-import jax
 
 from benchmarks.problems import BenchmarkProblem
 from jaxstyle.problems.problem import Problem
@@ -30,8 +28,3 @@ def make_instance(entry: BenchmarkProblem, instance: str, cache: InstanceCache, 
     """Returns an instance of a problem, with its targets, made once."""
     sizes = (shrink,) if entry.has_pixels else ()
     return cache.get(entry.name, ("instance", instance, *sizes), lambda: entry.make(instance, *sizes))
-
-
-def start_key(number: int) -> jax.Array:
-    """Returns the random key of the start: the same for every method."""
-    return jax.random.key(number)

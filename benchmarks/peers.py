@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from benchmarks.instances import InstanceCache, make_instance, start_key
+from benchmarks.instances import InstanceCache, make_instance
 from benchmarks.methods import Method
 from benchmarks.problems import BenchmarkProblem
 from benchmarks.trace import Outcome, Trace
@@ -42,10 +42,10 @@ def run_peer(
 ) -> Outcome:
     """Runs a peer from the start that all methods have, on the problem's own loss, until its budget is spent."""
     problem = make_instance(entry, instance, cache)
-    start, unravel = ravel_pytree(problem.init_fn(start_key(number)))
+    start, unravel = ravel_pytree(problem.init_fn(jax.random.key(number)))
 
     def loss(flat: jax.Array, args: Any) -> jax.Array:
-        return problem.loss_fn(unravel(flat), args, start_key(0))[0]
+        return problem.loss_fn(unravel(flat), args, jax.random.key(0))[0]
 
     def compile_gradient() -> tuple[jax.stages.Compiled, float]:
         clock = time.perf_counter()

@@ -17,10 +17,10 @@ import math
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import NoneType
-from typing import Any, Self, TypeVar, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from jaxstyle.checks import InputError
 
@@ -44,7 +44,6 @@ MAY_BE_NULL = frozenset({"loss", "best", "initial"})
 
 #: Fields that differ between two runs of the same program on the same machine.
 TIMINGS = frozenset({"seconds", "compile_seconds", "peak_bytes", "session", "started"})
-
 
 T = TypeVar("T")
 
@@ -306,40 +305,31 @@ def _parse(line: bytes) -> dict[str, Any]:
     return row
 
 
-def _is(kind: type, value: Any) -> bool:
-    """Whether JSON's `value` is of a Python type; a whole number is a float as well, and a truth value is no number."""
+def _is(kind: Any, value: Any) -> bool:
+    """Whether JSON's `value` is of a type; a whole number is a float as well, and a truth value is no number."""
     if isinstance(value, bool):
         return kind is bool
     if kind is int:
         return isinstance(value, int) and abs(value) < 2**63
     if kind is float:
         return isinstance(value, int | float) and abs(value) <= sys.float_info.max
-    return isinstance(value, kind)
+    if isinstance(kind, UnionType):
+        return any(_is(part, value) for part in get_args(kind))
+    return isinstance(value, get_origin(kind) or kind)
 
 
 def _typed(kind: type[T], row: Any) -> T:
     """Makes a dataclass of a row whose names and types are those of its fields; a loss may be null, not a number."""
     if not isinstance(row, dict):
         raise ValueError("no row")
-    hints, values = get_type_hints(kind), dict(row)
-    for part in fields(kind):  # pyright: ignore[reportArgumentType]
-        if part.name not in row:
-            continue  # its default, or the TypeError below
-        hint, value = hints[part.name], row[part.name]
-        if part.name in MAY_BE_NULL and value is None:
-            values[part.name] = math.nan
-            continue
-        choices = [choice for choice in get_args(hint) or [hint] if isinstance(choice, type)]
-        if hint == Mapping[str, Any]:
-            choices = [dict]
-        elif hint == tuple[Point, ...]:
-            choices = [tuple]
-        if not any((choice is NoneType and value is None) or _is(choice, value) for choice in choices):
-            raise ValueError(f"{part.name} of another type")
+    hints, nulls = get_type_hints(kind), {name for name in MAY_BE_NULL if name in row and row[name] is None}
+    for name, value in row.items():
+        if name not in nulls and not (name in hints and _is(hints[name], value)):
+            raise ValueError(f"{name} unknown or of another type")
     try:
-        return kind(**values)
+        return kind(**{**row, **dict.fromkeys(nulls, math.nan)})
     except TypeError:
-        raise ValueError("other names") from None
+        raise ValueError("missing names, or null for a name of another kind of row") from None
 
 
 def _check_session(row: dict[str, Any]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ _SUITES = (
     Suite("style", ("style-128-noise", "style-128-content"), MAIN_METHODS, seeds=10, trials=8, budget=300),
     Suite(
         "full",
-        tuple(sorted(PROBLEMS, key=lambda name: not PROBLEMS[name].is_picture)),
+        _PICTURES_FIRST,
         tuple(METHODS),
         seeds=10,
         trials=16,
