@@ -7,12 +7,12 @@ import jax.monitoring
 import numpy as np
 import pytest
 
+import tests.executed_annotations  # before jaxstyle is imported
 from benchmarks.speed.pictures import make_wave_picture as make_wave_picture
 from jaxstyle.vgg import weights as pretrained
 from jaxstyle.vgg.layers import ARCHITECTURES
-from tests.executed_annotations import compare_undecorated  # before jaxstyle is imported
 
-compare_undecorated()
+tests.executed_annotations.compare_undecorated()
 
 TINY_WIDTHS = (4, 6, 8, 8, 8)
 
