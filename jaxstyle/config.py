@@ -6,7 +6,7 @@ from flags.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Annotated, Any, get_args, get_type_hints
 
 from jaxstyle.argument_checks import check_layer_weights
@@ -102,7 +102,7 @@ def exponential_style_layers(exponent: float = 1.0, layers: Sequence[str] = STYL
     return {layer: weight / sum(weights) for layer, weight in zip(layers, weights, strict=True)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StyleTransferConfig(StyleConfig):
     """Style transfer. Weights are arguments of the compiled program; other layers or pooling need another program.
 
@@ -119,7 +119,7 @@ class StyleTransferConfig(StyleConfig):
     """
 
     content_weight: Weight = 5.0
-    tv_weight: Weight = field(default=100.0, kw_only=True)
+    tv_weight: Weight = 100.0
     content_layers: Annotated[Mapping[str, float], ARGUMENT] = field(
         default_factory=lambda: blended_content_layers(1.0)
     )
@@ -159,6 +159,7 @@ class TextureConfig(StyleConfig, NoiseConfig):
     """
 
     layers: Mapping[str, float] = field(default_factory=exponential_style_layers)
+    _: KW_ONLY
     is_tileable: Annotated[bool, Knob("tileable")] = False
 
     def __post_init__(self) -> None:
@@ -175,6 +176,7 @@ class ContentReconstructionConfig(NoiseConfig):
     """
 
     layers: Mapping[str, float] = field(default_factory=lambda: {"relu4_2": 1.0})
+    _: KW_ONLY
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -193,6 +195,7 @@ class DreamConfig(FeatureConfig):
     """
 
     layers: Mapping[str, float] = field(default_factory=lambda: {"relu4_2": 1.0, "relu5_1": 1.0})
+    _: KW_ONLY
     channels: Sequence[int] = ()
     jitter: Annotated[int, Check(check_between, (0, MOST_JITTER))] = 16
     headroom: Share = 0.2

@@ -1,11 +1,12 @@
 """What stands beside the type of a config's field: what its value must pass, and how it is typed as a flag."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
 from functools import cache
+from types import NoneType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from jaxstyle.checks import check_between, check_choice, check_not_negative, check_positive
+from jaxstyle.checks import InputError, check_between, check_choice, check_not_negative, check_positive
 
 
 class Knob(NamedTuple):
@@ -64,13 +65,13 @@ def check_all(name: str, value: Any, checks: Iterable[Check]) -> None:
 
 
 @cache
-def _checks_of(config: type) -> dict[str, tuple[tuple[str, ...], list[Check]]]:
-    """Returns the choices and the checks of each field."""
-    found = {}
-    for name, hint in get_type_hints(config, include_extras=True).items():
+def _types_of(config: type) -> dict[str, tuple[Any, list[Check]]]:
+    """Returns the type and the checks of each field."""
+    found, hints = {}, get_type_hints(config, include_extras=True)
+    for each in fields(config):
+        hint = hints[each.name]
         kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-        choices = get_args(kind) if get_origin(kind) is Literal else ()
-        found[name] = choices, [mark for mark in marks if isinstance(mark, Check)]
+        found[each.name] = kind, [mark for mark in marks if isinstance(mark, Check)]
     return found
 
 
@@ -79,9 +80,16 @@ class Config:
     """A config: what it holds passes the checks that stand beside the types of its fields."""
 
     def __post_init__(self) -> None:
-        for name, (choices, checks) in _checks_of(type(self)).items():
+        for name, (kind, checks) in _types_of(type(self)).items():
             value = getattr(self, name)
-            if choices:
-                check_choice(name, value, choices)
-            if value is not None:
-                check_all(name, value, checks)
+            if value is None and NoneType in get_args(kind):
+                continue
+            if get_origin(kind) is Literal:
+                check_choice(name, value, get_args(kind))
+            if kind is bool and not isinstance(value, bool):
+                raise InputError(f"true or false for {name}", repr(value), "set one of them")
+            if value is None:
+                raise InputError(f"a value for {name}", "None", "leave it out for its default")
+            if Sequence in map(get_origin, (kind, *get_args(kind))) and not isinstance(value, Iterable):
+                raise InputError(f"a list or a tuple for {name}", repr(value), "put it into brackets")
+            check_all(name, value, checks)

@@ -126,6 +126,7 @@ class RunConfig:
             object.__setattr__(self, name, dict(getattr(self, name)))
         for name in ("schedule", "scales", "scale_iterations"):
             _check_type(name, getattr(self, name), list | tuple, "a list")
+        _check_type("restart_moments", self.restart_moments, bool, "true or false")
         _check_options(self.options)
         object.__setattr__(self, "schedule", _check_schedule(self.options, self.schedule))
         _check_whole("iterations", self.iterations, 1, MOST_STEPS)

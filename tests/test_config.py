@@ -136,3 +136,27 @@ def test_a_mistake_names_the_flag_that_was_typed():
     ):
         with pytest.raises(InputError, match=message):
             parse([*STYLIZE, *words])
+
+
+def test_positional_values_cannot_land_in_another_field():
+    layers = {"relu1_1": 1.0}
+    for kind in (config.TextureConfig, config.ContentReconstructionConfig, config.DreamConfig):
+        assert kind(layers).layers == layers
+        with pytest.raises(TypeError, match="positional"):
+            kind(layers, 500.0)
+    with pytest.raises(TypeError, match="positional"):
+        StyleTransferConfig(5.0, 500.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: StyleTransferConfig(content_weight=None), "expected a value for content_weight, got None"),
+        (lambda: config.TextureConfig(is_tileable=500.0), "expected true or false for is_tileable, got 500.0"),
+        (lambda: config.PainterConfig(hidden_widths=64), "expected a list or a tuple for hidden_widths, got 64"),
+        (lambda: RunConfig(restart_moments="yes"), "expected true or false for restart_moments, got 'yes'"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(make, expected: str):
+    with pytest.raises(InputError, match=expected):
+        make()
