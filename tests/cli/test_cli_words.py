@@ -10,6 +10,7 @@ from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from jaxstyle.cli.repeating import NOT_REPEATED
 from jaxstyle.cli.stopping import StopRequest
 from jaxstyle.cli.streams import GuardedStream, GuardedStreams
 from jaxstyle.optimize.configured import configured_optimizer
-from jaxstyle.optimize.records import Status
+from jaxstyle.optimize.records import Result, Status
 from jaxstyle.pictures.image_files import read_picture, write_picture
 from jaxstyle.run_config import settings_record
 
@@ -384,12 +385,12 @@ def test_the_smaller_rate_can_be_typed(
     ],
 )
 def test_what_a_failed_run_is_told_fits_its_optimizer(folder: Path, running: None, flags: list[str], advice: str):
-    failed = SimpleNamespace(status=Status.NOT_FINITE, trace=SimpleNamespace(loss=np.array([1.0, np.inf]), terms={}))
-    assert on_end(parse([*STYLIZE, *flags]), failed).endswith(advice)  # type: ignore[arg-type]
+    failed = Mock(Result, status=Status.NOT_FINITE, trace=SimpleNamespace(loss=np.array([1.0, np.inf]), terms={}))
+    assert on_end(parse([*STYLIZE, *flags]), failed).endswith(advice)
     dream = ["dream", "content.png", "--output", "o.png"]
-    assert on_end(parse(dream), failed).endswith("--learning-rate 0.3.")  # type: ignore[arg-type]
-    ended = SimpleNamespace(status=Status.CONVERGED)
-    assert on_end(parse(dream), ended) == Status.CONVERGED.advice  # type: ignore[arg-type]
+    assert on_end(parse(dream), failed).endswith("--learning-rate 0.3.")
+    ended = Mock(Result, status=Status.CONVERGED)
+    assert on_end(parse(dream), ended) == Status.CONVERGED.advice
 
 
 @pytest.mark.parametrize(
