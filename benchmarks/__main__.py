@@ -1,5 +1,6 @@
 """`python -m benchmarks`: compares optimizers, reports it, and finds the best one for your own pictures."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -29,7 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
     )
     try:
-        return command.run()
+        code = command.run()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader of the output, for instance `head`, has ended: the rest is dropped
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (InputError, OSError) as error:
         print(f"benchmarks: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT

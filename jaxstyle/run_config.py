@@ -97,7 +97,9 @@ class RunConfig:
     options: Annotated[
         Mapping[str, float | int | str],
         Knob(
-            "learning_rate", key="learning_rate", text="Step size, in levels of 0..255. Default: the optimizer's own."
+            "learning_rate",
+            key="learning_rate",
+            text="Step size, in levels of 0..255. Default: that of the optimizer, 10 for adam.",
         ),
         Knob("beta1", key="b1", text="Decay rate of the first moment (Adam and variants). Default: 0.9 for adam."),
         Knob("beta2", key="b2", text="Decay rate of the second moment (Adam and variants). Default: 0.999 for adam."),
@@ -131,14 +133,14 @@ class RunConfig:
         object.__setattr__(self, "schedule", _check_schedule(self.options, self.schedule))
         _check_whole("iterations", self.iterations, 1, MOST_STEPS)
         self._check_scales()
-        check_between("average", _check_number("average", self.average), 0, 0.999999)
+        _check_number("average", self.average, 0, 0.999999)
         if self.initial_noiseblend is not None:
-            check_between("initial_noiseblend", _check_number("initial_noiseblend", self.initial_noiseblend), 0, 1)
+            _check_number("initial_noiseblend", self.initial_noiseblend, 0, 1)
         if self.parameterization == "network" and self.initial_noiseblend not in (None, 1):
             raise InputError(
                 "an initial_noiseblend of 1 with the parameterization network", self.initial_noiseblend, "leave it out"
             )
-        check_between("stop_delta", _check_number("stop_delta", self.stop_delta), 0, 1)
+        _check_number("stop_delta", self.stop_delta, 0, 1)
         _check_whole("stop_patience", self.stop_patience, 0, MOST_STEPS)
         try:
             json.dumps(self.provenance, allow_nan=False)
@@ -194,7 +196,7 @@ class RunConfig:
         if len(self.scales) > 1 and any(after <= before for before, after in pairwise(self.scales)):
             raise InputError(
                 "scales that grow and end with the picture's width",
-                list(self.scales),
+                " ".join(map(str, self.scales)),
                 "order them from the smallest to the largest",
             )
         if not isinstance(self.scale_step, int | float) or not 1 < self.scale_step <= MOST_SCALE_STEP:
@@ -344,10 +346,12 @@ def _check_type(name: str, value: Any, kind: Any, description: str) -> None:
         raise InputError(f"{description} for {name}", repr(value)[:100], "change its type")
 
 
-def _check_number(name: str, value: Any) -> float:
-    """Returns `value` as it is, if it is a number that float32 can hold."""
+def _check_number(name: str, value: Any, *bounds: float) -> float:
+    """Returns `value` as it is, if it is a number between the bounds, or without them one that float32 can hold."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"a number for {name}", repr(value)[:100], "write it without quotes")
+    if bounds:
+        return check_between(name, value, *bounds)
     if not abs(value) <= LARGEST or isnan(value):
         raise InputError(f"a finite number for {name}", repr(value)[:100], "write one that float32 can hold")
     return value

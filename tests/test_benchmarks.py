@@ -69,3 +69,13 @@ def test_listing_loads_no_jax():
     lines = result.stdout.splitlines()
     assert lines[-1] == "False"
     assert lines[-2].startswith("methods: adam, lbfgs,")
+
+
+def test_a_reader_that_ends_early_is_no_error():
+    line = [sys.executable, "-m", "benchmarks", "list"]
+    with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0

@@ -19,6 +19,7 @@ import tyro
 from jaxstyle.checks import InputError, check_choice
 from jaxstyle.cli.records import as_number
 from jaxstyle.knobs import NO_FLAG, Check, Knob, check_all
+from jaxstyle.optimize.optimizer_table import OPTIMIZERS
 from jaxstyle.run_config import RunConfig
 
 #: The groups of --help, and their flags in the order in which they are shown. Other flags are in the first group.
@@ -42,6 +43,9 @@ FILES_TO_READ = "content picture styles network guide holes initial settings"
 
 #: The flags whose values are files that a run writes beside its pictures.
 FILES_TO_WRITE = "history summary curve animation"
+
+#: The flags of a config that need at least one value. For the other lists, none is the default or has a meaning.
+NOT_EMPTY = ("layers", "scales")
 
 #: Placeholders for values in the help, for the flags whose type has no placeholder of its own.
 METAVARS = {
@@ -172,8 +176,8 @@ class Flag(NamedTuple):
         """Returns the value of the field, or of its entry, from the value that was given."""
         if self.choices:
             return check_choice(self.word, value, self.choices)
-        if self.config and self.is_list and not value:
-            noun = "number" if self.kind in (int, float) else self.metavar.lower()
+        if self.config and self.name in NOT_EMPTY and not value:
+            noun = "number" if self.kind is int else self.metavar.lower()
             raise InputError(f"at least one {noun} after {self.word}", "none", f"write {self.word} {self.value}")
         if value is None:
             return None
@@ -262,6 +266,8 @@ def build(command: type[CommandType], given: Mapping[str, Any]) -> CommandType:
     configs: dict[str, Any] = {name: default for name, default in defaults.items() if is_dataclass(default)}
     configs |= command.presets(typed)
     optimizer = str(typed.get("optimizer", getattr(configs.get("optimization"), "optimizer", "")))
+    if "optimizer" in typed and "optimization" in configs:
+        check_choice("--optimizer", optimizer, OPTIMIZERS)
     values: dict[str, Any] = {}
     changes: dict[str, dict[str, Any]] = {name: {} for name in configs}
     for flag in flags_of(command):
@@ -269,7 +275,7 @@ def build(command: type[CommandType], given: Mapping[str, Any]) -> CommandType:
             continue
         value = flag.read(typed[flag.name], optimizer)
         own = changes[flag.config] if flag.config else values
-        if not flag.field:
+        if not flag.field or (flag.is_mapping and not value):
             continue
         if flag.field == "options":
             own.setdefault("options", {}).update({flag.key: value} if flag.key else value)
@@ -290,7 +296,8 @@ def _with_flags(error: InputError, flags: Sequence[Flag]) -> InputError:
     """Returns an error about the fields of a config with the names of the flags in place of the fields."""
     expected, got, rest = str(error).partition(", got ")
     for flag in flags:
-        expected = re.sub(rf"(?<![\w'-]){flag.field}(?![\w'-])", flag.word, expected)
+        named = f"the option '{flag.key}'" if flag.key else rf"(?<![\w'-]){flag.field}(?![\w'-])"
+        expected = re.sub(named, flag.word, expected)
     error.args = (expected + got + rest,)
     return error
 
@@ -319,9 +326,7 @@ def _read_options(items: Sequence[str], optimizer: str) -> dict[str, Any]:
     for item in items:
         name, equals, value = item.partition("=")
         if not equals:
-            # Imported here, because it loads JAX. The example is an option that this optimizer has.
-            from jaxstyle.optimize.optimizers import OPTIMIZERS
-
+            # The example is an option that this optimizer has.
             known = OPTIMIZERS[check_choice("--optimizer", optimizer, OPTIMIZERS)].defaults
             example, number = next(iter(known.items()))
             shown = f"{number:g}" if isinstance(number, float) else str(number)

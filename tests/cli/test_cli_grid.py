@@ -499,6 +499,15 @@ def test_a_flag_added_to_stylize_is_in_the_grid_at_once():
     assert help_of(grain) == ("How coarse, in pixels.", "(default: 3)")
 
 
+def test_the_help_of_the_grid_has_the_defaults_that_all_presets_share_and_the_choices():
+    flags = {flag.name: flag for flag in flags_of(Grid)}
+    for name, default in (("scales", "1"), ("scale_step", "1.414"), ("average", "0")):
+        assert help_of(flags[name])[1] == f"(default: {default})"
+    assert flags["iterations"].default is flags["optimizer"].default is None
+    for name, choices in (("pooling", "max|avg"), ("memory", "normal|low"), ("dtype", "float32|bfloat16")):
+        assert flags[name].metavar == choices
+
+
 def test_every_flag_of_stylize_is_in_the_grid_or_left_out_by_name():
     ours, theirs = ({flag.name: flag for flag in flags_of(command)} for command in (Grid, Stylize))
     assert set(theirs) - set(ours) == set(WITHOUT.split())

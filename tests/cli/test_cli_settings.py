@@ -175,6 +175,7 @@ def test_a_schedule_is_replayed(run):
     [
         (["--learning-rate", "5"], "add for instance --optimizer adam"),
         (["--optimizer-options", "memory_size=5"], "add for instance --optimizer lbfgs"),
+        (["--beta1", "nan", "--height", "9", "--width", "9"], "got --optimizer auto, which chooses them; add for"),
         (["--settings", "none.json"], "none.json"),
         (["--settings", "style.png"], "settings as JSON"),
         (["--settings", "lion.json", "--optimizer", "adam"], "--settings or --optimizer, got both"),

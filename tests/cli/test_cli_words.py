@@ -10,6 +10,7 @@ from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from jaxstyle.cli.repeating import NOT_REPEATED
 from jaxstyle.cli.stopping import StopRequest
 from jaxstyle.cli.streams import GuardedStream, GuardedStreams
 from jaxstyle.optimize.configured import configured_optimizer
-from jaxstyle.optimize.records import Status
+from jaxstyle.optimize.records import Result, Status
 from jaxstyle.pictures.image_files import read_picture, write_picture
 from jaxstyle.run_config import settings_record
 
@@ -136,6 +137,25 @@ def test_of_a_flag_with_one_value_the_last_counts(folder: Path):
     assert parse([*STYLIZE, "--width", "64", "--width", "20"]).width == 20
 
 
+@pytest.mark.parametrize(
+    ("words", "lists"),
+    [
+        (STYLIZE, "content_layers style_layers style_blend_weights optimizer_options scale_iterations"),
+        ([*STYLIZE, "--optimizer", "adam"], "optimizer_options"),
+        (["dream", "content.png", "--output", "out.png"], "channels optimizer_options"),
+    ],
+)
+def test_a_list_without_a_value_is_the_default(words: list[str], lists: str):
+    empty, plain = (parse([*words, *flags]) for flags in (map(flag_of, lists.split()), ()))
+    expected = {**flag_values(plain), **dict.fromkeys(lists.split(), ())}
+    assert flag_values(empty) == expected
+    if isinstance(empty, Stylize):
+        assert isinstance(plain, Stylize)
+        assert empty.weighed_objective().program_key() == plain.weighed_objective().program_key()
+        assert empty.used_layers() == plain.used_layers()
+    assert empty.optimization == plain.optimization
+
+
 def run_to_end(words: list[str]) -> int:
     """Returns the exit code, whether it is returned or raised."""
     try:
@@ -165,6 +185,8 @@ def test_the_help_is_in_groups_and_fits(monkeypatch: pytest.MonkeyPatch, capsys:
         assert all(flag.text for flag in flags_of(command)), "a text for each flag"
         if len(known) > 20:
             assert text.count(" options\n ---") >= 5
+    assert run_to_end(["reconstruct", "content", "--help"]) == 0
+    assert "(default: that of the optimizer, 10 for adam)" in " ".join(capsys.readouterr().out.split())
     assert run_to_end(["stylize", "--help", "--settings", "none.json"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     scales = text[text.index("--style-scales") : text.index("--style-blend-weights")]
@@ -363,12 +385,12 @@ def test_the_smaller_rate_can_be_typed(
     ],
 )
 def test_what_a_failed_run_is_told_fits_its_optimizer(folder: Path, running: None, flags: list[str], advice: str):
-    failed = SimpleNamespace(status=Status.NOT_FINITE, trace=SimpleNamespace(loss=np.array([1.0, np.inf]), terms={}))
-    assert on_end(parse([*STYLIZE, *flags]), failed).endswith(advice)  # type: ignore[arg-type]
+    failed = Mock(Result, status=Status.NOT_FINITE, trace=SimpleNamespace(loss=np.array([1.0, np.inf]), terms={}))
+    assert on_end(parse([*STYLIZE, *flags]), failed).endswith(advice)
     dream = ["dream", "content.png", "--output", "o.png"]
-    assert on_end(parse(dream), failed).endswith("--learning-rate 0.3.")  # type: ignore[arg-type]
-    ended = SimpleNamespace(status=Status.CONVERGED)
-    assert on_end(parse(dream), ended) == Status.CONVERGED.advice  # type: ignore[arg-type]
+    assert on_end(parse(dream), failed).endswith("--learning-rate 0.3.")
+    ended = Mock(Result, status=Status.CONVERGED)
+    assert on_end(parse(dream), ended) == Status.CONVERGED.advice
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from jaxstyle.cli.inputs import NetworkFlags, PictureFlags, SizeFlags
 from jaxstyle.cli.running import CHECKED_CHECKPOINTS, AnimationFlags, CheckpointFlags, RunFlags
 from jaxstyle.config import DreamConfig
 from jaxstyle.knobs import Check
+from jaxstyle.optimize.optimizer_table import OPTIMIZERS
 from jaxstyle.run_config import RunConfig
 from jaxstyle.vgg.layers import check_order
 
@@ -126,8 +127,6 @@ def choose_jitter(jitter: int, flags: RunFlags) -> int:
     Raises:
         InputError: If it was given, and the optimizer has a line search, which needs the same loss at every evaluation.
     """
-    from jaxstyle.optimize.optimizers import OPTIMIZERS  # loads JAX
-
     optimizer = flags.optimization.optimizer
     if not OPTIMIZERS[check_choice("optimizer", optimizer, OPTIMIZERS)].searches_line:
         return jitter

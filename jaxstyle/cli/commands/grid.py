@@ -12,6 +12,7 @@ from jaxstyle.cli.checkpoints import checkpoint_name
 from jaxstyle.cli.commands.stylize import Stylize
 from jaxstyle.cli.flags import Flag, flags_of
 from jaxstyle.cli.running import EachPictureFlags, OutputFlags
+from jaxstyle.run_config import AUTO, CLASSIC
 
 #: Flags of `stylize` that belong to the sheet as a whole: they keep one value.
 ONCE = "output print_iterations history summary compilation_cache matmul_precision bit_depth overwrite quiet verbose"
@@ -99,8 +100,8 @@ def is_once(flag: Flag) -> bool:
 def take_several(flag: Flag) -> Flag:
     """Returns a flag of `stylize` as the grid has it; what is typed for a combination is checked when that is built."""
     default = flag.default
-    if flag.config == "optimization" and not flag.is_switch:  # `stylize` has other defaults with another optimizer
-        default = None
+    if flag.config == "optimization" and getattr(AUTO, flag.field) != getattr(CLASSIC, flag.field):
+        default = None  # `stylize` has another default with another optimizer
     new = flag._replace(default=default, choices=(), checks=(), config="", field="", key="", is_mapping=False)
     if is_once(flag):
         return new

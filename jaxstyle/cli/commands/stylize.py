@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from jaxstyle.checks import InputError, check_positive
+from jaxstyle.cli.flags import flags_of
 from jaxstyle.cli.inputs import ObjectiveFlags, SizeFlags
 from jaxstyle.cli.running import CheckpointFlags
 from jaxstyle.knobs import Check
+from jaxstyle.optimize.optimizer_table import OPTIMIZERS
 from jaxstyle.run_config import AUTO, CLASSIC, RunConfig, read_settings
 
 
@@ -23,7 +25,6 @@ class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
     Attributes:
         optimizer: Name of the optimizer: auto, adam, lbfgs, sgd, momentum, ... (a wrong name lists all names). Default:
             auto.
-        learning_rate: Step size, in levels of 0..255. Default: that of the optimizer, 10 for adam.
         settings: File with an optimizer and its options, instead of --optimizer: from `python -m benchmarks tune`, or
             the --summary of an earlier run, which is repeated. Other flags override it.
         iterations: Maximum number of iterations (steps of the optimizer). Default: 1000; 500 with auto.
@@ -54,7 +55,8 @@ class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
         """Returns the preset of `RunConfig`: the file of --settings, `AUTO`, or `CLASSIC` for a named optimizer.
 
         Raises:
-            InputError: If --settings names a file that cannot be used, or is given together with --optimizer.
+            InputError: If --settings names a file that cannot be used, or is given together with --optimizer; or for
+                options of an optimizer together with auto.
             OSError: If there is no such file.
         """
         if given.get("initial") is not None:
@@ -64,7 +66,17 @@ class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
                 raise InputError("--settings or --optimizer", "both", "leave one of them out")
             return {"optimization": CLASSIC}
         given.pop("optimizer", None)
-        return {"optimization": AUTO if given.get("settings") is None else read_settings(given["settings"])}
+        if given.get("settings") is not None:
+            return {"optimization": read_settings(given["settings"])}
+        options = [word.partition("=")[0] for word in given.get("optimizer_options") or ()]
+        options += [flag.key for flag in flags_of(cls) if flag.key and given.get(flag.name) is not None]
+        if options:
+            fit = [name for name, spec in OPTIMIZERS.items() if set(options) <= set(spec.defaults)]
+            advice = f"add for instance --optimizer {fit[0]}" if fit else "name an optimizer that has them"
+            raise InputError(
+                "the name of an optimizer together with its options", "--optimizer auto, which chooses them", advice
+            )
+        return {"optimization": AUTO}
 
     @property
     def is_auto(self) -> bool:
@@ -91,8 +103,6 @@ class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
             )
             raise InputError("one picture for --content", f"the folder {self.content!r}", f"for all of it write {line}")
         how = self.optimization
-        if self.is_auto and how.options:
-            self._refuse_options()
         if how.parameterization == "network" and self.initial is not None:
             raise InputError(
                 "noise to start from with --parameterization network",
@@ -106,16 +116,6 @@ class Stylize(CheckpointFlags, SizeFlags, ObjectiveFlags):
                 "pass one for each",
             )
         super().check()
-
-    def _refuse_options(self) -> None:
-        """Raises for options of the optimizer together with auto; the error names an optimizer that has them."""
-        from jaxstyle.optimize.optimizers import OPTIMIZERS  # loads JAX
-
-        fit = [name for name, spec in OPTIMIZERS.items() if set(self.optimization.options) <= set(spec.defaults)]
-        advice = f"add for instance --optimizer {fit[0]}" if fit else "name an optimizer that has them"
-        raise InputError(
-            "the name of an optimizer together with its options", "--optimizer auto, which chooses them", advice
-        )
 
     def why_no_seed(self) -> str:
         """Returns why --seed has no effect, with a flag that gives it one; an empty text if it has an effect."""
