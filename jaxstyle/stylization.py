@@ -1,6 +1,6 @@
 """Style transfer in one call, with the settings that `jaxstyle stylize` has by default."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -40,7 +40,7 @@ class Stylized(NamedTuple):
 
 def stylize(
     content: Picture,
-    styles: Sequence[AnyPicture],
+    styles: Iterable[AnyPicture],
     *,
     network: NetworkParams | None = None,
     config: StyleTransferConfig | None = None,

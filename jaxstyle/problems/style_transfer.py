@@ -4,7 +4,7 @@ Gatys, Ecker and Bethge (2016), "Image style transfer using convolutional neural
 default weights of anishathalye/neural-style.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -28,7 +28,7 @@ def make_problem(
     config: StyleTransferConfig,
     network: NetworkParams,
     content: Picture,
-    styles: Sequence[AnyPicture],
+    styles: Iterable[AnyPicture],
     *,
     initial: Picture | None = None,
 ) -> Problem:
@@ -84,7 +84,7 @@ def make_problem(
     )
 
 
-def check_styles(styles: Any) -> Sequence[AnyPicture]:
+def check_styles(styles: Any) -> list[Any]:
     """Returns `styles` as a list, or raises `InputError` if it is not a collection of at least one picture."""
     is_one = is_array(styles) and styles.ndim < 4
     if is_one or isinstance(styles, str | Mapping) or not isinstance(styles, Iterable):

@@ -353,7 +353,7 @@ def test_missing_empty_foreign_and_huge_files(tmp_path, monkeypatch):
 
 
 def test_convert_and_info(tmp_path, tiny, monkeypatch, capsys):
-    monkeypatch.setattr("jaxstyle.cli.runs.weights.load_network", partial(load_network, architectures=TINY))
+    monkeypatch.setattr("jaxstyle.vgg.weights.load_network", partial(load_network, architectures=TINY))
     save_network(tiny, tmp_path / "tiny.npz")
     assert Convert(str(tmp_path / "tiny.npz"), str(tmp_path / "tiny.h5")).run() == 0
     assert tiny.checksum in capsys.readouterr().out
