@@ -84,12 +84,12 @@ class Config:
             value = getattr(self, name)
             if value is None and NoneType in get_args(kind):
                 continue
+            if value is None:
+                raise InputError(f"a value for {name}", "None", "leave it out for its default")
             if get_origin(kind) is Literal:
                 check_choice(name, value, get_args(kind))
             if kind is bool and not isinstance(value, bool):
                 raise InputError(f"true or false for {name}", repr(value), "set one of them")
-            if value is None:
-                raise InputError(f"a value for {name}", "None", "leave it out for its default")
             if Sequence in map(get_origin, (kind, *get_args(kind))) and not isinstance(value, Iterable):
                 raise InputError(f"a list or a tuple for {name}", repr(value), "put it into brackets")
             check_all(name, value, checks)

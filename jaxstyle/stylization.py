@@ -48,7 +48,7 @@ def stylize(
     key: Key | None = None,
     width: int | None = None,
     style_scale: float | None = 1.0,
-    initial: Picture | None = None,
+    initial: AnyPicture | None = None,
     callback: Callable[[Scale, Progress], bool | None] | None = None,
 ) -> Stylized:
     """Repaints `content` in the style of `styles`, as `jaxstyle stylize` does with the same settings.
