@@ -18,6 +18,7 @@ from jaxstyle.pictures import animation_files, images
 from jaxstyle.problems import content_reconstruction, dream, losses, painter, style_transfer, texture
 from jaxstyle.problems.pictures import find_features
 from jaxstyle.vgg import module as vgg
+from jaxstyle.vgg.layers import check_order, minimum_size
 
 from .toys import make_bowl
 
@@ -246,8 +247,8 @@ def test_what_is_no_list_of_layers_is_refused(tiny_network: dict, layers: Any, m
     for use in (
         lambda: vgg.features(tiny_network, PICTURE, layers),
         lambda: vgg.VGG(tiny_network)(PICTURE, layers),
-        lambda: vgg.check_order(layers),
-        lambda: vgg.minimum_size(layers),
+        lambda: check_order(layers),
+        lambda: minimum_size(layers),
         lambda: find_features(tiny_network, PICTURE, layers),
     ):
         with pytest.raises(InputError, match=message):

@@ -162,7 +162,7 @@ class Tune:
         from jaxstyle.cli.pictures import read_scaled
         from jaxstyle.problems.pictures import check_picture
         from jaxstyle.problems.style_transfer import StyleTransferConfig
-        from jaxstyle.vgg.module import minimum_size
+        from jaxstyle.vgg.layers import minimum_size
 
         least = minimum_size([layer for layers in StyleTransferConfig().used_layers() for layer in layers])
         pictures = [read_scaled(name, self.width, "white") for name in (self.content, *self.styles)]

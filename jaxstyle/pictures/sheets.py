@@ -50,9 +50,7 @@ class Cell(NamedTuple):
     caption: str = ""
     pixelated: bool = False
 
-    def __repr__(self) -> str:
-        """Names, numbers and shapes."""
-        return short_repr(self)
+    __repr__ = short_repr
 
 
 class _Block(NamedTuple):

@@ -18,6 +18,7 @@ from jaxstyle.problems.statistics import unchanged
 from jaxstyle.problems.terms import Term, feature_loss
 from jaxstyle.types import Features, Key, NetworkParams, Picture
 from jaxstyle.vgg import module as vgg
+from jaxstyle.vgg.layers import minimum_size
 
 
 def make_feature_problem(
@@ -74,7 +75,7 @@ def check_pictures(network: NetworkParams, layers: Iterable[str], pictures: Mapp
     """
     layers = vgg.check_layers(network, dict.fromkeys(layers))
     for name, picture in pictures.items():
-        check_picture(name, picture, vgg.minimum_size(layers))
+        check_picture(name, picture, minimum_size(layers))
     return layers
 
 

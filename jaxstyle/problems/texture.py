@@ -24,6 +24,7 @@ from jaxstyle.problems.problem import Problem
 from jaxstyle.problems.terms import STYLE_LOSSES, term_weights
 from jaxstyle.types import NetworkParams, Picture
 from jaxstyle.vgg import module as vgg
+from jaxstyle.vgg.layers import minimum_size
 
 
 def make_problem(config: TextureConfig, network: NetworkParams, source: Picture, *, height: int, width: int) -> Problem:
@@ -71,7 +72,7 @@ def make_problem(config: TextureConfig, network: NetworkParams, source: Picture,
 
 def check_texture_size(height: int, width: int, layers: Sequence[str], *, is_tileable: bool) -> None:
     """Raises `InputError` for a size too small for `layers`, or whose sides their strides do not divide in a tile."""
-    least = vgg.minimum_size(layers)
+    least = minimum_size(layers)
     check_size("a texture", height, width, least)
     if is_tileable and (height % least or width % least):
         nearest = "x".join(str(max(1, round(side / least)) * least) for side in (width, height))

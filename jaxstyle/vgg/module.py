@@ -21,8 +21,6 @@ from jaxstyle.checks import InputError, check_choice
 from jaxstyle.types import AnyFeatures, Features, NetworkParams, Picture
 from jaxstyle.vgg.convolution import FrozenKernel, Inputs, Outputs, choose_method, convolve, freeze_kernel
 from jaxstyle.vgg.layers import ARCHITECTURES, MEMORY_MODES, PADDINGS, POOLINGS, layer_channels, layer_names
-from jaxstyle.vgg.layers import check_order as check_order
-from jaxstyle.vgg.layers import minimum_size as minimum_size
 from jaxstyle.vgg.pooling import average_pool, max_pool
 
 #: The networks take pixels of 0..255, from which they subtract the training set's mean color.

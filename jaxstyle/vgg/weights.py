@@ -69,9 +69,7 @@ class Network:
     source: str
     format: str = ""
 
-    def __repr__(self) -> str:
-        """Returns the fields; arrays are shown by type and shape."""
-        return short_repr(self)
+    __repr__ = short_repr
 
 
 def load_network(path: str | Path | None = None, *, architectures: Architectures = ARCHITECTURES) -> Network:

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from jaxstyle.checks import InputError
 from jaxstyle.vgg import module as vgg
+from jaxstyle.vgg.layers import check_order, minimum_size
 from jaxstyle.vgg.pooling import average_pool, max_pool
 from jaxstyle.vgg.weights import load_network
 
@@ -155,9 +156,9 @@ def test_vmap_equals_a_loop(tiny_network: dict):
 
 
 def test_minimum_size():
-    assert vgg.minimum_size(["relu1_2"]) == 1
-    assert vgg.minimum_size(["pool1"]) == 2
-    assert vgg.minimum_size(["relu4_2", "relu2_1"]) == 8
+    assert minimum_size(["relu1_2"]) == 1
+    assert minimum_size(["pool1"]) == 2
+    assert minimum_size(["relu4_2", "relu2_1"]) == 8
 
 
 def test_bad_input(tiny_network: dict):
@@ -197,9 +198,9 @@ def test_a_rolled_picture_has_rolled_features(tiny_network: dict):
 
 
 def test_layers_are_named_in_order_of_depth():
-    assert vgg.check_order(["relu1_1", "conv3_4", "pool5"]) == ("relu1_1", "conv3_4", "pool5")
+    assert check_order(["relu1_1", "conv3_4", "pool5"]) == ("relu1_1", "conv3_4", "pool5")
     for layers in (["relu3_1", "relu1_1"], ["relu1_1", "relu1_1"]):
         with pytest.raises(InputError, match="order of depth"):
-            vgg.check_order(layers)
+            check_order(layers)
     with pytest.raises(InputError, match="did you mean 'relu3_4'"):
-        vgg.check_order(["relu3_9"])
+        check_order(["relu3_9"])
